@@ -1,0 +1,33 @@
+# Both programs in one small image; the compose file says which one runs.
+
+FROM debian:bookworm-slim AS build
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      cmake g++ libcxxopts-dev libhiredis-dev libpq-dev libsodium-dev libspdlog-dev libsqlite3-dev libuv1-dev \
+      ninja-build nlohmann-json3-dev libxxhash-dev pkg-config \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN cmake --preset release -DBUILD_TESTING=OFF -DSPROCKETS_BENCHMARKS=OFF \
+ && cmake --build --preset release --target sprockets-sidecar sprockets-replayer \
+ && strip build/bin/sprockets-sidecar build/bin/sprockets-replayer
+
+FROM debian:bookworm-slim
+# redis-tools for the health check and for a look through the door, sqlite3 for a look into spill files.
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      libhiredis0.14 libpq5 libsodium23 libspdlog1.10 libsqlite3-0 libuv1 redis-tools sqlite3 \
+ && rm -rf /var/lib/apt/lists/*
+# Fixed numbers: who may use the socket is decided by this group's number, in other containers too (group_add).
+RUN groupadd --gid 10001 sprockets \
+ && useradd --uid 10001 --gid sprockets --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sprockets \
+ # A new volume takes owner and mode from the folder that it is mounted over.
+ && install -d -o sprockets -g sprockets -m 0750 /run/sprockets \
+ && install -d -o sprockets -g sprockets -m 0700 /var/lib/sprockets
+COPY --from=build /src/build/bin/sprockets-sidecar /src/build/bin/sprockets-replayer /usr/local/bin/
+COPY schema /usr/share/sprockets/schema
+USER sprockets
+ENV SPROCKETS_SOCKET=/run/sprockets/sidecar.sock SPROCKETS_SPILL_DIR=/var/lib/sprockets
+VOLUME ["/run/sprockets", "/var/lib/sprockets"]
+# No HEALTHCHECK here: the replayer has no socket to ask. The sidecar's stands in docker-compose.yml.
+CMD ["sprockets-sidecar"]

@@ -1,0 +1,63 @@
+# Two commands are enough on a fresh Debian 12: make demo, make test.
+
+PRESET := release
+BUILD := build/$(PRESET)
+JOBS := $(shell nproc)
+SECONDS := 600
+SOURCES = $(shell git ls-files '*.h' '*.cc')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test fuzz fuzzers mutants bench soak clean format lint
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: build/.setup ## Install what build and tests need (apt, with sudo when not root)
+
+build/.setup: .ci/setup
+	@.ci/setup
+	@mkdir -p build && touch $@
+
+$(BUILD)/build.ninja: build/.setup
+	@cmake --preset $(PRESET) >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+
+build: $(BUILD)/build.ninja ## Build the release into build/bin/
+	@cmake --build --preset $(PRESET)
+
+demo: $(BUILD)/build.ninja ## Kill Redis under load and count: each acknowledged event is in its stream exactly once. Then empty and rebuild it
+	@cmake --build --preset $(PRESET) --target sprockets-demo
+	@build/bin/sprockets-demo
+
+test: build fuzzers ## Build the release and run every test, and every fuzzer for some seconds
+	@ctest --preset $(PRESET) --parallel $(JOBS)
+	@ctest --preset fuzz --parallel $(JOBS)
+
+fuzz: fuzzers ## Run every fuzzer for SECONDS (600)
+	@FUZZ_SECONDS=$(SECONDS) ctest --preset fuzz --parallel $(JOBS)
+
+fuzzers: build/.setup
+	@cmake --preset fuzz >build/configure-fuzz.log 2>&1 || { cat build/configure-fuzz.log; exit 1; }
+	@cmake --build --preset fuzz
+
+mutants: build/.setup ## Break the product on purpose, in a copy, and show what catches each fault
+	@tests/faults/mutants/run
+
+bench: build ## Measure side by side with Redis and SQLite alone, and print the ratios
+	@bench/run
+
+SEED ?= 1
+MINUTES ?= 10
+soak: $(BUILD)/build.ninja ## Faults drawn from SEED for MINUTES over real processes, and the books compared after each round
+	@cmake --build --preset $(PRESET) --target sprockets-soak
+	@build/bin/sprockets-soak --seed $(SEED) --minutes $(MINUTES)
+
+clean: ## Remove everything that was built
+	@rm -rf build
+
+format: ## Format the sources
+	@.ci/setup dev
+	@clang-format -i $(SOURCES)
+
+lint: $(BUILD)/build.ninja ## Look for mistakes with clang-tidy
+	@.ci/setup dev
+	@clang-tidy --quiet -p $(BUILD) $(filter %.cc,$(SOURCES))

@@ -1,0 +1,56 @@
+// What settling costs an event in doubt, Redis's own answers aside: naming it, and looking for it among the entries of
+// its stream.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "bench/events.h"
+#include "shared/event.h"
+#include "shared/settle.h"
+
+namespace sprockets::bench {
+namespace {
+
+void IdentifyEvent(benchmark::State& state) {
+  const std::string payload = Payload(static_cast<size_t>(state.range(0)));
+  const std::string event_id = EventId(7);
+  const EventView event = ViewOf(payload, event_id);
+  const IdentityHasher hasher;
+  for (auto _ : state) benchmark::DoNotOptimize(hasher.Of(event));
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * payload.size()));
+}
+BENCHMARK(IdentifyEvent)->ArgName("payload")->Arg(64)->Arg(300)->Arg(4096)->Arg(65536);
+
+/// Half of the wanted events landed; the stream holds as many entries of others.
+void SettleRange(benchmark::State& state) {
+  const auto events = static_cast<size_t>(state.range(0));
+  const IdentityHasher hasher;
+  const std::string payload = Payload(300);
+  const auto identity_of = [&](size_t number) { return hasher.Of(ViewOf(payload, EventId(number))); };
+
+  std::vector<EventIdentity> wanted;
+  std::vector<EventIdentity> entries;
+  for (size_t i = 0; i < events; ++i) {
+    wanted.push_back(identity_of(i));
+    entries.push_back(identity_of(i % 2 == 0 ? i : i + events));
+  }
+
+  for (auto _ : state) {
+    Settlement settlement;
+    for (const EventIdentity& identity : wanted) settlement.Want(identity);
+    for (const EventIdentity& identity : entries) settlement.SawEntry(identity);
+    size_t missing = 0;
+    for (const EventIdentity& identity : wanted) {
+      if (settlement.Judge(identity) == Settlement::Verdict::kMissing) ++missing;
+    }
+    if (missing != events / 2) state.SkipWithError("half of the events should be missing");
+  }
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * events));
+}
+BENCHMARK(SettleRange)->ArgName("events")->Arg(1000)->Arg(100000)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace sprockets::bench

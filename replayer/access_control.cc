@@ -1,0 +1,214 @@
+#include "replayer/access_control.h"
+
+#include <algorithm>
+#include <random>
+
+#include "replayer/pipeline.h"
+#include "shared/log.h"
+#include "shared/resp.h"
+#include "shared/stream_id.h"
+#include "shared/text.h"
+
+namespace sprockets {
+namespace {
+
+/// A reply in words, to be compared with another one.
+std::string Flatten(const redisReply& reply) {
+  if (reply.type == REDIS_REPLY_INTEGER) return std::to_string(reply.integer) + "\n";
+  if (reply.type != REDIS_REPLY_ARRAY) return std::string(TextOf(reply)) + "\n";
+  std::string text = std::to_string(reply.elements) + "[\n";
+  for (size_t i = 0; i < reply.elements; ++i) text += Flatten(*reply.element[i]);
+  return text;
+}
+
+Result<RedisClient::Reply> Call(RedisClient& redis, const std::vector<std::string>& words) {
+  std::vector<std::string_view> views(words.begin(), words.end());
+  std::string wire;
+  AppendCommand(wire, views);
+  redis.Queue(wire);
+  return redis.Receive();
+}
+
+/// May a rule be shown? Grants may; a password may not, nor one whose > was forgotten.
+bool IsGrant(const std::string& rule) {
+  return rule.find_first_of("+-~%&(") == 0;
+}
+
+/// ACL SETUSER, from nothing. Redis's words name the rule that it does not take; what may be a secret is not repeated.
+Status SetUser(RedisClient& redis, const std::string& name, const AclUser& user) {
+  std::vector<std::string> words{"ACL", "SETUSER", name, "reset"};
+  words.insert(words.end(), user.rules.begin(), user.rules.end());
+  ASSIGN_OR_RETURN(const RedisClient::Reply reply, Call(redis, words));
+  if (!IsError(*reply)) return {};
+  std::string why(TextOf(*reply));
+  for (const std::string& rule : user.rules) {
+    const size_t at = IsGrant(rule) ? std::string::npos : why.find("'" + rule + "'");
+    if (at != std::string::npos) why.replace(at + 1, rule.size(), "***");
+  }
+  return Error{ErrorCode::kRefused, "user " + Escape(user.name) + ": Redis refuses: " + Escape(why)};
+}
+
+/// Does Redis describe the user as it would one with the set's rules? Asked with a user of our own, which is gone
+/// afterwards and cannot log in meanwhile: nobody knows its name, and its life is a few round trips.
+Result<bool> IsAsInSet(RedisClient& redis, const AclUser& user, bool* exists) {
+  const std::string scratch = "sprockets-compare-" + std::to_string(std::random_device{}());
+  const Status set = SetUser(redis, scratch, user);
+  ASSIGN_OR_RETURN(const RedisClient::Reply wanted, redis.Call({"ACL", "GETUSER", scratch}));
+  ASSIGN_OR_RETURN(const RedisClient::Reply deleted, redis.Call({"ACL", "DELUSER", scratch}));
+  RETURN_IF_ERROR(set);
+  RETURN_IF_ERROR(RefuseError(*wanted));
+  RETURN_IF_ERROR(RefuseError(*deleted));
+  ASSIGN_OR_RETURN(const RedisClient::Reply actual, redis.Call({"ACL", "GETUSER", user.name}));
+  RETURN_IF_ERROR(RefuseError(*actual));
+  *exists = actual->type == REDIS_REPLY_ARRAY;
+  return *exists && Flatten(*actual) == Flatten(*wanted);
+}
+
+Result<bool> HasGroup(RedisClient& redis, const ConsumerGroup& group) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis.Call({"XINFO", "GROUPS", group.stream}));
+  if (IsError(*reply)) {
+    if (TextOf(*reply).starts_with("ERR no such key")) return false;
+    return RefuseError(*reply).error();
+  }
+  for (size_t i = 0; i < reply->elements; ++i) {
+    if (TextOf(*reply->element[i]->element[1]) == group.group) return true;
+  }
+  return false;
+}
+
+Status AskCheck(RedisClient& redis, const AclCheck& check) {
+  std::vector<std::string> words{"ACL", "DRYRUN", check.user};
+  words.insert(words.end(), check.command.begin(), check.command.end());
+  ASSIGN_OR_RETURN(const RedisClient::Reply reply, Call(redis, words));
+  RETURN_IF_ERROR(RefuseError(*reply).Prefixed(check.where));
+  const bool may = TextOf(*reply) == "OK";
+  if (may == check.may) return {};
+  return Error{ErrorCode::kRefused, check.where + ": " + Escape(check.user) +
+                                        (may ? " may do what it must not" : " may not do what it must: ") +
+                                        (may ? "" : Escape(TextOf(*reply)))};
+}
+
+/// Before we take our own rights away: somebody must be able to change users afterwards.
+Status RequireSuccessor(RedisClient& redis, const AccessSet& set, const AclUser& self) {
+  for (const AclUser& user : set.users) {
+    const bool is_on = std::find(user.rules.begin(), user.rules.end(), "on") != user.rules.end();
+    if (!is_on || user.name == self.name) continue;
+    ASSIGN_OR_RETURN(const RedisClient::Reply may,
+                     redis.Call({"ACL", "DRYRUN", user.name, "ACL", "SETUSER", "anybody"}));
+    if (TextOf(*may) == "OK") return {};
+  }
+  return Error{ErrorCode::kRefused,
+               "the set changes " + Escape(self.name) +
+                   ", as whom we are connected, and gives nobody else the right to change users: connect "
+                   "as another administrator, or give the set one (+acl)"};
+}
+
+/// Into the aclfile where there is one; without, users are gone with the server.
+Result<bool> Save(RedisClient& redis) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis.Call({"ACL", "SAVE"}));
+  if (!IsError(*reply)) return true;
+  if (TextOf(*reply).find("ACL file") != std::string_view::npos) return false;
+  return RefuseError(*reply).Prefixed("ACL SAVE").error();
+}
+
+}  // namespace
+
+Result<AccessSet> ReadAccessSet(const std::filesystem::path& folder) {
+  AccessSet set;
+  ASSIGN_OR_RETURN(set.users, ReadUsers(folder));
+  ASSIGN_OR_RETURN(set.groups, ReadGroups(folder));
+  ASSIGN_OR_RETURN(set.checks, ReadChecks(folder));
+  return set;
+}
+
+Result<Compared> CompareAccess(const AccessSet& set, RedisClient& redis, const OnDifference& on_difference) {
+  Compared compared;
+  const auto tell = [&](std::string key, const char* type, const char* problem, std::string member) {
+    ++compared.differences;
+    on_difference({std::move(key), type, problem, std::move(member), std::nullopt, std::nullopt});
+  };
+  for (const AclUser& user : set.users) {
+    bool exists = false;
+    ASSIGN_OR_RETURN(const bool same, IsAsInSet(redis, user, &exists));
+    if (!same) tell(user.name, "user", exists ? "different" : "missing", "");
+  }
+  for (const ConsumerGroup& group : set.groups) {
+    ASSIGN_OR_RETURN(const bool there, HasGroup(redis, group));
+    if (!there) tell(group.stream, "group", "missing", group.group);
+  }
+  return compared;
+}
+
+Status CreateGroup(RedisClient& redis, const std::string& key, const ConsumerGroup& group) {
+  std::string position = group.position;
+  std::string read = "0";
+  ASSIGN_OR_RETURN(const RedisClient::Reply info, redis.Call({"XINFO", "STREAM", key}));
+  if (!IsError(*info)) {
+    int64_t added = 0;
+    std::string last_id;
+    for (size_t i = 0; i + 1 < info->elements; i += 2) {
+      if (TextOf(*info->element[i]) == "entries-added") added = info->element[i + 1]->integer;
+      if (TextOf(*info->element[i]) == "last-generated-id") last_id = TextOf(*info->element[i + 1]);
+    }
+    if (position == "$") position = last_id;
+    if (position == last_id) {
+      read = std::to_string(added);
+    } else if (position != "0" && position != "0-0") {
+      read.clear();  // in mid-stream Redis must count by itself
+    }
+  }
+  std::vector<std::string> words{"XGROUP", "CREATE", key, group.group, position, "MKSTREAM"};
+  if (!read.empty()) words.insert(words.end(), {"ENTRIESREAD", read});
+  ASSIGN_OR_RETURN(const RedisClient::Reply reply, Call(redis, words));
+  return RefuseError(*reply).Prefixed("group " + Escape(group.group) + " of stream " + Escape(key));
+}
+
+Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis) {
+  AccessReport report;
+  std::vector<const AclUser*> changed;
+  for (const AclUser& user : set.users) {
+    bool exists = false;
+    ASSIGN_OR_RETURN(const bool same, IsAsInSet(redis, user, &exists));
+    if (!same) changed.push_back(&user);
+  }
+  for (const ConsumerGroup& group : set.groups) {
+    ASSIGN_OR_RETURN(const bool there, HasGroup(redis, group));
+    if (there) continue;
+    RETURN_IF_ERROR(CreateGroup(redis, group.stream, group));
+    ++report.groups_created;
+  }
+  // The user that we are ourselves goes last: from then on we may do only what its new rules allow.
+  ASSIGN_OR_RETURN(const RedisClient::Reply self, redis.Call({"ACL", "WHOAMI"}));
+  RETURN_IF_ERROR(RefuseError(*self));
+  std::stable_partition(changed.begin(), changed.end(),
+                        [&](const AclUser* user) { return user->name != TextOf(*self); });
+  const bool ourselves = !changed.empty() && changed.back()->name == TextOf(*self);
+  const size_t others = changed.size() - (ourselves ? 1 : 0);
+  for (size_t i = 0; i < others; ++i) RETURN_IF_ERROR(SetUser(redis, changed[i]->name, *changed[i]));
+  for (const AclCheck& check : set.checks) {
+    if (ourselves && check.user == changed.back()->name) continue;
+    RETURN_IF_ERROR(AskCheck(redis, check));
+    ++report.checks;
+  }
+  if (ourselves) {
+    RETURN_IF_ERROR(RequireSuccessor(redis, set, *changed.back()));
+    ASSIGN_OR_RETURN(report.saved, Save(redis));  // the others, as long as we may
+    RETURN_IF_ERROR(SetUser(redis, changed.back()->name, *changed.back()));
+    report.users_changed = static_cast<int>(changed.size());
+    if (const Result<bool> saved = Save(redis); !saved.ok()) {
+      LogWarning("own-user-not-saved", {{"user", changed.back()->name},
+                                        {"why", "its new rules do not allow it"},
+                                        {"way_out", "run access again as another user that may change users"}});
+    } else if (!report.saved) {
+      LogWarning("acl-not-saved", {{"why", "the server has no aclfile: users are gone when it restarts"}});
+    }
+    return report;
+  }
+  report.users_changed = static_cast<int>(changed.size());
+  ASSIGN_OR_RETURN(report.saved, Save(redis));
+  if (!report.saved)
+    LogWarning("acl-not-saved", {{"why", "the server has no aclfile: users are gone when it restarts"}});
+  return report;
+}
+
+}  // namespace sprockets

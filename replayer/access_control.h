@@ -1,0 +1,40 @@
+// Users and consumer groups of a schema set: compared with what Redis has, applied, and proven. One thread.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "replayer/compare.h"
+#include "replayer/redis_client.h"
+#include "replayer/schema_set.h"
+
+namespace sprockets {
+
+struct AccessSet {
+  std::vector<AclUser> users;
+  std::vector<ConsumerGroup> groups;
+  std::vector<AclCheck> checks;
+};
+
+Result<AccessSet> ReadAccessSet(const std::filesystem::path& folder);
+
+/// Users that are missing or different, groups that are missing. A user is different if Redis would describe one with
+/// the set's rules in other words.
+Result<Compared> CompareAccess(const AccessSet& set, RedisClient& redis, const OnDifference& on_difference);
+
+struct AccessReport {
+  int users_changed = 0;
+  int groups_created = 0;
+  int checks = 0;      // questions to ACL DRYRUN, each answered as the set says
+  bool saved = false;  // into the server's aclfile
+};
+
+/// Changes what differs, `default` last, and asks every check. Groups that are there keep their positions. kRefused
+/// names the user, or the line of the check that does not hold.
+Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis);
+
+/// Makes a group at a position of the set: `$` and ids count as read what lies before them, so that lag is known.
+Status CreateGroup(RedisClient& redis, const std::string& key, const ConsumerGroup& group);
+
+}  // namespace sprockets

@@ -1,0 +1,48 @@
+// Redis against the source, by value: both sides are read as streams, side by side. One thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "replayer/redis_client.h"
+#include "replayer/source.h"
+
+namespace sprockets {
+
+struct Difference {
+  std::string key;
+  std::string type;     // zset, stream, … ; user and group for access
+  std::string problem;  // missing, extra, different, type, expiry
+  std::string member;   // of the key; empty: the whole key
+  std::optional<std::string> expected;
+  std::optional<std::string> actual;
+};
+
+/// As a line of JSON, with its line break.
+std::string DifferenceJson(const Difference& difference);
+
+/// False: that is enough, stop comparing.
+using OnDifference = std::function<bool(const Difference&)>;
+
+struct Compared {
+  uint64_t keys = 0;  // that the source gives
+  uint64_t rows = 0;
+  uint64_t differences = 0;
+};
+
+/// Compares one structure; keys that the query names but that Redis has besides are found by `-- keys:`. The key `k` of
+/// the source is `prefix` + k in Redis. Redis's errors are kRefused or kUnreachable, the source's as Source says.
+Result<Compared> Compare(Source& source, const Structure& structure, RedisClient& redis, const std::string& prefix,
+                         const OnDifference& on_difference);
+
+/// How many keys Redis has that match, as SCAN finds them.
+Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view glob);
+
+/// ZCARD, XLEN, HLEN, SCARD, or whether there is one; 0 where there is no such key, or it is of another type.
+Result<uint64_t> CountOf(RedisClient& redis, RedisKind kind, std::string_view key);
+
+}  // namespace sprockets

@@ -1,0 +1,245 @@
+// The order of a drain: seal, fence, files, streams; and what becomes of finished files.
+#include "replayer/drain_pass.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "replayer/sidecar_door.h"
+#include "replayer/stop.h"
+#include "shared/clock.h"
+#include "shared/state_file.h"
+#include "shared/text.h"
+
+namespace sprockets {
+namespace {
+
+std::string NameOf(const SpillFileInfo& info) {
+  return info.path.filename().native();
+}
+
+}  // namespace
+
+bool WaitsForDrain(const SpillFileInfo& info) {
+  using State = SpillFileInfo::State;
+  return !info.quarantined && (info.state == State::kSealed || (info.state == State::kActive && info.suspect));
+}
+
+DrainPass::DrainPass(const Config& config, const SpillFolder& folder, DrainReport& report)
+    : config_(config), folder_(folder), report_(report), session_(config, folder, report), pace_(config.drain.rate) {}
+
+Status DrainPass::SealActive() {
+  const Result<FileLock> lock = folder_.LockForWriting(0);
+  if (lock.ok()) return SealLeftBehind();
+  if (lock.error().code != ErrorCode::kBusy) return lock.error();
+  // Following, the sidecar seals when it sees fit; each file is drained when it comes.
+  if (config_.drain.follow) return {};
+  ASSIGN_OR_RETURN(const bool waits, HasActiveFile());
+  if (!waits) return {};
+  std::string why = "a sidecar is writing it and --socket was not given, so it could not be asked to seal it";
+  if (!config_.socket_path.empty()) {
+    const Status sealed = AskSidecarToSeal(config_.socket_path);
+    ASSIGN_OR_RETURN(const bool still_waits, HasActiveFile());
+    if (!still_waits) return {};
+    why = sealed.ok() ? "the sidecar goes on spilling" : sealed.error().message;
+  }
+  report_.Worsen(DrainResult::kLeft);
+  report_.Warn("active-file-left", {{"why", why}});
+  return {};
+}
+
+Result<bool> DrainPass::HasActiveFile() const {
+  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
+  return std::any_of(files.begin(), files.end(), [](const SpillFileInfo& info) {
+    return info.state == SpillFileInfo::State::kActive && !info.suspect && !info.quarantined;
+  });
+}
+
+/// No sidecar runs, and none can start: the caller holds its lock.
+Status DrainPass::SealLeftBehind() {
+  ASSIGN_OR_RETURN(const RecoveryReport recovered, RecoverLeftBehind(folder_));
+  for (const std::string& name : recovered.quarantined) report_.Warn("quarantined", {{"file", name}});
+  for (const std::string& name : recovered.suspect) report_.Warn("suspect", {{"file", name}});
+  Result<StateFile> state = StateFile::OpenExisting(folder_);
+  if (state.ok()) {
+    session_.Know(state.value().connections());
+    return state.value().Close();
+  }
+  if (state.error().code == ErrorCode::kForeign) return std::move(state).error();
+  if (state.error().code != ErrorCode::kNotFound)
+    report_.Warn("state-file-unreadable", {{"why", state.error().message}});
+  return {};
+}
+
+Status DrainPass::DrainAll() {
+  RETURN_IF_ERROR(session_.Connect());
+  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
+  ASSIGN_OR_RETURN(const uint64_t waiting, CountLeft(folder_, config_.drain.streams));
+  report_.progress().SetTotal(report_.counts.landed + report_.counts.already_there + waiting);
+  for (const SpillFileInfo& info : files) {
+    if (info.quarantined) {
+      report_.Worsen(DrainResult::kLeft);
+      report_.Warn("quarantined-file-left",
+                   {{"file", NameOf(info)}, {"way_out", "drain --salvage takes what is good"}});
+    }
+    if (!WaitsForDrain(info)) continue;
+    ASSIGN_OR_RETURN(const Next next, DrainFile(info));
+    if (next == Next::kEnd) return {};
+  }
+  return {};
+}
+
+Result<DrainPass::Next> DrainPass::DrainFile(const SpillFileInfo& info) {
+  Result<SpillFile> opened = SpillFile::Open(info);
+  if (!opened.ok()) return PassOver(info, opened.error());
+  SpillFile file = std::move(opened).value();
+  if (const Status verified = file.VerifyAsRead(); !verified.ok()) return PassOver(info, verified.error());
+  RETURN_IF_ERROR(session_.FenceFor(file));
+  bool all_done = true;
+  const Result<Next> next = DrainStreams(file, &all_done);
+  if (!next.ok()) return PassOver(info, next.error());
+  if (all_done) RETURN_IF_ERROR(Finish(std::move(file)));
+  return next;
+}
+
+/// A file whose rows cannot be trusted is set aside and does not stop the others. Whatever else is wrong ends the run.
+Result<DrainPass::Next> DrainPass::PassOver(const SpillFileInfo& info, const Error& error) {
+  if (error.code == ErrorCode::kNotFound) return Next::kGoOn;
+  if (error.code == ErrorCode::kBusy) {
+    // A later file may hold later events of the same streams.
+    report_.Worsen(DrainResult::kLeft);
+    report_.Warn("file-in-use", {{"file", NameOf(info)}, {"why", error.message}});
+    return Next::kEnd;
+  }
+  if (error.code != ErrorCode::kCorrupt) return error;
+  RETURN_IF_ERROR(folder_.MarkQuarantined(info.number));
+  report_.Worsen(DrainResult::kLeft);
+  report_.Warn("quarantined",
+               {{"file", NameOf(info)}, {"why", error.message}, {"way_out", "drain --salvage takes what is good"}});
+  return Next::kGoOn;
+}
+
+Result<DrainPass::Next> DrainPass::DrainStreams(SpillFile& file, bool* all_done) {
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
+  for (const SpilledStream& stream : streams) {
+    if (stream.rows_left == 0 && !stream.cursor.open) continue;
+    if (!IsSelected(stream) || stopped_streams_.contains(stream.name)) {
+      *all_done = false;
+      continue;
+    }
+    ASSIGN_OR_RETURN(const StreamDrain::End end, DrainStream(file, stream));
+    if (end == StreamDrain::End::kDone) continue;
+    *all_done = false;
+    report_.Worsen(DrainResult::kLeft);
+    if (end != StreamDrain::End::kStreamRefused) return Next::kEnd;
+    stopped_streams_.insert(stream.name);
+  }
+  return Next::kGoOn;
+}
+
+Result<StreamDrain::End> DrainPass::DrainStream(SpillFile& file, const SpilledStream& stream) {
+  const auto renamed = config_.drain.renames.find(stream.name);
+  const std::string& target = renamed == config_.drain.renames.end() ? stream.name : renamed->second;
+  SpilledStream current = stream;
+  // A range that was led to a third stream is finished there: nobody would look for its events in that one again.
+  const auto& open = stream.cursor.open;
+  if (open && open->target != stream.name && open->target != target) {
+    StreamDrain elsewhere(session_, report_, pace_, file, stream, SettlerOptions(file, open->target));
+    ASSIGN_OR_RETURN(const StreamDrain::End end, elsewhere.FinishOpenRange());
+    if (end != StreamDrain::End::kDone) return end;
+    current.cursor = elsewhere.cursor();
+  }
+  StreamDrain drain(session_, report_, pace_, file, std::move(current), SettlerOptions(file, target));
+  ASSIGN_OR_RETURN(const StreamDrain::End end, drain.Run());
+  if (end == StreamDrain::End::kStreamRefused) {
+    report_.Warn("stream-refused", {{"stream", Escape(stream.name)},
+                                    {"file", NameOf(file.info())},
+                                    {"why", drain.why()},
+                                    {"way_out", "mend the stream, or lead its events elsewhere: --rename OLD=NEW"}});
+  }
+  if (end == StreamDrain::End::kServerRefused) report_.Warn("redis-refuses", {{"why", drain.why()}});
+  return end;
+}
+
+StreamSettler::Options DrainPass::SettlerOptions(const SpillFile& file, std::string_view target) const {
+  return {.target = std::string(target),
+          .whole_file_in_doubt = offers_again_ || file.info().suspect,
+          .withhold_unproven = offers_again_ && !config_.drain.force};
+}
+
+bool DrainPass::IsSelected(const SpilledStream& stream) const {
+  return GlobMatch(config_.drain.streams, stream.name);
+}
+
+Status DrainPass::Finish(SpillFile file) {
+  const SpillFileInfo info = file.info();
+  RETURN_IF_ERROR(file.MarkDrained(WallClockMs()));
+  RETURN_IF_ERROR(file.Close());
+  if (info.state == SpillFileInfo::State::kDrained) return {};
+  return folder_.Move(info.number, info.state, SpillFileInfo::State::kDrained);
+}
+
+Status DrainPass::OfferAgain(const SpillFileInfo& info) {
+  ASSIGN_OR_RETURN(SpillFile file, SpillFile::Open(info));
+  RETURN_IF_ERROR(file.Verify());
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
+  RETURN_IF_ERROR(RefuseIfLowerFileWaits(info, streams));
+  RETURN_IF_ERROR(session_.Connect());
+  RETURN_IF_ERROR(session_.FenceFor(file));
+  RETURN_IF_ERROR(file.ResetCursors());
+  offers_again_ = true;
+  bool all_done = true;
+  ASSIGN_OR_RETURN(const Next next, DrainStreams(file, &all_done));
+  static_cast<void>(next);
+  return all_done ? Finish(std::move(file)) : file.Close();
+}
+
+/// For the order: what was spilled earlier goes first.
+Status DrainPass::RefuseIfLowerFileWaits(const SpillFileInfo& info, const std::vector<SpilledStream>& streams) {
+  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
+  for (const SpillFileInfo& lower : files) {
+    if (lower.number >= info.number || !WaitsForDrain(lower)) continue;
+    ASSIGN_OR_RETURN(SpillFile file, SpillFile::Open(lower));
+    ASSIGN_OR_RETURN(const std::vector<SpilledStream> waiting, file.Streams());
+    for (const SpilledStream& stream : waiting) {
+      const auto is_same = [&](const SpilledStream& other) { return other.name == stream.name && IsSelected(other); };
+      if (stream.rows_left == 0 || std::none_of(streams.begin(), streams.end(), is_same)) continue;
+      return Error{ErrorCode::kRefused, NameOf(lower) + " still holds events of stream " + Escape(stream.name) +
+                                            ", which were spilled earlier: drain it first"};
+    }
+  }
+  return {};
+}
+
+Status RemoveOldDrained(const SpillFolder& folder, int64_t keep_ms) {
+  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
+  for (const SpillFileInfo& info : files) {
+    if (info.state != SpillFileInfo::State::kDrained) continue;
+    Result<SpillFile> opened = SpillFile::Open(info);
+    if (!opened.ok()) continue;  // what --salvage set aside, for example: only its user knows when it may go
+    SpillFile file = std::move(opened).value();
+    ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, file.RejectedRows());
+    const bool is_old = file.drained_ms() != 0 && WallClockMs() - file.drained_ms() >= keep_ms;
+    RETURN_IF_ERROR(file.Close());
+    if (is_old && rejected.empty()) RETURN_IF_ERROR(folder.Remove(info));
+  }
+  return {};
+}
+
+Result<uint64_t> CountLeft(const SpillFolder& folder, std::string_view streams_glob) {
+  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
+  uint64_t left = 0;
+  for (const SpillFileInfo& info : files) {
+    if (!WaitsForDrain(info)) continue;
+    Result<SpillFile> file = SpillFile::Open(info);
+    if (!file.ok()) continue;
+    const Result<std::vector<SpilledStream>> streams = file.value().Streams();
+    if (!streams.ok()) continue;
+    for (const SpilledStream& stream : streams.value()) {
+      if (GlobMatch(streams_glob, stream.name)) left += static_cast<uint64_t>(stream.rows_left);
+    }
+  }
+  return left;
+}
+
+}  // namespace sprockets

@@ -1,0 +1,71 @@
+#include "replayer/pipeline.h"
+
+#include <utility>
+
+#include "shared/resp.h"
+#include "shared/text.h"
+
+namespace sprockets {
+namespace {
+
+constexpr size_t kChunkBytes = 64 * 1024;
+constexpr size_t kMostBytesInFlight = 1 << 20;
+
+}  // namespace
+
+Status RefuseError(const redisReply& reply) {
+  if (!IsError(reply)) return {};
+  return Error{ErrorCode::kRefused, "Redis refuses: " + Escape(TextOf(reply))};
+}
+
+Pipeline::~Pipeline() {
+  for (const Chunk& chunk : in_flight_) {
+    for (size_t i = 0; i < chunk.replies.size(); ++i) {
+      if (!client_.Receive().ok()) return;  // broken: the client has forgotten what it had to write
+    }
+  }
+}
+
+Status Pipeline::Add(std::span<const std::string_view> words, OnReply on_reply) {
+  AppendCommand(gathering_.bytes, words);
+  gathering_.replies.push_back(std::move(on_reply));
+  return gathering_.bytes.size() < kChunkBytes ? Status() : Send();
+}
+
+Status Pipeline::AddEncoded(size_t words, std::string_view body, OnReply on_reply) {
+  AppendArrayHeader(gathering_.bytes, words);
+  gathering_.bytes.append(body);
+  gathering_.replies.push_back(std::move(on_reply));
+  return gathering_.bytes.size() < kChunkBytes ? Status() : Send();
+}
+
+Status Pipeline::Send() {
+  if (gathering_.replies.empty()) return {};
+  in_flight_.push_back(std::exchange(gathering_, {}));
+  bytes_in_flight_ += in_flight_.back().bytes.size();
+  client_.Queue(in_flight_.back().bytes);
+  client_.Pump();
+  while (bytes_in_flight_ > kMostBytesInFlight) RETURN_IF_ERROR(TakeOldest());
+  return {};
+}
+
+Status Pipeline::TakeOldest() {
+  Chunk& chunk = in_flight_.front();
+  while (!chunk.replies.empty()) {
+    ASSIGN_OR_RETURN(const RedisClient::Reply reply, client_.Receive());
+    const OnReply on_reply = std::move(chunk.replies.front());
+    chunk.replies.pop_front();
+    RETURN_IF_ERROR(on_reply ? on_reply(*reply) : RefuseError(*reply));
+  }
+  bytes_in_flight_ -= chunk.bytes.size();
+  in_flight_.pop_front();
+  return {};
+}
+
+Status Pipeline::Finish() {
+  RETURN_IF_ERROR(Send());
+  while (!in_flight_.empty()) RETURN_IF_ERROR(TakeOldest());
+  return {};
+}
+
+}  // namespace sprockets

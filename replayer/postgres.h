@@ -1,0 +1,90 @@
+// A connection to PostgreSQL: the only place that speaks libpq. Nothing of a session is relied on beyond the
+// transaction that is open, so it works behind a transaction pooler. One thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/result.h"
+
+struct pg_conn;
+
+namespace sprockets {
+
+/// postgres://[user[:password]@]host[:port]/database[?parameters], or the same with postgresql://.
+struct PostgresUrl {
+  std::string text;      // may hold a password
+  std::string password;  // from elsewhere; empty: the URL's, PGPASSWORD or ~/.pgpass
+  std::string ForLogs() const;
+};
+
+/// The error is kUsage and repeats nothing of the text.
+Result<PostgresUrl> ParsePostgresUrl(std::string_view text);
+
+class Postgres {
+ public:
+  using Value = std::optional<std::string>;  // none: NULL
+  using ValueView = std::optional<std::string_view>;
+
+  /// Tries again with a growing pause for `patience_ms` where nobody answers: a database that sleeps takes seconds to
+  /// wake up. A login that is refused is kRefused at once, else kUnreachable.
+  static Result<Postgres> Connect(const PostgresUrl& url, int64_t patience_ms);
+
+  /// One or more statements without parameters or rows. kRefused: PostgreSQL said no, and why and in which line;
+  /// kUnreachable: the connection is gone.
+  Status Execute(const std::string& sql);
+  /// One statement with text parameters; all of its rows at once, so only for few.
+  Result<std::vector<std::vector<Value>>> Query(const std::string& sql, std::span<const std::string> parameters = {});
+
+  struct Column {
+    std::string name;
+    uint32_t type = 0;  // OID of pg_type
+  };
+  /// What a query would return, without running it.
+  Result<std::vector<Column>> Describe(const std::string& query);
+
+  /// Runs COPY (query) TO STDOUT in binary and hands over each row as it comes, its values as PostgreSQL's binary
+  /// format has them; never holds more than a row. The visitor's error ends it and is returned. A request to stop is
+  /// kRefused. An open transaction goes on, whatever the end was.
+  Status CopyOut(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor);
+
+  /// BEGIN … COMMIT, where everything sees one state of the database. Rolls back unless committed.
+  Status BeginSnapshot();
+  Status Commit() { return Execute("COMMIT"); }
+  void Rollback();
+  /// Between BEGIN and its end, and not broken by an error.
+  bool InTransaction() const;
+
+ private:
+  struct Closer {
+    void operator()(pg_conn* connection) const;
+  };
+  explicit Postgres(pg_conn* connection) : connection_(connection) {}
+  Error Failure(void* result, std::string_view sql) const;
+  Status CopyRows(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor);
+
+  std::unique_ptr<pg_conn, Closer> connection_;
+};
+
+// OIDs that never change (PostgreSQL's pg_type.dat).
+inline constexpr uint32_t kPgBytea = 17;
+inline constexpr uint32_t kPgInt8 = 20;
+inline constexpr uint32_t kPgInt2 = 21;
+inline constexpr uint32_t kPgInt4 = 23;
+inline constexpr uint32_t kPgFloat4 = 700;
+inline constexpr uint32_t kPgFloat8 = 701;
+inline constexpr uint32_t kPgTimestamp = 1114;
+inline constexpr uint32_t kPgTimestamptz = 1184;
+inline constexpr uint32_t kPgNumeric = 1700;
+
+/// Values as the binary format has them.
+int64_t PgInt8(std::string_view bytes);
+double PgFloat8(std::string_view bytes);
+
+}  // namespace sprockets

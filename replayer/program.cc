@@ -1,0 +1,62 @@
+// From the command line to a command.
+#include <csignal>
+#include <string_view>
+
+#include "replayer/commands.h"
+#include "shared/log.h"
+
+namespace sprockets {
+
+int ExitCodeOf(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kUsage:
+      return 2;
+    case ErrorCode::kUnreachable:
+    case ErrorCode::kNotFound:
+    case ErrorCode::kIo:
+    case ErrorCode::kFull:
+    case ErrorCode::kStarved:
+      return 3;
+    case ErrorCode::kRefused:
+    case ErrorCode::kBusy:
+    case ErrorCode::kCorrupt:
+    case ErrorCode::kForeign:
+      return 4;
+  }
+  return 4;
+}
+
+int RunProgram(int argc, const char* const* argv, std::ostream& out) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const Result<Invocation> invocation = ParseCommandLine(argc, argv);
+  if (!invocation.ok()) {
+    LogError("usage", {{"error", invocation.error().message}});
+    return ExitCodeOf(invocation.error());
+  }
+  const auto& [config, text] = invocation.value();
+  if (!text.empty()) {
+    out << text;
+    return 0;
+  }
+  InitLog(config.log_format);
+  if (config.check_config) return 0;
+  switch (config.command) {
+    case Config::Command::kStatus:
+      return RunStatus(config, out);
+    case Config::Command::kShow:
+      return RunShow(config, out);
+    case Config::Command::kDrain:
+      return RunDrain(config, out);
+    case Config::Command::kMigrate:
+      return RunMigrate(config, out);
+    case Config::Command::kRebuild:
+      return RunRebuild(config, out);
+    case Config::Command::kVerify:
+      return RunVerify(config, out);
+    case Config::Command::kAccess:
+      return RunAccess(config, out);
+  }
+  return 2;
+}
+
+}  // namespace sprockets

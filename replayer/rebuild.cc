@@ -1,0 +1,347 @@
+#include "replayer/rebuild.h"
+
+#include <algorithm>
+#include <array>
+#include <random>
+#include <set>
+#include <utility>
+
+#include "replayer/access_control.h"
+#include "replayer/pipeline.h"
+#include "replayer/stop.h"
+#include "shared/clock.h"
+#include "shared/log.h"
+#include "shared/text.h"
+
+namespace sprockets {
+namespace {
+
+/// The names of everything that is written beside the live keys, before it is written.
+constexpr std::string_view kRegistry = "sprockets:rebuild";
+
+/// With a number and a colon, what comes before the name of a key that made room.
+constexpr std::string_view kAside = "sprockets:aside:";
+
+// Held as long as the transaction: gone with a killed run, and nothing of a session.
+constexpr const char* kLock = "SELECT pg_try_advisory_xact_lock(hashtext('sprockets rebuild'))";
+constexpr int64_t kLockWaitMs = 3'000;
+
+Error Refused(const Structure& structure, const std::string& why) {
+  return {ErrorCode::kRefused, structure.name + ": " + why};
+}
+
+/// A glob that matches `text` and nothing else.
+std::string EscapeGlob(std::string_view text) {
+  std::string glob;
+  for (const char letter : text) {
+    if (std::string_view("*?[]^\\").find(letter) != std::string_view::npos) glob += '\\';
+    glob += letter;
+  }
+  return glob;
+}
+
+/// How many entries of a stream lie behind `position`.
+Result<int64_t> CountBehind(RedisClient& redis, const std::string& key, const std::string& position) {
+  constexpr size_t kPage = 1000;
+  int64_t count = 0;
+  std::string after = "(" + position;
+  while (true) {
+    ASSIGN_OR_RETURN(const RedisClient::Reply page,
+                     redis.Call({"XRANGE", key, after, "+", "COUNT", std::to_string(kPage)}));
+    RETURN_IF_ERROR(RefuseError(*page));
+    count += static_cast<int64_t>(page->elements);
+    if (page->elements < kPage) return count;
+    after = "(" + std::string(TextOf(*page->element[kPage - 1]->element[0]));
+  }
+}
+
+/// Fields of XINFO's flat answers, by name.
+const redisReply* FieldOf(const redisReply& reply, std::string_view name) {
+  for (size_t i = 0; i + 1 < reply.elements; i += 2) {
+    if (TextOf(*reply.element[i]) == name) return reply.element[i + 1];
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress& progress) {
+  const auto finish = [this](Result<RebuiltStructure> result) {
+    postgres_.Rollback();
+    return result;
+  };
+  RebuiltStructure rebuilt;
+  rebuilt.name = structure.name;
+  if (Status begun = Begin(); !begun.ok()) return finish(std::move(begun).error());
+  const auto run = [&]() -> Status {
+    ASSIGN_OR_RETURN(Source source, Source::Open(postgres_, structure));
+    LiveState live;
+    if (config_.into.empty()) {
+      ASSIGN_OR_RETURN(live, LookAtLive(source, structure, &rebuilt));
+      if (!live.differs) return {};
+      if (config_.dry_run) {
+        rebuilt.state = RebuiltStructure::State::kWouldChange;
+        return {};
+      }
+    }
+    std::vector<Loader::Key> keys;
+    Status status = Load(source, structure, progress, &rebuilt, &keys);
+    if (status.ok() && config_.into.empty()) status = Guard(structure, keys, live);
+    if (status.ok()) status = VerifyLoaded(source, structure, &rebuilt);
+    if (status.ok() && config_.into.empty()) {
+      for (const Loader::Key& key : keys) {
+        if (status.ok() && structure.kind == RedisKind::kStream) status = CopyGroups(key);
+      }
+      if (status.ok()) {
+        rebuilt.state = RebuiltStructure::State::kRebuilt;
+        return Swap(keys, live.gone);
+      }
+    }
+    rebuilt.state = RebuiltStructure::State::kDrilled;
+    const Status removed = RemoveLoaded(keys);
+    return status.ok() ? removed : status;
+  };
+  Status done = run();
+  if (!done.ok()) return finish(std::move(done).error());
+  return finish(std::move(rebuilt));
+}
+
+Status Rebuilder::Begin() {
+  // A run that was killed holds its lock until PostgreSQL notices.
+  const int64_t begun_ms = SteadyClockMs();
+  while (true) {
+    RETURN_IF_ERROR(postgres_.BeginSnapshot());
+    ASSIGN_OR_RETURN(const auto locked, postgres_.Query(kLock));
+    if (locked[0][0] == "t") break;
+    postgres_.Rollback();
+    if (SteadyClockMs() - begun_ms > kLockWaitMs || !SleepUnlessStopped(100))
+      return Error{ErrorCode::kBusy, "another rebuild is at work: wait for it, or stop it"};
+  }
+  number_ = std::to_string(std::random_device{}());
+  prefix_ = config_.into.empty() ? std::string(kRegistry) + ":" + number_ + ":" : config_.into;
+  RETURN_IF_ERROR(RemoveLeftovers());
+  if (config_.into.empty()) return {};
+  // A drill removes its keys afterwards, so they must be its own.
+  ASSIGN_OR_RETURN(const std::vector<std::string> taken, ScanKeys(redis_, EscapeGlob(config_.into) + "*"));
+  if (taken.empty()) return {};
+  return Error{ErrorCode::kRefused, "--into: Redis has keys that begin with " + Escape(config_.into) + ", such as " +
+                                        Escape(taken.front()) + ": take another prefix"};
+}
+
+Status Rebuilder::RemoveLeftovers() {
+  ASSIGN_OR_RETURN(const RedisClient::Reply names, redis_.Call({"SMEMBERS", kRegistry}));
+  RETURN_IF_ERROR(RefuseError(*names));
+  if (names->elements == 0) return {};
+  LogInfo("removing-leftovers", {{"keys", names->elements}, {"of", "a rebuild that was interrupted"}});
+  Pipeline pipeline(redis_);
+  const auto ignored = [](const redisReply&) { return Status(); };
+  for (size_t i = 0; i < names->elements; ++i) {
+    const std::string_view name = TextOf(*names->element[i]);
+    if (name.starts_with(kAside)) {
+      // An old key whose place is empty was on its way back.
+      const std::array<std::string_view, 3> put_back{"RENAMENX", name, name.substr(name.find(':', kAside.size()) + 1)};
+      RETURN_IF_ERROR(pipeline.Add(put_back, ignored));
+    }
+    const std::array<std::string_view, 2> words{"UNLINK", TextOf(*names->element[i])};
+    RETURN_IF_ERROR(pipeline.Add(words));
+  }
+  const std::array<std::string_view, 2> words{"DEL", kRegistry};
+  RETURN_IF_ERROR(pipeline.Add(words));
+  return pipeline.Finish();
+}
+
+/// Does anything have to be done? A stream is looked at whole, for what it may hold besides.
+Result<Rebuilder::LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structure,
+                                                   RebuiltStructure* rebuilt) {
+  LiveState live;
+  const bool is_stream = structure.kind == RedisKind::kStream;
+  const auto look = [&](const Difference& difference) {
+    live.differs = true;
+    if (difference.problem == "extra" && difference.member.empty()) live.gone.push_back(difference.key);
+    if (is_stream && difference.problem == "extra" && !difference.member.empty()) {
+      live.extra_entry = difference.member + " of " + difference.key;
+    }
+    // Of keys that are gone all must be known, so only queries with one key may stop early.
+    return structure.key.empty() || is_stream || config_.dry_run;
+  };
+  if (!structure.key.empty() && !config_.dry_run) {
+    ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure.kind, structure.key));
+    ASSIGN_OR_RETURN(const RedisClient::Reply type, redis_.Call({"TYPE", structure.key}));
+    if (count == 0 && TextOf(*type) == "none") {
+      live.differs = true;
+      return live;
+    }
+  }
+  ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, "", look));
+  rebuilt->keys = compared.keys;
+  rebuilt->rows = compared.rows;
+  return live;
+}
+
+Status Rebuilder::Load(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,
+                       std::vector<Loader::Key>* keys) {
+  const int64_t begun_ms = SteadyClockMs();
+  Loader loader(redis_, structure.kind, prefix_, std::string(kRegistry));
+  Status loaded = source.Visit([&](const SourceRow& row) -> Status {
+    progress.Advance(row.number);
+    return loader.Add(row);
+  });
+  if (loaded.ok()) loaded = loader.Finish();
+  *keys = loader.keys();
+  RETURN_IF_ERROR(loaded);
+  for (const Loader::Key& key : *keys) {
+    if (key.stored == key.rows) continue;
+    ASSIGN_OR_RETURN(const auto twice, source.FindDuplicate());
+    return Refused(structure, structure.file.native() + ": key " + Escape(key.key) + ": " +
+                                  (twice ? Escape(*twice) + " comes twice" : "Redis has not taken every row") +
+                                  "; each member may come once");
+  }
+  rebuilt->keys = keys->size();
+  rebuilt->rows = loader.rows();
+  rebuilt->load_ms = SteadyClockMs() - begun_ms;
+  return {};
+}
+
+/// A source that has lost its rows must not take Redis's away.
+Status Rebuilder::Guard(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live) {
+  if (config_.force) return {};
+  constexpr std::string_view kWayOut = "; --force does it all the same";
+  if (!live.extra_entry.empty()) {
+    return Refused(structure, "the live stream holds an entry that the source lacks, " + Escape(live.extra_entry) +
+                                  ": let it reach PostgreSQL first" + std::string(kWayOut));
+  }
+  for (const std::string& key : live.gone) {
+    return Refused(structure, "the source has nothing for key " + Escape(key) + ", which is not empty in Redis" +
+                                  std::string(kWayOut));
+  }
+  for (const Loader::Key& key : keys) {
+    ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure.kind, key.key));
+    if (key.rows * 2 >= count) continue;
+    return Refused(structure, "the source has " + FormatCount(key.rows) + " rows for key " + Escape(key.key) +
+                                  ", Redis has " + FormatCount(count) + std::string(kWayOut));
+  }
+  return {};
+}
+
+Status Rebuilder::VerifyLoaded(Source& source, const Structure& structure, RebuiltStructure* rebuilt) {
+  const int64_t begun_ms = SteadyClockMs();
+  std::string first;
+  const auto look = [&](const Difference& difference) {
+    first = Escape(difference.key) + " " + Escape(difference.member) + " is " + difference.problem;
+    return false;
+  };
+  ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, prefix_, look));
+  rebuilt->verify_ms = SteadyClockMs() - begun_ms;
+  if (compared.differences == 0) return {};
+  return Refused(structure, "what was written is not what was read: " + first + "; nothing was changed");
+}
+
+/// The groups of the live stream go on where they are, with what they have not acknowledged.
+Status Rebuilder::CopyGroups(const Loader::Key& key) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply groups, redis_.Call({"XINFO", "GROUPS", key.key}));
+  if (IsError(*groups)) return TextOf(*groups).starts_with("ERR no such key") ? Status() : RefuseError(*groups);
+  ASSIGN_OR_RETURN(const RedisClient::Reply live, redis_.Call({"XINFO", "STREAM", key.key}));
+  RETURN_IF_ERROR(RefuseError(*live));
+  const redisReply* last_id = FieldOf(*live, "last-generated-id");
+  const bool never_used = last_id != nullptr && TextOf(*last_id) == "0-0";
+  for (size_t i = 0; i < groups->elements; ++i) {
+    const redisReply& group = *groups->element[i];
+    const std::string name(TextOf(*FieldOf(group, "name")));
+    const auto declared = std::find_if(groups_.begin(), groups_.end(), [&](const ConsumerGroup& other) {
+      return other.stream == key.key && other.group == name;
+    });
+    if (never_used && declared != groups_.end()) {
+      // It was made while the stream was empty, so it is nowhere yet: at its end it stays only if it begins there.
+      RETURN_IF_ERROR(CreateGroup(redis_, key.name, *declared));
+      continue;
+    }
+    const std::string position(TextOf(*FieldOf(group, "last-delivered-id")));
+    // Counted anew: the new stream has not had all the entries that were added to the old one.
+    int64_t read = 0;
+    if (position != "0-0") {
+      ASSIGN_OR_RETURN(const int64_t behind, CountBehind(redis_, key.name, position));
+      read = static_cast<int64_t>(key.rows) - behind;
+    }
+    ASSIGN_OR_RETURN(const RedisClient::Reply created,
+                     redis_.Call({"XGROUP", "CREATE", key.name, name, position, "ENTRIESREAD", std::to_string(read)}));
+    RETURN_IF_ERROR(RefuseError(*created));
+    RETURN_IF_ERROR(CopyPending(key.key, key.name, name));
+  }
+  return {};
+}
+
+Status Rebuilder::CopyPending(const std::string& from, const std::string& to, const std::string& group) {
+  constexpr size_t kPage = 1000;
+  std::string after = "-";
+  while (true) {
+    ASSIGN_OR_RETURN(const RedisClient::Reply page,
+                     redis_.Call({"XPENDING", from, group, after, "+", std::to_string(kPage)}));
+    RETURN_IF_ERROR(RefuseError(*page));
+    Pipeline pipeline(redis_);
+    for (size_t i = 0; i < page->elements; ++i) {
+      const redisReply& entry = *page->element[i];
+      const std::string idle = std::to_string(entry.element[2]->integer);
+      const std::string tries = std::to_string(entry.element[3]->integer);
+      const std::string_view id = TextOf(*entry.element[0]);
+      const std::array<std::string_view, 12> claim{"XCLAIM",     to,    group,   TextOf(*entry.element[1]),
+                                                   "0",          id,    "IDLE",  idle,
+                                                   "RETRYCOUNT", tries, "FORCE", "JUSTID"};
+      RETURN_IF_ERROR(pipeline.Add(claim));
+      after = "(" + std::string(id);
+    }
+    RETURN_IF_ERROR(pipeline.Finish());
+    if (page->elements < kPage) return {};
+  }
+}
+
+/// Old aside and new in at once, so that a reader sees the one or the other; then the old one is freed in the
+/// background. RENAME over a large key would block Redis while it frees it.
+Status Rebuilder::Swap(const std::vector<Loader::Key>& keys, const std::vector<std::string>& gone) {
+  Pipeline pipeline(redis_);
+  const auto queued = [](const redisReply& reply) { return RefuseError(reply); };
+  const auto ignored = [](const redisReply&) { return Status(); };
+  for (const Loader::Key& key : keys) {
+    const std::string old = std::string(kAside) + number_ + ":" + key.key;
+    const auto swapped = [&key](const redisReply& reply) -> Status {
+      RETURN_IF_ERROR(RefuseError(reply));
+      // The first may say that there was no such key; the second may not.
+      return reply.elements == 2 ? RefuseError(*reply.element[1]).Prefixed("swapping " + Escape(key.key))
+                                 : Error{ErrorCode::kRefused, "the swap of " + Escape(key.key) + " did not happen"};
+    };
+    const std::array<std::string_view, 3> note{"SADD", kRegistry, old};
+    const std::array<std::string_view, 1> multi{"MULTI"};
+    const std::array<std::string_view, 3> set_aside{"RENAME", key.key, old};
+    const std::array<std::string_view, 3> put_in{"RENAME", key.name, key.key};
+    const std::array<std::string_view, 1> exec{"EXEC"};
+    // Where the new key was gone (evicted, expired), the old one goes back to its place before what is aside is freed.
+    const std::array<std::string_view, 3> put_back{"RENAMENX", old, key.key};
+    const std::array<std::string_view, 2> free{"UNLINK", old};
+    const std::array<std::string_view, 4> forget{"SREM", kRegistry, old, key.name};
+    RETURN_IF_ERROR(pipeline.Add(note));
+    RETURN_IF_ERROR(pipeline.Add(multi));
+    RETURN_IF_ERROR(pipeline.Add(set_aside, queued));
+    RETURN_IF_ERROR(pipeline.Add(put_in, queued));
+    RETURN_IF_ERROR(pipeline.Add(exec, swapped));
+    RETURN_IF_ERROR(pipeline.Add(put_back, ignored));
+    RETURN_IF_ERROR(pipeline.Add(free, ignored));
+    RETURN_IF_ERROR(pipeline.Add(forget));
+  }
+  for (const std::string& key : gone) {
+    const std::array<std::string_view, 2> words{"UNLINK", key};
+    RETURN_IF_ERROR(pipeline.Add(words));
+  }
+  return pipeline.Finish();
+}
+
+Status Rebuilder::RemoveLoaded(const std::vector<Loader::Key>& keys) {
+  Pipeline pipeline(redis_);
+  for (const Loader::Key& key : keys) {
+    const std::array<std::string_view, 2> remove{"UNLINK", key.name};
+    const std::array<std::string_view, 3> forget{"SREM", kRegistry, key.name};
+    RETURN_IF_ERROR(pipeline.Add(remove));
+    RETURN_IF_ERROR(pipeline.Add(forget));
+  }
+  return pipeline.Finish();
+}
+
+}  // namespace sprockets

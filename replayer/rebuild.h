@@ -1,0 +1,63 @@
+// One structure at a time from PostgreSQL into Redis: written beside the live keys, compared by value, and swapped in.
+// One thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "replayer/compare.h"
+#include "replayer/config.h"
+#include "replayer/loader.h"
+#include "replayer/postgres.h"
+#include "replayer/schema_set.h"
+
+namespace sprockets {
+
+struct RebuiltStructure {
+  enum class State { kUnchanged, kRebuilt, kWouldChange, kDrilled };
+  std::string name;
+  State state = State::kUnchanged;
+  uint64_t keys = 0;
+  uint64_t rows = 0;
+  int64_t load_ms = 0;    // until every row was in Redis
+  int64_t verify_ms = 0;  // comparing them
+};
+
+class Rebuilder {
+ public:
+  /// `groups` are those of the set: a group of an empty stream is put where they say once the stream is filled.
+  Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups)
+      : postgres_(postgres), redis_(redis), config_(config), groups_(std::move(groups)) {}
+
+  /// Nothing live changes unless it succeeds; what a killed run has left behind is removed first. kRefused: a guard, or
+  /// bad data; kBusy: another rebuild is at work.
+  Result<RebuiltStructure> Rebuild(const Structure& structure, Progress& progress);
+
+ private:
+  struct LiveState {
+    bool differs = false;
+    std::vector<std::string> gone;  // keys that the source does not give any more
+    std::string extra_entry;        // of a stream: one that the source lacks; empty: none
+  };
+  Status Begin();
+  Status RemoveLeftovers();
+  Result<LiveState> LookAtLive(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
+  Status Load(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,
+              std::vector<Loader::Key>* keys);
+  Status Guard(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live);
+  Status VerifyLoaded(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
+  Status CopyGroups(const Loader::Key& key);
+  Status CopyPending(const std::string& from, const std::string& to, const std::string& group);
+  Status Swap(const std::vector<Loader::Key>& keys, const std::vector<std::string>& gone);
+  Status RemoveLoaded(const std::vector<Loader::Key>& keys);
+
+  Postgres& postgres_;
+  RedisClient& redis_;
+  const SetConfig& config_;
+  const std::vector<ConsumerGroup> groups_;
+  std::string number_;  // of this rebuild, in the names of what it writes beside the live keys
+  std::string prefix_;  // of the keys that are being written
+};
+
+}  // namespace sprockets

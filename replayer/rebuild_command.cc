@@ -1,0 +1,110 @@
+// The rebuild command: every structure of the set, one after the other.
+#include <string>
+#include <vector>
+
+#include "replayer/commands.h"
+#include "replayer/follow.h"
+#include "replayer/rebuild.h"
+#include "replayer/server.h"
+#include "replayer/stop.h"
+#include "shared/clock.h"
+#include "shared/log.h"
+#include "shared/text.h"
+
+namespace sprockets {
+namespace {
+
+std::string_view WordOf(RebuiltStructure::State state) {
+  switch (state) {
+    case RebuiltStructure::State::kUnchanged:
+      return "unchanged";
+    case RebuiltStructure::State::kRebuilt:
+      return "rebuilt";
+    case RebuiltStructure::State::kWouldChange:
+      return "would change";
+    case RebuiltStructure::State::kDrilled:
+      return "drilled";
+  }
+  return "";
+}
+
+struct Run {
+  std::vector<RebuiltStructure> structures;
+  Status status;
+};
+
+Run RebuildAll(const Config& config) {
+  Run run;
+  const auto all = [&]() -> Status {
+    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(config.set.folder, config.set.only));
+    if (structures.empty())
+      return Error{ErrorCode::kUsage, "no file of rebuild/ in " + config.set.folder.native() + " matches --only"};
+    ASSIGN_OR_RETURN(std::vector<ConsumerGroup> groups, ReadGroups(config.set.folder));
+    ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config.postgres, config.set.postgres_wait_ms));
+    ASSIGN_OR_RETURN(Server server, Server::Connect(*config.redis, config.set.redis_deadline_ms));
+    RedisClient& redis = server.client();
+    Rebuilder rebuilder(postgres, redis, config.set, std::move(groups));
+    for (const Structure& structure : structures) {
+      Progress progress(config.progress, structure.name);
+      ASSIGN_OR_RETURN(RebuiltStructure rebuilt, rebuilder.Rebuild(structure, progress));
+      run.structures.push_back(std::move(rebuilt));
+    }
+    return {};
+  };
+  run.status = all();
+  return run;
+}
+
+int Follow(const Config& config) {
+  const auto run = [&]() -> Status {
+    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(config.set.folder, config.set.only));
+    ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(config.set.folder));
+    return FollowSet(config, structures, groups);
+  };
+  const Status followed = run();
+  if (followed.ok()) return 0;
+  LogError("follow-failed", {{"error", followed.error().message}});
+  return ExitCodeOf(followed.error());
+}
+
+}  // namespace
+
+int RunRebuild(const Config& config, std::ostream& out) {
+  CatchStopSignals();
+  if (config.set.follow) return Follow(config);
+  const int64_t begun_ms = SteadyClockMs();
+  const Run run = RebuildAll(config);
+  if (!run.status.ok()) LogError("rebuild-failed", {{"error", run.status.error().message}});
+  bool would_change = false;
+  uint64_t rows = 0;
+  std::string json;
+  for (const RebuiltStructure& structure : run.structures) {
+    would_change |= structure.state == RebuiltStructure::State::kWouldChange;
+    rows += structure.rows;
+    if (config.json) {
+      json += json.empty() ? R"({"name":)" : R"(,{"name":)";
+      AppendJsonString(json, structure.name);
+      json += R"(,"state":")" + std::string(WordOf(structure.state)) + R"(","keys":)" + std::to_string(structure.keys) +
+              R"(,"rows":)" + std::to_string(structure.rows) + R"(,"load_ms":)" + std::to_string(structure.load_ms) +
+              R"(,"verify_ms":)" + std::to_string(structure.verify_ms) + "}";
+    } else {
+      out << structure.name << ": " << WordOf(structure.state) << ", " << FormatCount(structure.keys) << " keys, "
+          << FormatCount(structure.rows) << " rows";
+      if (structure.load_ms + structure.verify_ms > 0)
+        out << ", loaded in " << FormatDuration(structure.load_ms) << ", compared in "
+            << FormatDuration(structure.verify_ms);
+      out << "\n";
+    }
+  }
+  const std::string result = !run.status.ok() ? "failed" : would_change ? "left" : "verified";
+  if (config.json) {
+    out << R"({"command":"rebuild","read":)" << rows << R"(,"duration_ms":)" << SteadyClockMs() - begun_ms
+        << R"(,"result":")" << result << R"(","structures":[)" << json << "]}\n";
+  } else if (run.status.ok()) {
+    out << result << "\n";
+  }
+  if (!run.status.ok()) return ExitCodeOf(run.status.error());
+  return would_change ? 1 : 0;
+}
+
+}  // namespace sprockets

@@ -1,0 +1,70 @@
+// A deployment's folder: which tables there are, which query feeds which Redis structure, who may do what. Reading and
+// checking its files; nothing here knows a server.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/result.h"
+
+namespace sprockets {
+
+enum class RedisKind { kZset, kStream, kHash, kSet, kString };
+/// "zset", as TYPE says it.
+std::string_view NameOf(RedisKind kind);
+
+/// A file of rebuild/: one query that gives one structure, or one of each key that it names.
+struct Structure {
+  std::string name;  // of the file, without .sql
+  std::filesystem::path file;
+  RedisKind kind = RedisKind::kZset;
+  std::string key;        // empty: the query's column `key` has it
+  std::string keys_glob;  // all of Redis's keys that belong to the query; empty: only those that it gives
+  bool integer_scores = false;
+  std::string follow_table;  // for --follow; empty: it cannot be followed
+  std::string follow_id;     // its column of ids
+  std::string publish;       // the channel that is told; empty: none
+  std::string query;         // without a semicolon at its end
+};
+
+/// From the text of a file, for errors named `file`. Directives are comment lines at its head.
+Result<Structure> ParseStructure(const std::filesystem::path& file, std::string_view text);
+
+/// A file of migrations/.
+struct Migration {
+  int number = 0;
+  std::string name;  // of the file
+  std::string sql;
+};
+
+struct AclUser {
+  std::string name;
+  std::vector<std::string> rules;  // as ACL SETUSER takes them; may hold secrets
+};
+
+struct ConsumerGroup {
+  std::string stream;
+  std::string group;
+  std::string position;  // an entry id, 0 or $
+};
+
+/// What a user may do, or must not.
+struct AclCheck {
+  std::string user;
+  bool may = false;
+  std::vector<std::string> command;
+  std::string where;  // file and line
+};
+
+// Each reads a part of the set in `folder`, in the order of the files' names (of their lines); a part that is not there
+// is empty. kNotFound: there is no such set. kRefused names file and line.
+Result<std::vector<Structure>> ReadStructures(const std::filesystem::path& folder, std::string_view only_glob);
+Result<std::vector<Migration>> ReadMigrations(const std::filesystem::path& folder);
+/// ${NAME} in a rule is taken from the environment; one that is not set is an error.
+Result<std::vector<AclUser>> ReadUsers(const std::filesystem::path& folder);
+Result<std::vector<ConsumerGroup>> ReadGroups(const std::filesystem::path& folder);
+Result<std::vector<AclCheck>> ReadChecks(const std::filesystem::path& folder);
+
+}  // namespace sprockets

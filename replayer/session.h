@@ -1,0 +1,59 @@
+// The drain's hold on Redis, over breaks: connects, knows every connection that may still deliver an event, and fences
+// them before anything is settled or sent. One thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "replayer/config.h"
+#include "replayer/drain_report.h"
+#include "replayer/server.h"
+#include "shared/result.h"
+#include "shared/settle.h"
+#include "shared/spill_file.h"
+#include "shared/spill_folder.h"
+
+namespace sprockets {
+
+class Session {
+ public:
+  /// All must outlive the session; `config` names a Redis.
+  Session(const Config& config, const SpillFolder& folder, DrainReport& report);
+
+  /// Connections that no spill file lists: the state file's, where no sidecar runs.
+  void Know(const std::vector<ConnectionId>& connections);
+
+  /// The first connection. Fails at once where nobody listens, but waits for a Redis that is loading.
+  Status Connect();
+  /// After a break: connects again, for up to 30 s, and fences. What was searched before is void.
+  Status Recover();
+  /// Before a file is drained: kills every connection that any file of the folder lists by now, `file`'s own among
+  /// them. Where that is not possible, waits, and fence() is not complete.
+  Status FenceFor(SpillFile& file);
+
+  Server& server() { return *server_; }
+  RedisClient& client() { return server_->client(); }
+  const FenceState& fence() const { return fence_; }
+
+ private:
+  Status ListConnections();
+  Status Fence();
+  Status WaitOut(const std::vector<ConnectionId>& alive);
+
+  const Config& config_;
+  const SpillFolder& folder_;
+  DrainReport& report_;
+  std::optional<Server> server_;
+  FenceState fence_;
+  std::set<ConnectionId> known_;
+  std::set<int64_t> listed_files_;     // whose connections are in known_
+  std::set<ConnectionId> waited_out_;  // could not be killed; the wait for them on this connection is over
+  bool waited_for_lost_ = false;       // the same, for connections that nobody can name
+  bool connections_lost_ = false;      // of the file under drain
+};
+
+}  // namespace sprockets

@@ -1,0 +1,29 @@
+// The id of a stream entry, "<milliseconds>-<sequence>", ordered as Redis orders it. Pure.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sprockets {
+
+struct StreamId {
+  uint64_t ms = 0;
+  uint64_t seq = 0;
+
+  auto operator<=>(const StreamId&) const = default;
+};
+
+inline constexpr StreamId kStreamBegin{0, 0};
+
+/// "123-4" and nothing else: no sign, no blank, no overflow, no leading '+'. Nothing if it is not that.
+std::optional<StreamId> ParseStreamId(std::string_view text);
+
+std::string ToString(StreamId id);
+
+/// The smallest id above `id`; nothing above the largest one.
+std::optional<StreamId> Next(StreamId id);
+
+}  // namespace sprockets

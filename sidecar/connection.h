@@ -1,0 +1,111 @@
+// One client at the door: reads commands, keeps the replies in the order of the requests whichever path each event
+// took, and is cut off when it stalls. Loop thread only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <uv.h>
+
+#include "shared/resp.h"
+#include "sidecar/local_commands.h"
+#include "sidecar/router.h"
+#include "sidecar/uv_handles.h"
+
+namespace sprockets {
+
+class Connection;
+
+/// The room behind the door, as far as one client needs to know it.
+class Door {
+ public:
+  virtual ~Door() = default;
+  /// False: read no more for now. The connection is resumed later.
+  virtual bool CanAccept() const = 0;
+  virtual void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body) = 0;
+  virtual void RejectTooLarge(ReplyTo to) = 0;
+  virtual void AnswerStatus(ReplyTo to) = 0;
+  virtual void AnswerSeal(ReplyTo to) = 0;
+  virtual ServerInfo Info() const = 0;
+  /// Something is to be written; Flush is called before the loop sleeps.
+  virtual void WantsFlush(Connection* connection) = 0;
+  /// It read as much as it may; Resume is called when there is room again.
+  virtual void WantsResume(Connection* connection) = 0;
+  /// Closed, and nothing of it is unanswered: delete it.
+  virtual void Forget(Connection* connection) = 0;
+  virtual int64_t NowMs() const = 0;
+  /// A buffer that all connections read into, one at a time.
+  virtual std::span<char> ReadBuffer() = 0;
+  /// Half-read commands of all clients together.
+  virtual void BufferedBytesChanged(int64_t by) = 0;
+  /// May this client, whose half-read command has grown large, go on? When all of them together take too much memory,
+  /// one at a time may, until it is done; the others wait.
+  virtual bool MayGoOnBuffering(Connection* connection) = 0;
+  virtual void DoneBuffering(Connection* connection) = 0;
+};
+
+class Connection {
+ public:
+  Connection(Door* door, UvHandle<uv_pipe_t> pipe, int64_t id, size_t max_command_bytes);
+  ~Connection();
+
+  void Start();
+  /// The answer to request `slot`. Also after the client has gone.
+  void Reply(uint64_t slot, std::string_view resp);
+  void Flush();
+  void Resume();
+  /// Cuts off a client that stalls with half a command, or does not read.
+  void CheckStall();
+  void StopReading();
+  /// Closes at once; unanswered requests are still counted until they are answered.
+  void Close();
+
+  bool closed() const { return pipe_ == nullptr; }
+  bool idle() const { return slots_.empty() && out_.empty() && writing_.empty(); }
+  /// Set by the door, so that a connection stands in each of its lists once.
+  bool flush_wanted = false;
+  bool resume_wanted = false;
+
+ private:
+  struct Slot {
+    bool ready = false;
+    std::string resp;
+  };
+
+  static Connection* From(void* data) { return static_cast<Connection*>(data); }
+  static void OnAllocate(uv_handle_t* handle, size_t, uv_buf_t* buffer);
+  static void OnRead(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer);
+  void OnBytes(char* data, size_t size);
+  size_t Process(std::string_view input);
+  bool HandleCommand(std::string_view input);
+  bool MayHandle() const;
+  bool MayRead();
+  void Keep(std::string_view rest);
+  void Pause();
+  void ReplyNow(std::string_view resp);
+  void PopReady();
+  void WriteRest();
+  void CloseAfterReplies();
+  void ForgetIfDone();
+
+  Door* const door_;
+  UvHandle<uv_pipe_t> pipe_;
+  ClientInfo client_;
+  CommandParser parser_;
+  std::string kept_;  // an unfinished command, or commands not yet looked at
+  bool reading_ = false;
+  bool closing_ = false;  // no more commands; close when the replies are out
+  int64_t last_read_ms_ = 0;
+
+  std::deque<Slot> slots_;  // requests not yet answered, oldest first
+  uint64_t first_slot_ = 0;
+  std::string out_;      // replies in order, not yet given to the kernel
+  std::string writing_;  // given to libuv, which keeps a pointer to it
+  uv_write_t write_request_{};
+  int64_t last_write_ms_ = 0;
+};
+
+}  // namespace sprockets

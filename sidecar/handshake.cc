@@ -1,0 +1,103 @@
+#include "sidecar/handshake.h"
+
+#include "shared/redis_info.h"
+#include "shared/resp.h"
+
+namespace sprockets {
+
+namespace {
+
+// No client of any server has this id, so the answer tells whether we may ask, and kills nobody.
+constexpr std::string_view kNobody = "9223372036854775807";
+// A key that ACL patterns hardly cover: only a denial of the command itself counts.
+constexpr std::string_view kProbeKey = "sprockets:probe";
+
+std::string Command(std::initializer_list<std::string_view> words) {
+  std::string command;
+  AppendCommand(command, {words.begin(), words.size()});
+  return command;
+}
+
+bool CommandDenied(const Handshake::Answer& answer) {
+  if (!answer.is_error) return false;
+  const bool key_denied = answer.text.find("access one of the keys") != std::string_view::npos ||
+                          answer.text.starts_with("WRONGTYPE") || answer.text.starts_with("ERR no such key");
+  return !key_denied;
+}
+
+}  // namespace
+
+std::vector<HandshakeStep> HandshakeSteps(const RedisUrl& url) {
+  using Kind = HandshakeStep::Kind;
+  std::vector<HandshakeStep> steps;
+  if (!url.user.empty()) {
+    steps.push_back({Kind::kAuth, Command({"AUTH", url.user, url.password})});
+  } else if (!url.password.empty()) {
+    steps.push_back({Kind::kAuth, Command({"AUTH", url.password})});
+  }
+  if (url.database != 0) steps.push_back({Kind::kSelect, Command({"SELECT", std::to_string(url.database)})});
+  steps.push_back({Kind::kName, Command({"CLIENT", "SETNAME", "sprockets-sidecar"})});
+  steps.push_back({Kind::kInfo, Command({"INFO"})});
+  steps.push_back({Kind::kClientId, Command({"CLIENT", "ID"})});
+  steps.push_back({Kind::kMayKill, Command({"CLIENT", "KILL", "ID", kNobody})});
+  steps.push_back({Kind::kMayRange, Command({"XREVRANGE", kProbeKey, "+", "-", "COUNT", "1"})});
+  steps.push_back({Kind::kMayXinfo, Command({"XINFO", "STREAM", kProbeKey})});
+  return steps;
+}
+
+void Handshake::Take(HandshakeStep::Kind kind, const Answer& answer) {
+  using Kind = HandshakeStep::Kind;
+  switch (kind) {
+    case Kind::kAuth:
+    case Kind::kSelect:
+      if (answer.is_error && refusal.empty()) refusal = answer.text;
+      break;
+    case Kind::kName:
+      break;
+    case Kind::kInfo:
+      if (!answer.is_error) return TakeInfo(answer.text);
+      if (!answer.text.starts_with("NOPERM") && refusal.empty()) refusal = answer.text;
+      break;
+    case Kind::kClientId:
+      if (answer.integer) client_id = *answer.integer;
+      break;
+    case Kind::kMayKill:
+      may_kill = answer.integer.has_value();
+      break;
+    case Kind::kMayRange:
+      may_range = !CommandDenied(answer);
+      break;
+    case Kind::kMayXinfo:
+      may_xinfo = !CommandDenied(answer);
+      break;
+  }
+}
+
+void Handshake::TakeInfo(std::string_view info) {
+  run_id = InfoField(info, "run_id");
+  version = InfoField(info, "redis_version");
+  cluster = InfoField(info, "cluster_enabled") == "1";
+  if (!refusal.empty()) return;
+  if (cluster)
+    refusal = "the server is in cluster mode, which is not supported: give the address of a server that is not";
+  if (InfoField(info, "loading") == "1") refusal = "LOADING the server is loading its data";
+  const std::string_view role = InfoField(info, "role");
+  if (!role.empty() && role != "master") refusal = "READONLY the server is a replica";
+}
+
+std::string Handshake::MissingRights() const {
+  std::string missing;
+  const auto add = [&](std::string_view what) {
+    if (!missing.empty()) missing += "; ";
+    missing += what;
+  };
+  if (run_id.empty()) add("INFO: lives of the server cannot be told apart, so what is in doubt is never proven absent");
+  if (client_id == 0) add("CLIENT ID: our connections cannot be named, so nobody can fence them");
+  if (!may_kill)
+    add("CLIENT KILL: old connections cannot be fenced; --fence-wait is waited instead, which is no proof");
+  if (!may_range) add("XREVRANGE: anchors begin at 0-0 and a client's retry over a restart may double");
+  if (!may_xinfo) add("XINFO: a drain by this user can prove no absence");
+  return missing;
+}
+
+}  // namespace sprockets

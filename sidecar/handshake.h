@@ -1,0 +1,49 @@
+// What the sidecar asks of Redis on every new connection before an event goes over it, and what the answers mean. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/redis_url.h"
+
+namespace sprockets {
+
+/// One command of the handshake, in RESP; they are sent in one go.
+struct HandshakeStep {
+  enum class Kind { kAuth, kSelect, kName, kInfo, kClientId, kMayKill, kMayRange, kMayXinfo } kind;
+  std::string command;
+};
+std::vector<HandshakeStep> HandshakeSteps(const RedisUrl& url);
+
+/// The answers, gathered one by one.
+struct Handshake {
+  // Not usable now: why, in Redis's words. Events spill, and it is tried again.
+  std::string refusal;
+  bool cluster = false;  // never usable: hash slots are not ours to know
+
+  std::string run_id;  // empty: INFO is not allowed
+  std::string version;
+  int64_t client_id = 0;  // 0: CLIENT ID is not allowed
+  bool may_kill = false;
+  bool may_range = true;
+  bool may_xinfo = true;
+
+  struct Answer {
+    bool is_error = false;
+    std::string_view text;  // of an error, a status or a bulk string
+    std::optional<int64_t> integer;
+  };
+  void Take(HandshakeStep::Kind kind, const Answer& answer);
+  /// What INFO says about a server: a refusal if it is not a master that takes commands.
+  void TakeInfo(std::string_view info);
+
+  /// Earlier connections of this server can be told apart and killed.
+  bool can_fence() const { return may_kill && !run_id.empty() && client_id != 0; }
+  /// One line on what this user may not do and what that costs; empty: nothing is missing.
+  std::string MissingRights() const;
+};
+
+}  // namespace sprockets

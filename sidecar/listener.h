@@ -1,0 +1,35 @@
+// The Unix socket that clients connect to: made with its final mode, taken over from a dead predecessor, never from a
+// live one. Loop thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <uv.h>
+
+#include "shared/result.h"
+#include "sidecar/uv_handles.h"
+
+namespace sprockets {
+
+class Listener {
+ public:
+  using OnAccept = std::function<void(UvHandle<uv_pipe_t>)>;
+
+  /// kBusy: another program answers there. kIo names the path and the reason.
+  static Result<std::unique_ptr<Listener>> Open(uv_loop_t* loop, const std::string& path, int mode, OnAccept on_accept);
+
+  /// Stops accepting and removes the socket file.
+  void Close() { pipe_.reset(); }
+
+ private:
+  Listener() = default;
+  static void OnConnection(uv_stream_t* server, int status);
+
+  uv_loop_t* loop_ = nullptr;
+  UvHandle<uv_pipe_t> pipe_;
+  OnAccept on_accept_;
+};
+
+}  // namespace sprockets

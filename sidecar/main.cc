@@ -1,0 +1,29 @@
+#include <cstdio>
+#include <malloc.h>
+
+#include "shared/log.h"
+#include "sidecar/config.h"
+#include "sidecar/sidecar.h"
+
+int main(int argc, char** argv) {
+  using namespace sprockets;
+  const auto command = ParseSidecarCommand(argc, argv);
+  if (!command.ok()) {
+    std::fprintf(stderr, "sprockets-sidecar: %s\n(--help lists the options)\n", command.error().message.c_str());
+    return kSidecarUsage;
+  }
+  switch (command.value().kind) {
+    case SidecarCommand::Kind::kPrint:
+      std::fputs(command.value().text.c_str(), stdout);
+      return kSidecarStopped;
+    case SidecarCommand::Kind::kCheckConfig:
+      std::puts("the configuration is valid");
+      return kSidecarStopped;
+    case SidecarCommand::Kind::kRun:
+      break;
+  }
+  InitLog(command.value().config.log_format);
+  // What a turn of the loop frees, the next one needs again: without this it goes back to the system each time.
+  mallopt(M_TRIM_THRESHOLD, 4 << 20);
+  return Sidecar(command.value().config).Run();
+}

@@ -1,0 +1,157 @@
+// The one connection to Redis: connects, logs in, fences what earlier connections may still deliver, has itself written
+// down, and only then carries events, pipelined. Watches deadlines, reconnects with backoff, and tells its owner what
+// happened. Loop thread only.
+//
+//   waiting ─► resolving ─► connecting ─► handshake ─► fencing ─► recording ─► ready ⇄ probing
+//      ▲                         any failure, any deadline                               │
+//      └──────────────────────────────────────────────────────────────────────────────────┘
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <uv.h>
+
+#include "shared/backoff.h"
+#include "shared/connection_id.h"
+#include "shared/redis_url.h"
+#include "sidecar/handshake.h"
+#include "sidecar/redis_poll.h"
+#include "sidecar/router.h"
+#include "sidecar/uv_handles.h"
+
+struct redisAsyncContext;
+struct redisReply;
+
+namespace sprockets {
+
+/// What the link tells its owner.
+class RedisLinkEvents {
+ public:
+  virtual ~RedisLinkEvents() = default;
+  /// Write `live` down, strike `dead` off; RedisLink::OnRecorded follows.
+  virtual void RecordConnection(const ConnectionId& live, const std::vector<ConnectionId>& dead) = 0;
+  /// `earlier_fenced`: no earlier connection can deliver anything any more. Otherwise --fence-wait has to do.
+  virtual void OnLinkReady(const ConnectionId& connection, bool earlier_fenced) = 0;
+  /// After OnLinkReady only: everything unanswered is in doubt. The link reconnects by itself.
+  virtual void OnLinkLost() = 0;
+  virtual void OnProbe(bool passed) = 0;
+  virtual void OnLanded(std::string_view id) = 0;
+  virtual void OnNil() = 0;
+  virtual void OnXaddError(std::string_view error) = 0;
+  virtual void OnTail(StreamState& stream, const std::vector<Router::TailEntry>& entries, bool more) = 0;
+  virtual void OnTailError(StreamState& stream, std::string_view error) = 0;
+  /// The server can never be used (cluster mode), as the first connection found.
+  virtual void OnUnusable(const std::string& why) = 0;
+};
+
+class RedisLink {
+ public:
+  struct Options {
+    RedisUrl url;
+    int64_t timeout_ms = 250;
+  };
+  enum class State { kStopped, kWaiting, kResolving, kConnecting, kHandshake, kFencing, kRecording, kReady };
+
+  /// `earlier`: connections of earlier lives, written down. `earlier_lost`: there were others that nobody can name.
+  RedisLink(uv_loop_t* loop, Options options, std::vector<ConnectionId> earlier, bool earlier_lost,
+            RedisLinkEvents* events);
+  ~RedisLink();
+
+  void Start();
+  /// No new connection from now on; the standing one goes on. With `abandon` it ends, and what it carries is in doubt.
+  void Stop(bool abandon);
+
+  // With a ready link only.
+  void Send(const std::string& xadd);
+  void ReadTail(StreamState& stream, std::optional<StreamId> before, int64_t count);
+  /// Asks after a backoff whether Redis takes commands; OnProbe follows.
+  void ProbeLater();
+
+  void OnRecorded(bool ok, std::string_view why, const std::vector<ConnectionId>& connections, bool earlier_lost);
+  /// Once a turn of the loop.
+  void Flush();
+
+  State state() const { return state_; }
+  const std::string& run_id() const { return handshake_.run_id; }
+  /// Since when the link has been ready, on the loop's clock; 0: it is not.
+  int64_t ready_since_ms() const { return ready_since_ms_; }
+
+ private:
+  struct TailRequest;
+  using Callback = void(redisAsyncContext*, void*, void*);
+
+  void Connect();
+  void Resolve();
+  void OnResolved(int status, addrinfo* addresses);
+  void ConnectTo(const std::string& host);
+  void Adopt(redisAsyncContext* context);
+  void OnConnected(int status);
+  void OnDisconnected();
+  void BeginHandshake();
+  void OnHandshakeAnswer(const redisReply& reply);
+  void EndHandshake();
+  void BeginFencing();
+  void OnFenceAnswer(const redisReply& reply);
+  void BeginRecording();
+  void Fail(std::string_view why);
+  void Release();
+  void Lost(std::string_view why);
+  void Probe();
+  void OnProbeAnswer(const redisReply& reply);
+  void Command(std::string_view wire, Callback* callback, void* data = nullptr);
+  template <void (RedisLink::*Handler)(const redisReply&)>
+  static void Dispatch(redisAsyncContext* context, void* reply, void* data);
+  void OnProgress();
+  void Expect();
+  void OnDeadline();
+  bool AnswerIsArriving();
+  int64_t Now() const { return static_cast<int64_t>(uv_now(loop_)); }
+  ConnectionId Self() const { return {handshake_.run_id, handshake_.client_id}; }
+  static RedisLink* From(const redisAsyncContext* context);
+  static void OnXaddReply(redisAsyncContext* context, void* reply, void* data);
+  static void OnTailReply(redisAsyncContext* context, void* reply, void* data);
+
+  uv_loop_t* const loop_;
+  const Options options_;
+  RedisLinkEvents* const events_;
+  UvTimer retry_timer_;
+  UvTimer probe_timer_;
+  UvTimer deadline_timer_;
+  Backoff backoff_{100, 5'000};
+  Backoff probe_backoff_{200, 5'000};
+  std::minstd_rand random_;
+
+  State state_ = State::kStopped;
+  bool stopping_ = false;
+  redisAsyncContext* context_ = nullptr;  // owned by hiredis; null when it has gone
+  RedisPoll* poll_ = nullptr;             // lives as long as context_
+  uv_getaddrinfo_t* resolving_ = nullptr;
+
+  std::vector<HandshakeStep> steps_;
+  size_t steps_answered_ = 0;
+  Handshake handshake_;
+  bool first_handshake_ = true;
+  std::vector<ConnectionId> written_down_;  // as in the state file
+  bool earlier_lost_;
+  std::vector<ConnectionId> to_fence_;
+  size_t fences_answered_ = 0;
+  std::vector<ConnectionId> dead_;
+  int records_pending_ = 0;
+  bool probe_pinged_ = false;
+
+  size_t unflushed_bytes_ = 0;
+  int64_t awaited_ = 0;        // replies that the context owes us
+  int64_t progress_ms_ = 0;    // when it last gave one, or began to owe
+  size_t arriving_bytes_ = 0;  // of an unfinished reply, as last looked at
+  int64_t ready_since_ms_ = 0;
+  std::string last_failure_;  // already logged
+  std::string last_missing_rights_;
+};
+
+}  // namespace sprockets

@@ -1,0 +1,66 @@
+#include "sidecar/reply_objects.h"
+
+#include <cstring>
+
+#include <hiredis/hiredis.h>
+
+#include "shared/result.h"
+
+namespace sprockets {
+
+namespace {
+
+// The one short reply that is being looked at: hiredis frees it before it parses the next.
+struct ShortReply {
+  redisReply reply{};
+  char text[64];
+  bool used = false;
+};
+ShortReply short_reply;
+
+redisReplyObjectFunctions HeapObjects() {
+  redisReader* reader = redisReaderCreate();
+  SPROCKETS_ASSERT(reader != nullptr);
+  const redisReplyObjectFunctions functions = *reader->fn;
+  redisReaderFree(reader);
+  return functions;
+}
+
+const redisReplyObjectFunctions& Heap() {
+  static const redisReplyObjectFunctions functions = HeapObjects();
+  return functions;
+}
+
+void* CreateString(const redisReadTask* task, char* text, size_t size) {
+  const bool fits = task->parent == nullptr && task->type == REDIS_REPLY_STRING && size < sizeof short_reply.text;
+  if (!fits || short_reply.used) return Heap().createString(task, text, size);
+  short_reply.used = true;
+  std::memcpy(short_reply.text, text, size);
+  short_reply.text[size] = '\0';
+  short_reply.reply.type = REDIS_REPLY_STRING;
+  short_reply.reply.str = short_reply.text;
+  short_reply.reply.len = size;
+  return &short_reply.reply;
+}
+
+void FreeObject(void* object) {
+  if (object == &short_reply.reply) {
+    short_reply.used = false;
+  } else {
+    Heap().freeObject(object);
+  }
+}
+
+}  // namespace
+
+redisReplyObjectFunctions* ReplyObjects() {
+  static redisReplyObjectFunctions functions = [] {
+    redisReplyObjectFunctions all = Heap();
+    all.createString = CreateString;
+    all.freeObject = FreeObject;
+    return all;
+  }();
+  return &functions;
+}
+
+}  // namespace sprockets

@@ -1,0 +1,477 @@
+#include "sidecar/router.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "shared/redis_error.h"
+#include "shared/resp.h"
+#include "shared/text.h"
+#include "sidecar/made_id.h"
+
+namespace sprockets {
+
+namespace {
+
+constexpr size_t kSpareEvents = 4096;
+constexpr size_t kSpareEventBytes = 4096;       // a larger string gives its memory back
+constexpr int64_t kFirstTailPage = 8;           // entries
+constexpr int64_t kTailPageBytes = 256 * 1024;  // what the later pages aim at
+constexpr int64_t kMostTailPage = 1000;         // entries
+
+// A bulk string, in a buffer of its own: every forwarded event passes here.
+class LandedReply {
+ public:
+  explicit LandedReply(StreamId id) {
+    char text[48];
+    char* end = std::to_chars(text, text + 24, id.ms).ptr;
+    *end++ = '-';
+    end = std::to_chars(end, text + sizeof text, id.seq).ptr;
+    char* out = bytes_;
+    *out++ = '$';
+    out = std::to_chars(out, out + 4, end - text).ptr;
+    *out++ = '\r';
+    *out++ = '\n';
+    out = std::copy(text, end, out);
+    *out++ = '\r';
+    *out++ = '\n';
+    size_ = static_cast<size_t>(out - bytes_);
+  }
+  operator std::string_view() const { return {bytes_, size_}; }
+
+ private:
+  char bytes_[64];
+  size_t size_;
+};
+
+// "+0-<ticket>": an id that XADD * never gives.
+std::string SpilledReply(int64_t ticket) {
+  std::string reply;
+  AppendSimple(reply, "0-" + std::to_string(ticket));
+  return reply;
+}
+
+}  // namespace
+
+Router::Router(RouterOptions options, IdentityHasher hasher, RouterEffects* effects)
+    : options_(std::move(options)),
+      hasher_(std::move(hasher)),
+      effects_(effects),
+      window_(options_.dedupe_window),
+      breaker_(options_.refusals_to_open) {
+  AppendBulk(own_id_bulk_, options_.event_id_field);
+}
+
+Router::~Router() = default;
+
+// ---- Acceptance
+
+void Router::Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, int64_t now_ms) {
+  const Status parsed = ParseXadd(args, options_.event_id_field, &view_);
+  if (!parsed.ok()) return Invalid(to, parsed.error().message);
+  if (body.size() > options_.max_event_bytes) {
+    size_t bytes = 0;
+    for (const std::string_view arg : args) bytes += arg.size();
+    if (bytes > options_.max_event_bytes) return RejectTooLarge(to);
+  }
+  StreamState* stream = FindStream(view_.stream);
+  if (stream == nullptr) return Invalid(to, "no stream of this name is accepted here (--streams, --max-streams)");
+  ++counters_.accepted;
+  Event event = Wrap(to, args, body);
+  event->stream = stream;
+  event->received_ms = now_ms;
+  if (view_.has_event_id() && SettledByWindow(event)) return;
+  Route(std::move(event), now_ms);
+}
+
+void Router::RejectTooLarge(ReplyTo to) {
+  Invalid(to, "the event is larger than --max-event-bytes (" + FormatSize(options_.max_event_bytes) +
+                  ") or has more than 4096 fields");
+}
+
+void Router::Invalid(ReplyTo to, std::string_view why) {
+  ++counters_.invalid;
+  std::string reply;
+  AppendError(reply, "INVALID " + Escape(why));
+  effects_->Reply(to, reply);
+}
+
+// Null: the stream is not ours to take, or one too many.
+StreamState* Router::FindStream(std::string_view name) {
+  const auto found = streams_.find(name);
+  if (found != streams_.end()) return found->second.get();
+  const bool wanted =
+      options_.stream_globs.empty() || std::any_of(options_.stream_globs.begin(), options_.stream_globs.end(),
+                                                   [&](const std::string& glob) { return GlobMatch(glob, name); });
+  if (!wanted || streams_.size() >= options_.max_streams) return nullptr;
+  auto state = std::make_unique<StreamState>();
+  state->name = name;
+  StreamState* stream = state.get();
+  streams_.emplace(stream->name, std::move(state));
+  return stream;
+}
+
+Router::Event Router::NewEvent() {
+  if (spare_.empty()) return std::make_unique<PendingEvent>();
+  Event event = std::move(spare_.back());
+  spare_.pop_back();
+  return event;
+}
+
+void Router::Recycle(Event event) {
+  if (spare_.size() >= kSpareEvents || event->wire.capacity() > kSpareEventBytes) return;
+  event->wire.clear();
+  event->entry = nullptr;
+  event->has_own_id = false;
+  event->is_probe = false;
+  spare_.push_back(std::move(event));
+}
+
+// The event as it goes to Redis: the client's own bytes, and an event id behind them where the client gave none.
+Router::Event Router::Wrap(ReplyTo to, std::span<const std::string_view> args, std::string_view body) {
+  Event event = NewEvent();
+  event->reply_to = to;
+  event->has_own_id = !view_.has_event_id();
+  event->wire.reserve(body.size() + own_id_bulk_.size() + 64);
+  AppendArrayHeader(event->wire, args.size() + (event->has_own_id ? 2 : 0));
+  event->wire.append(body);
+  if (event->has_own_id) {
+    char id[64];
+    char* end = std::copy(options_.producer.begin(), options_.producer.end(), id);
+    *end++ = '-';
+    end = std::to_chars(end, id + sizeof id, next_own_id_++).ptr;
+    event->wire.append(own_id_bulk_);
+    AppendBulk(event->wire, {id, static_cast<size_t>(end - id)});
+  }
+  return event;
+}
+
+// The client gave an id: has this event been here before? Otherwise it is entered as pending. False: it is still to be
+// routed.
+bool Router::SettledByWindow(Event& event) {
+  const EventIdentity identity = hasher_.Of(view_);
+  Window::Entry* entry = window_.Find(identity);
+  if (entry == nullptr) {
+    if (window_.HasOtherPayload(identity)) ++counters_.other_payload;
+    event->entry = window_.AddPending(identity);
+    if (!doubts_unknown_ids_ && !IsMadeId(view_.event_id())) return false;
+    // Only an answer UNKNOWN can have told the client this id, perhaps that of an earlier life whose marker or window
+    // is gone.
+    Spill(std::move(event), Doubt{kStreamBegin, std::nullopt});
+    return true;
+  }
+  ++counters_.deduplicated;
+  switch (entry->state) {
+    case Window::State::kPending:
+      if (!entry->waiters) entry->waiters = std::make_unique<std::vector<ReplyTo>>();
+      entry->waiters->push_back(event->reply_to);
+      break;
+    case Window::State::kLanded:
+      effects_->Reply(event->reply_to, LandedReply(entry->id));
+      break;
+    case Window::State::kSpilled:
+      effects_->Reply(event->reply_to, SpilledReply(entry->ticket));
+      break;
+    case Window::State::kUnknown:
+      // It may be stored somewhere already, so it is never sent directly: the drain settles it.
+      window_.SetPendingAgain(entry);
+      event->entry = entry;
+      Spill(std::move(event), Doubt{entry->id, std::nullopt});
+      return true;
+  }
+  Recycle(std::move(event));
+  return true;
+}
+
+// ---- Which way
+
+bool Router::NeedsWindow(const PendingEvent& event) const {
+  return event.entry != nullptr && window_.capacity() > 0 && !event.stream->window_filled;
+}
+
+void Router::Route(Event event, int64_t now_ms) {
+  StreamState& stream = *event->stream;
+  if (!connection_ || !breaker_.closed() || sending_stopped_) return SpillUnsent(std::move(event));
+  if (stream.refused) {
+    if (stream.probing || now_ms < stream.probe_at_ms) return SpillUnsent(std::move(event));
+    stream.probing = true;
+    event->is_probe = true;
+  }
+  const bool needs_window = NeedsWindow(*event);
+  if (needs_window && !earlier_fenced_) {
+    if (event->is_probe) stream.probing = false;
+    return SpillUnsent(std::move(event));
+  }
+  if (stream.tail != StreamState::Tail::kKnown || !stream.held.empty() || needs_window) return Hold(std::move(event));
+  Send(std::move(event));
+}
+
+void Router::Hold(Event event) {
+  StreamState& stream = *event->stream;
+  const bool needs_window = NeedsWindow(*event);
+  in_flight_bytes_ += static_cast<int64_t>(event->wire.size());
+  ++held_;
+  stream.held.push_back(std::move(event));
+  if (stream.tail == StreamState::Tail::kAsked) return;
+  stream.tail = StreamState::Tail::kAsked;
+  stream.reads_window = needs_window;
+  stream.first_page = true;
+  stream.tail_bytes_read = 0;
+  effects_->ReadTail(stream, std::nullopt, needs_window ? kFirstTailPage : 1);
+}
+
+void Router::Send(Event event) {
+  in_flight_bytes_ += static_cast<int64_t>(event->wire.size());
+  in_flight_.push_back(std::move(event));
+  effects_->Send(*in_flight_.back());
+}
+
+Router::Event Router::TakeOldestInFlight() {
+  SPROCKETS_ASSERT(!in_flight_.empty());
+  Event event = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  in_flight_bytes_ -= static_cast<int64_t>(event->wire.size());
+  return event;
+}
+
+// This try was not sent. But as long as the stream's tail is not known, an earlier life may have sent the event.
+void Router::SpillUnsent(Event event) {
+  std::optional<Doubt> doubt;
+  if (NeedsWindow(*event)) doubt = Doubt{kStreamBegin, std::nullopt};
+  Spill(std::move(event), doubt);
+}
+
+void Router::Spill(Event event, std::optional<Doubt> doubt) {
+  if (doubt) ++counters_.in_doubt;
+  event->is_probe = false;
+  spill_queue_bytes_ += static_cast<int64_t>(event->wire.size());
+  ++spilling_;
+  const StreamId tail = event->stream->last_known;
+  effects_->Spill({std::move(event), std::move(doubt), tail});
+}
+
+// ---- Redis
+
+void Router::OnConnectionReady(ConnectionId connection, bool earlier_fenced) {
+  SPROCKETS_ASSERT(!connection_ && in_flight_.empty());
+  connection_ = std::move(connection);
+  earlier_fenced_ = earlier_fenced_ || earlier_fenced;
+  breaker_.OnProbePassed();
+}
+
+void Router::OnProbePassed() {
+  breaker_.OnProbePassed();
+}
+
+void Router::OnConnectionLost() {
+  if (!connection_) return;
+  const ConnectionId lost = *std::move(connection_);
+  connection_.reset();
+  breaker_.OnConnectionLost();
+  while (!in_flight_.empty()) {
+    Event event = TakeOldestInFlight();
+    const StreamId anchor = event->stream->last_seen;
+    Spill(std::move(event), Doubt{anchor, lost});
+  }
+  for (auto& [name, stream] : streams_) {
+    stream->tail = StreamState::Tail::kUnknown;
+    stream->last_seen = kStreamBegin;
+    stream->probing = false;
+    ReleaseHeld(*stream, 0);
+  }
+}
+
+void Router::StopSending() {
+  sending_stopped_ = true;
+  for (auto& [name, stream] : streams_) ReleaseHeld(*stream, 0);
+}
+
+void Router::OnLanded(std::string_view id_text) {
+  const std::optional<StreamId> id = ParseStreamId(id_text);
+  if (!id) return OnError("an XADD was answered by something that is no id", 0);
+  Event event = TakeOldestInFlight();
+  StreamState& stream = *event->stream;
+  stream.last_seen = stream.last_known = *id;
+  breaker_.OnLanded();
+  ++counters_.landed;
+  if (event->is_probe) {
+    stream.refused = stream.probing = false;
+    stream.backoff.Reset();
+    effects_->StreamAcceptedAgain(stream);
+  }
+  AnswerLanded(*event, *id);
+  Recycle(std::move(event));
+}
+
+void Router::OnNil() {
+  Event event = TakeOldestInFlight();
+  if (event->is_probe) event->stream->refused = event->stream->probing = false;
+  std::string reply;
+  AppendNullBulk(reply);
+  AnswerNotStored(*event, reply);
+  Recycle(std::move(event));
+}
+
+void Router::OnError(std::string_view error, int64_t now_ms) {
+  Event event = TakeOldestInFlight();
+  StreamState& stream = *event->stream;
+  if (event->is_probe) stream.probing = false;
+  last_refusal_ = error;
+  switch (ClassifyRedisError(error)) {
+    case RefusalScope::kStream:
+      RefuseStream(stream, error, now_ms);
+      SpillUnsent(std::move(event));
+      break;
+    case RefusalScope::kServer:
+      SpillUnsent(std::move(event));
+      if (breaker_.OnRefused()) effects_->ProbeRedis();
+      break;
+    case RefusalScope::kUnknown:
+      // Not Redis's words for "not applied". The flight is over, so no connection has to be fenced for it.
+      Spill(std::move(event), Doubt{stream.last_seen, std::nullopt});
+      if (breaker_.OnRefused()) effects_->ProbeRedis();
+      break;
+  }
+}
+
+void Router::RefuseStream(StreamState& stream, std::string_view why, int64_t now_ms) {
+  if (!stream.refused) effects_->StreamRefused(stream, why);
+  if (!stream.refused || now_ms >= stream.probe_at_ms) stream.probe_at_ms = now_ms + stream.backoff.NextMs(0);
+  stream.refused = true;
+}
+
+// ---- The tail of a stream: the anchor of what will be sent, and what an earlier life has sent
+
+void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more, int64_t now_ms) {
+  if (stream.first_page) {
+    stream.last_seen = stream.last_known = entries.empty() ? kStreamBegin : entries.front().id;
+    stream.first_page = false;
+  }
+  if (stream.reads_window) {
+    if (FillWindow(stream, entries) && more) {
+      const int64_t entry_bytes = stream.tail_bytes_read / static_cast<int64_t>(entries.size()) + 1;
+      return effects_->ReadTail(stream, entries.back().id,
+                                std::clamp<int64_t>(kTailPageBytes / entry_bytes, 1, kMostTailPage));
+    }
+    stream.reads_window = false;
+    stream.window_filled = true;
+  }
+  stream.tail = StreamState::Tail::kKnown;
+  ReleaseHeld(stream, now_ms);
+}
+
+// False: enough was read. What an earlier life had in flight is bounded, so what can stand in the tail unanswered is,
+// too.
+bool Router::FillWindow(StreamState& stream, const std::vector<TailEntry>& entries) {
+  bool room = true;
+  for (const TailEntry& entry : entries) {
+    size_t id_at = EventView::kNoEventId;
+    for (size_t i = 0; i + 1 < entry.fields.size(); i += 2) {
+      stream.tail_bytes_read += static_cast<int64_t>(entry.fields[i].size() + entry.fields[i + 1].size());
+      if (id_at == EventView::kNoEventId && entry.fields[i] == options_.event_id_field) id_at = i + 1;
+    }
+    if (id_at == EventView::kNoEventId) continue;
+    room = window_.AddOlderLanded(hasher_.Of(stream.name, entry.fields, id_at), entry.id) && room;
+  }
+  return room && stream.tail_bytes_read < 2 * options_.max_inflight_bytes;
+}
+
+void Router::OnTailError(StreamState& stream, std::string_view error, int64_t now_ms) {
+  stream.reads_window = stream.first_page = false;
+  if (error.starts_with("WRONGTYPE")) {
+    stream.tail = StreamState::Tail::kUnknown;
+    stream.probing = false;
+    RefuseStream(stream, error, now_ms);
+  } else if (ClassifyRedisError(error) == RefusalScope::kServer) {
+    stream.tail = StreamState::Tail::kUnknown;
+    stream.probing = false;
+    breaker_.OnConnectionLost();
+    effects_->ProbeRedis();
+  } else {
+    // We may not read: anchors begin at 0-0, and what an earlier life sent is not recognised. The link has said so in
+    // the log.
+    stream.tail = StreamState::Tail::kKnown;
+    stream.window_filled = true;
+  }
+  ReleaseHeld(stream, now_ms);
+}
+
+void Router::ReleaseHeld(StreamState& stream, int64_t now_ms) {
+  std::deque<Event> held = std::exchange(stream.held, {});
+  for (Event& event : held) {
+    --held_;
+    in_flight_bytes_ -= static_cast<int64_t>(event->wire.size());
+    if (event->entry != nullptr && event->entry->landed_in_tail) {
+      AnswerLanded(*event, event->entry->id);
+      Recycle(std::move(event));
+    } else {
+      if (event->is_probe) event->is_probe = stream.probing = false;
+      Route(std::move(event), now_ms);
+    }
+  }
+}
+
+// ---- The disk
+
+void Router::OnSpillOutcome(SpillOutcome outcome) {
+  Event event = std::move(outcome.request.event);
+  --spilling_;
+  spill_queue_bytes_ -= static_cast<int64_t>(event->wire.size());
+  switch (outcome.kind) {
+    case SpillOutcome::Kind::kSpilled:
+      ++counters_.spilled;
+      Answer(*event, SpilledReply(outcome.ticket));
+      if (event->entry != nullptr) window_.SetSpilled(event->entry, outcome.ticket);
+      break;
+    case SpillOutcome::Kind::kRefused:
+      if (outcome.request.doubt) {
+        AnswerUnknown(*event, outcome.request.doubt->anchor, outcome.why);
+      } else {
+        ++counters_.refused;
+        std::string reply;
+        AppendError(reply, "RETRY " + Escape(outcome.why));
+        AnswerNotStored(*event, reply);
+      }
+      break;
+    case SpillOutcome::Kind::kUnknown:
+      AnswerUnknown(*event, outcome.anchor, outcome.why);
+      break;
+  }
+  Recycle(std::move(event));
+}
+
+// ---- Answers
+
+void Router::Answer(PendingEvent& event, std::string_view resp) {
+  effects_->Reply(event.reply_to, resp);
+  if (event.entry == nullptr || !event.entry->waiters) return;
+  const auto waiters = std::move(event.entry->waiters);
+  for (const ReplyTo& waiter : *waiters) effects_->Reply(waiter, resp);
+}
+
+void Router::AnswerLanded(PendingEvent& event, StreamId id) {
+  Answer(event, LandedReply(id));
+  if (event.entry != nullptr) window_.SetLanded(event.entry, id);
+}
+
+void Router::AnswerNotStored(PendingEvent& event, std::string_view resp) {
+  Answer(event, resp);
+  if (event.entry != nullptr) window_.Erase(event.entry);
+}
+
+void Router::AnswerUnknown(PendingEvent& event, StreamId anchor, std::string_view why) {
+  ++counters_.unknown;
+  std::vector<std::string_view> args;
+  EventView view;
+  SPROCKETS_ASSERT(ParseWholeCommand(event.wire, &args) && ParseXadd(args, options_.event_id_field, &view).ok());
+  std::string reply;
+  AppendError(reply, "UNKNOWN " + Escape(view.event_id()) + " " + Escape(why));
+  Answer(event, reply);
+  if (event.entry != nullptr) {
+    window_.SetUnknown(event.entry, anchor);
+  } else {
+    // The client has been told the id that we made: it may come back with it.
+    window_.AddUnknown(hasher_.Of(view), anchor);
+  }
+}
+
+}  // namespace sprockets

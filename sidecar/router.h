@@ -1,0 +1,229 @@
+// The router decides what happens to each event: to Redis, to disk, or answered from the window; and what each answer
+// of Redis or of the disk means for it. It is the heart of the promise, so it is pure: events in, effects out, no
+// clock, no I/O. Loop thread only.
+//
+//   Accept ─► window ─► held until the stream's tail is known ─► Send ─► OnReply ─► answer
+//                 └──────────► Spill ─► OnSpilled ─► answer        └─ refused, in doubt ─► Spill
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "shared/backoff.h"
+#include "shared/connection_id.h"
+#include "shared/event.h"
+#include "shared/spill_file.h"
+#include "shared/stream_id.h"
+#include "sidecar/breaker.h"
+#include "sidecar/window.h"
+
+namespace sprockets {
+
+/// A stream that events were accepted for, in this life of the sidecar.
+struct StreamState {
+  enum class Tail { kUnknown, kAsked, kKnown };
+
+  std::string name;
+
+  // On the live connection; forgotten with it.
+  Tail tail = Tail::kUnknown;
+  StreamId last_seen;  // the anchor of everything in flight: the last id that this connection has seen here, never the
+                       // maximum
+  std::deque<std::unique_ptr<struct PendingEvent>> held;  // wait for the tail
+
+  // In this life.
+  bool window_filled = false;  // the tail was read into the window, the earlier connections being dead
+  bool reads_window = false;   // the tail that was asked for goes into the window
+  bool first_page = false;     // of the tail that was asked for
+  int64_t tail_bytes_read = 0;
+  StreamId last_known;  // the last id seen on any connection, for the spill file's catalogue
+
+  // Refused alone (WRONGTYPE, NOPERM): spills until a probe, one event, gets through.
+  bool refused = false;
+  bool probing = false;
+  int64_t probe_at_ms = 0;
+  Backoff backoff{500, 30'000};
+};
+
+/// An event between its acceptance and its answer.
+struct PendingEvent {
+  std::string wire;  // the XADD as it is sent to Redis, event id included
+  ReplyTo reply_to;
+  StreamState* stream = nullptr;
+  Window::Entry* entry = nullptr;  // of events with a client's id
+  bool has_own_id = false;         // we made the id
+  bool is_probe = false;           // decides whether its refused stream is open again
+  int64_t received_ms = 0;
+};
+
+/// One event on its way to disk.
+struct SpillRequest {
+  std::unique_ptr<PendingEvent> event;
+  std::optional<Doubt> doubt;
+  StreamId tail;  // the last id of its stream that was seen
+};
+
+struct SpillOutcome {
+  enum class Kind {
+    kSpilled,  // committed, as `ticket`
+    kRefused,  // certainly not stored
+    kUnknown,  // the COMMIT failed: may be stored
+  };
+  SpillRequest request;
+  Kind kind = Kind::kRefused;
+  int64_t ticket = 0;
+  StreamId anchor;  // unknown: where a search must begin
+  std::string why;
+};
+
+/// What the router makes happen.
+class RouterEffects {
+ public:
+  virtual ~RouterEffects() = default;
+  /// Sends on the live connection; OnReply follows in the same order, or OnConnectionLost.
+  virtual void Send(const PendingEvent& event) = 0;
+  /// Asks the live connection for the newest `count` entries below `before` (none: from the end); OnTail follows.
+  virtual void ReadTail(StreamState& stream, std::optional<StreamId> before, int64_t count) = 0;
+  virtual void Spill(SpillRequest request) = 0;
+  virtual void Reply(ReplyTo to, std::string_view resp) = 0;
+  /// N refusals in a row: Redis must prove itself before it gets events again.
+  virtual void ProbeRedis() = 0;
+  /// A change of state that is worth a line.
+  virtual void StreamRefused(const StreamState& stream, std::string_view why) = 0;
+  virtual void StreamAcceptedAgain(const StreamState& stream) = 0;
+};
+
+struct RouterOptions {
+  std::string event_id_field = "event_id";
+  std::string producer;  // random in every life, see made_id.h
+  int64_t max_inflight_bytes = 8 << 20;
+  int64_t max_spill_queue_bytes = 8 << 20;
+  size_t max_event_bytes = 1 << 20;
+  size_t max_streams = 1024;
+  size_t dedupe_window = 100'000;
+  std::vector<std::string> stream_globs;  // empty: every stream
+  int refusals_to_open = 5;
+};
+
+struct RouterCounters {
+  uint64_t accepted = 0;
+  uint64_t landed = 0;
+  uint64_t spilled = 0;
+  uint64_t in_doubt = 0;
+  uint64_t deduplicated = 0;
+  uint64_t refused = 0;        // RETRY
+  uint64_t unknown = 0;        // UNKNOWN
+  uint64_t invalid = 0;        // INVALID
+  uint64_t other_payload = 0;  // another event under an id that was in the window
+};
+
+class Router {
+ public:
+  Router(RouterOptions options, IdentityHasher hasher, RouterEffects* effects);
+  ~Router();
+
+  /// An XADD. `args` as parsed; `body` its bytes behind the array header. Answers by effects, perhaps at once.
+  void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, int64_t now_ms);
+  void RejectTooLarge(ReplyTo to);
+  /// The window could not be filled from all spill files: a client's id that it does not know is in doubt in this life.
+  void DoubtUnknownIds() { doubts_unknown_ids_ = true; }
+  /// May the door read on? False: too much is in flight or waits for the disk.
+  bool CanAccept() const {
+    return in_flight_bytes_ < options_.max_inflight_bytes && spill_queue_bytes_ < options_.max_spill_queue_bytes;
+  }
+
+  // Redis.
+  /// The connection is written down and Redis takes commands. `earlier_fenced`: no earlier connection can deliver
+  /// anything any more.
+  void OnConnectionReady(ConnectionId connection, bool earlier_fenced);
+  /// Time has done what the fence could not (--fence-wait).
+  void OnEarlierFenced() { earlier_fenced_ = true; }
+  /// Everything that was sent and not answered is in doubt.
+  void OnConnectionLost();
+  void OnProbePassed();
+  void OnProbeFailed() { breaker_.OnProbeFailed(); }
+  void OnLanded(std::string_view id);
+  void OnNil();
+  void OnError(std::string_view error, int64_t now_ms);
+  /// Entries newest first.
+  struct TailEntry {
+    StreamId id;
+    std::vector<std::string_view> fields;
+  };
+  void OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more, int64_t now_ms);
+  /// The tail cannot be read: `wrong type` is the stream's own refusal, otherwise we have to do without.
+  void OnTailError(StreamState& stream, std::string_view error, int64_t now_ms);
+
+  // The disk.
+  void OnSpillOutcome(SpillOutcome outcome);
+
+  /// From now on nothing new is sent: what is held is spilled.
+  void StopSending();
+
+  Window& window() { return window_; }
+  const IdentityHasher& hasher() const { return hasher_; }
+  Breaker& breaker() { return breaker_; }
+  /// What Redis last answered instead of an id; empty: it never refused.
+  const std::string& last_refusal() const { return last_refusal_; }
+  const RouterCounters& counters() const { return counters_; }
+  const std::optional<ConnectionId>& connection() const { return connection_; }
+  size_t events_in_flight() const { return in_flight_.size(); }
+  int64_t bytes_in_flight() const { return in_flight_bytes_; }
+  size_t events_spilling() const { return spilling_; }
+  size_t events_unanswered() const { return in_flight_.size() + spilling_ + held_; }
+
+ private:
+  using Event = std::unique_ptr<PendingEvent>;
+
+  Event NewEvent();
+  void Recycle(Event event);
+  StreamState* FindStream(std::string_view name);
+  Event Wrap(ReplyTo to, std::span<const std::string_view> args, std::string_view body);
+  bool SettledByWindow(Event& event);
+  void Route(Event event, int64_t now_ms);
+  void Hold(Event event);
+  void Send(Event event);
+  Event TakeOldestInFlight();
+  void SpillUnsent(Event event);
+  void Spill(Event event, std::optional<Doubt> doubt);
+  void AskForTail(StreamState& stream);
+  bool FillWindow(StreamState& stream, const std::vector<TailEntry>& entries);
+  void ReleaseHeld(StreamState& stream, int64_t now_ms);
+  bool NeedsWindow(const PendingEvent& event) const;
+  void AnswerLanded(PendingEvent& event, StreamId id);
+  void Answer(PendingEvent& event, std::string_view resp);
+  void AnswerNotStored(PendingEvent& event, std::string_view resp);
+  void AnswerUnknown(PendingEvent& event, StreamId anchor, std::string_view why);
+  void Invalid(ReplyTo to, std::string_view why);
+  void RefuseStream(StreamState& stream, std::string_view why, int64_t now_ms);
+
+  const RouterOptions options_;
+  std::string own_id_bulk_;  // the event id field's name in RESP
+  const IdentityHasher hasher_;
+  RouterEffects* const effects_;
+  Window window_;
+  Breaker breaker_;
+  RouterCounters counters_;
+  std::unordered_map<std::string_view, std::unique_ptr<StreamState>> streams_;  // keyed by the state's own name
+  std::optional<ConnectionId> connection_;
+  bool earlier_fenced_ = false;
+  bool sending_stopped_ = false;
+  bool doubts_unknown_ids_ = false;
+  std::string last_refusal_;
+  uint64_t next_own_id_ = 1;
+  std::deque<Event> in_flight_;  // in the order in which they were sent
+  int64_t in_flight_bytes_ = 0;  // held ones included
+  size_t held_ = 0;
+  int64_t spill_queue_bytes_ = 0;
+  size_t spilling_ = 0;
+  std::vector<Event> spare_;  // emptied events whose strings keep their room
+  EventView view_;            // scratch
+};
+
+}  // namespace sprockets

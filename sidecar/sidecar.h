@@ -1,0 +1,131 @@
+// The sidecar: the loop, and the wiring of its parts: door, router, link to Redis, writer thread; the order in which
+// they start and stop. Loop thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <uv.h>
+
+#include "sidecar/config.h"
+#include "sidecar/connection.h"
+#include "sidecar/listener.h"
+#include "sidecar/redis_link.h"
+#include "sidecar/router.h"
+#include "sidecar/seal_policy.h"
+#include "sidecar/spill_thread.h"
+#include "sidecar/start_up.h"
+#include "sidecar/uv_handles.h"
+
+namespace sprockets {
+
+/// Exit codes of the program.
+enum SidecarExit { kSidecarStopped = 0, kSidecarUsage = 2, kSidecarUnusable = 3, kSidecarRefused = 4 };
+
+class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
+ public:
+  explicit Sidecar(SidecarConfig config);
+  ~Sidecar() override;
+
+  /// Runs until SIGTERM or SIGINT; returns the exit code.
+  int Run();
+
+ private:
+  Status Open();
+  void CloseLoop();
+
+  // Once a turn, before the loop sleeps: everything that the turn queued leaves now, together.
+  void EndTurn();
+  void EverySecond();
+  void CollectSpilled();
+  void BeginStop();
+  void ContinueStop();
+  void LogDegradation();
+  std::string StatusJson(const SpillReport& report) const;
+
+  // RouterEffects
+  void Send(const PendingEvent& event) override { link_->Send(event.wire); }
+  void ReadTail(StreamState& stream, std::optional<StreamId> before, int64_t count) override {
+    link_->ReadTail(stream, before, count);
+  }
+  void Spill(SpillRequest request) override;
+  void Reply(ReplyTo to, std::string_view resp) override { to.client->Reply(to.slot, resp); }
+  void ProbeRedis() override;
+  void StreamRefused(const StreamState& stream, std::string_view why) override;
+  void StreamAcceptedAgain(const StreamState& stream) override;
+
+  // RedisLinkEvents
+  void RecordConnection(const ConnectionId& live, const std::vector<ConnectionId>& dead) override {
+    spill_->Queue(RecordJob{live, dead});
+  }
+  void OnLinkReady(const ConnectionId& connection, bool earlier_fenced) override;
+  void OnLinkLost() override;
+  void OnProbe(bool passed) override;
+  void OnLanded(std::string_view id) override;
+  void OnNil() override { router_->OnNil(); }
+  void OnXaddError(std::string_view error) override;
+  void OnTail(StreamState& stream, const std::vector<Router::TailEntry>& entries, bool more) override;
+  void OnTailError(StreamState& stream, std::string_view error) override;
+  void OnUnusable(const std::string& why) override;
+
+  // Door
+  bool CanAccept() const override { return router_->CanAccept() && !stopping_; }
+  void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body) override;
+  void RejectTooLarge(ReplyTo to) override { router_->RejectTooLarge(to); }
+  void AnswerStatus(ReplyTo to) override;
+  void AnswerSeal(ReplyTo to) override;
+  ServerInfo Info() const override;
+  void WantsFlush(Connection* connection) override;
+  void WantsResume(Connection* connection) override;
+  void Forget(Connection* connection) override;
+  int64_t NowMs() const override { return static_cast<int64_t>(uv_now(&loop_)); }
+  std::span<char> ReadBuffer() override { return read_buffer_; }
+  void BufferedBytesChanged(int64_t by) override { buffered_bytes_ += by; }
+  bool MayGoOnBuffering(Connection* connection) override;
+  void DoneBuffering(Connection* connection) override;
+
+  void OnClient(UvHandle<uv_pipe_t> pipe);
+  std::vector<Connection*> Clients() const;
+
+  const SidecarConfig config_;
+  uv_loop_t loop_{};
+  std::optional<FileLock> lock_;
+  std::unique_ptr<Router> router_;
+  std::unique_ptr<SpillThread> spill_;
+  std::unique_ptr<RedisLink> link_;
+  std::unique_ptr<Listener> listener_;
+  UvHandle<uv_async_t> spilled_;  // the writer thread has completions
+  UvHandle<uv_prepare_t> end_of_turn_;
+  UvHandle<uv_signal_t> sigterm_;
+  UvHandle<uv_signal_t> sigint_;
+  std::unique_ptr<UvTimer> every_second_;
+  std::unique_ptr<UvTimer> fence_wait_;
+  std::unique_ptr<UvTimer> stop_timer_;
+
+  std::unordered_map<Connection*, std::unique_ptr<Connection>> clients_;
+  std::vector<Connection*> to_flush_;
+  std::vector<Connection*> to_resume_;
+  std::vector<std::unique_ptr<Connection>> forgotten_;
+  std::vector<char> read_buffer_;
+  int64_t buffered_bytes_ = 0;
+  Connection* buffering_ = nullptr;  // may go on although there is too much already
+  int64_t next_client_id_ = 1;
+  uint64_t next_token_ = 1;
+  std::unordered_map<uint64_t, ReplyTo> admin_waiting_;  // STATUS and SEAL that the writer thread answers
+  bool seal_requested_ = false;
+  bool redis_refuses_ = false;  // and the log has said so
+
+  int64_t seconds_ = 0;
+  int64_t started_ms_ = 0;
+  int64_t first_spill_ms_ = 0;  // into the active file
+  int64_t last_spill_ms_ = 0;
+  int64_t wall_ms_ = 0;           // the wall clock, read once a turn
+  RouterCounters last_counters_;  // as of the last line of the log
+  bool stopping_ = false;
+  int exit_code_ = kSidecarStopped;
+};
+
+}  // namespace sprockets

@@ -1,0 +1,360 @@
+#include "sidecar/spill_store.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "shared/clock.h"
+#include "shared/log.h"
+#include "shared/resp.h"
+
+namespace sprockets {
+
+namespace {
+
+// A file may grow by one batch past the size at which it is sealed.
+constexpr int64_t kFileSlackBytes = 64ll << 20;
+// The disk is never filled to the last byte by us: a checkpoint and the drain's cursor need room, too.
+constexpr int64_t kReservedDiskBytes = 1ll << 20;
+
+}  // namespace
+
+SpillStore::SpillStore(SpillFolder folder, StateFile state, Options options, std::map<int64_t, SpillReport::File> known,
+                       Post post)
+    : folder_(std::move(folder)),
+      state_(std::move(state)),
+      options_(std::move(options)),
+      known_files_(std::move(known)),
+      post_(std::move(post)),
+      highest_ticket_(options_.highest_ticket) {}
+
+void SpillStore::Close() {
+  std::string name;
+  if (file_ != nullptr) {
+    const Status sealed = SealActive(&name);
+    if (!sealed.ok()) LogError("seal-failed", {{"error", sealed.error().message}});
+  }
+  if (state_) {
+    const Status closed = state_->Close();
+    if (!closed.ok()) LogError("state-close-failed", {{"error", closed.error().message}});
+  }
+}
+
+void SpillStore::Process(std::span<SpillJob> jobs) {
+  std::vector<SpillRequest*> batch;
+  const auto spill_gathered = [&] {
+    if (!batch.empty()) SpillBatch(std::exchange(batch, {}));
+  };
+  for (SpillJob& job : jobs) {
+    if (auto* request = std::get_if<SpillRequest>(&job)) {
+      batch.push_back(request);
+      continue;
+    }
+    spill_gathered();
+    if (std::holds_alternative<ForgetLiveJob>(job)) {
+      live_.reset();
+    } else if (auto* record = std::get_if<RecordJob>(&job)) {
+      ProcessOne(*record);
+    } else if (auto* seal = std::get_if<SealJob>(&job)) {
+      ProcessOne(*seal);
+    } else if (auto* describe = std::get_if<DescribeJob>(&job)) {
+      ProcessOne(*describe);
+    }
+  }
+  spill_gathered();
+}
+
+void SpillStore::PostOne(SpillCompletion done) {
+  std::vector<SpillCompletion> one;
+  one.push_back(std::move(done));
+  post_(std::move(one));
+}
+
+void SpillStore::ProcessOne(RecordJob& job) {
+  Recorded recorded;
+  Status status = OpenState();
+  if (status.ok()) status = state_->Record(job.live, job.dead);
+  recorded.ok = status.ok();
+  if (status.ok()) {
+    live_ = job.live;
+    recorded.connections = state_->connections();
+    recorded.connections_lost = state_->connections_lost();
+  } else {
+    recorded.why = status.error().message;
+    state_.reset();
+  }
+  PostOne(std::move(recorded));
+}
+
+void SpillStore::ProcessOne(SealJob& job) {
+  Sealed sealed{job.token, {}, {}};
+  if (file_ != nullptr) sealed.status = SealActive(&sealed.name);
+  if (sealed.status.ok()) sealed.status = MarkDistrusted();
+  PostOne(std::move(sealed));
+}
+
+void SpillStore::ProcessOne(DescribeJob& job) {
+  Described described{job.token, {}};
+  SpillReport& report = described.report;
+  const auto files = folder_.List();
+  if (files.ok()) {
+    for (const SpillFileInfo& info : files.value()) {
+      if (info.state == SpillFileInfo::State::kDrained) continue;
+      SpillReport::File file;
+      const auto known = known_files_.find(info.number);
+      if (known != known_files_.end()) file = known->second;
+      if (file_ != nullptr && info.number == file_->number()) {
+        file.rows = file_->rows();
+        file.oldest_ms = file_->oldest_received_ms();
+      }
+      file.name = info.path.filename();
+      file.bytes = info.bytes;
+      report.rows += std::max<int64_t>(file.rows, 0);
+      report.bytes += file.bytes;
+      if (file.oldest_ms > 0 && (report.oldest_ms == 0 || file.oldest_ms < report.oldest_ms))
+        report.oldest_ms = file.oldest_ms;
+      report.files.push_back(std::move(file));
+    }
+  }
+  PostOne(std::move(described));
+}
+
+// ---- Spilling
+
+void SpillStore::SpillBatch(std::vector<SpillRequest*> batch) {
+  int64_t bytes = 0;
+  for (const SpillRequest* request : batch) bytes += static_cast<int64_t>(request->event->wire.size());
+  const Status room = CheckRoom(bytes);
+  if (!room.ok()) {
+    // What was never sent can be refused. What is in doubt must find its place: the reserve is for it.
+    const auto unsent = std::stable_partition(batch.begin(), batch.end(),
+                                              [](const SpillRequest* request) { return request->doubt.has_value(); });
+    Refuse(Batch(batch).subspan(static_cast<size_t>(unsent - batch.begin())), room.error());
+    batch.erase(unsent, batch.end());
+    if (batch.empty()) return;
+  }
+  std::vector<int64_t> tickets;
+  Status stored = Store(batch, &tickets);
+  if (!stored.ok() && stored.error().code == ErrorCode::kFull && !commit_failed_ && file_ != nullptr &&
+      file_->rows() > 0) {
+    // The file is at its limit, not the disk: the next one has room.
+    std::string name;
+    if (SealActive(&name).ok()) stored = Store(batch, &tickets);
+  }
+  if (!stored.ok() && !commit_failed_) return Refuse(batch, stored.error());
+  Answer(batch, stored, tickets);
+  KeepHouse();
+}
+
+// After the COMMIT: as spilled, or, if that failed, as unknown.
+void SpillStore::Answer(Batch batch, const Status& stored, const std::vector<int64_t>& tickets) {
+  std::vector<SpillCompletion> done;
+  done.reserve(batch.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    auto& outcome = std::get<SpillOutcome>(done.emplace_back(std::in_place_type<SpillOutcome>));
+    outcome.kind = stored.ok() ? SpillOutcome::Kind::kSpilled : SpillOutcome::Kind::kUnknown;
+    if (stored.ok()) {
+      outcome.ticket = tickets[i];
+    } else {
+      outcome.anchor = tails_[batch[i]->event->stream->name];
+      if (batch[i]->doubt) outcome.anchor = std::min(outcome.anchor, batch[i]->doubt->anchor);
+      outcome.why = stored.error().message;
+    }
+    outcome.request = std::move(*batch[i]);
+  }
+  if (!stored.ok()) Distrust(stored.error());  // the marker is synced before anything is answered
+  post_(std::move(done));
+}
+
+// One transaction. An error leaves nothing stored, unless commit_failed_.
+Status SpillStore::Store(Batch batch, std::vector<int64_t>* tickets) {
+  commit_failed_ = false;
+  RETURN_IF_ERROR(MarkDistrusted());
+  RETURN_IF_ERROR(OpenState());
+  RETURN_IF_ERROR(OpenFile());
+  RETURN_IF_ERROR(file_->Begin());
+  if (Status appended = Append(batch, tickets); !appended.ok()) {
+    file_->Rollback();
+    if (appended.error().code != ErrorCode::kFull) Distrust(appended.error());
+    return appended;
+  }
+  Status committed = file_->Commit();
+  commit_failed_ = !committed.ok();
+  return committed;
+}
+
+Status SpillStore::Append(Batch batch, std::vector<int64_t>* tickets) {
+  tickets->clear();
+  const bool doubtful =
+      std::any_of(batch.begin(), batch.end(), [](const SpillRequest* request) { return request->doubt.has_value(); });
+  if (doubtful) {
+    // Everything that may still deliver one of these, or an earlier copy: all but the live connection.
+    std::vector<ConnectionId> connections = state_->connections();
+    if (live_) std::erase(connections, *live_);
+    RETURN_IF_ERROR(file_->AddConnections(connections));
+  }
+  for (const SpillRequest* request : batch) {
+    const PendingEvent& event = *request->event;
+    SPROCKETS_ASSERT(ParseWholeCommand(event.wire, &args_) && ParseXadd(args_, options_.event_id_field, &view_).ok());
+    auto ticket = state_->NextTicket();
+    if (!ticket.ok()) {
+      state_.reset();
+      return std::move(ticket).error();
+    }
+    tickets->push_back(ticket.value());
+    highest_ticket_ = std::max(highest_ticket_, ticket.value());
+    tails_.try_emplace(event.stream->name, request->tail);
+    RETURN_IF_ERROR(file_->Append(ticket.value(), event.received_ms, view_, request->doubt, request->tail));
+  }
+  return {};
+}
+
+Status SpillStore::OpenFile() {
+  if (file_ != nullptr) return {};
+  ASSIGN_OR_RETURN(const int64_t number, folder_.NextNumber());
+  SpillWriter::Options options;
+  options.number = number;
+  options.producer = options_.producer;
+  options.event_id_field = options_.event_id_field;
+  options.begun_ms = WallClockMs();
+  options.max_bytes = options_.spill_file_bytes + kFileSlackBytes;
+  options.connections_lost = state_->connections_lost();
+  ASSIGN_OR_RETURN(file_, SpillWriter::Create(folder_, options));
+  tails_.clear();
+  LogInfo("spill-file-begun", {{"number", number}});
+  return {};
+}
+
+Status SpillStore::OpenState() {
+  if (state_) return {};
+  auto state = StateFile::Open(folder_, {.folder_has_files = true, .highest_ticket = highest_ticket_});
+  if (!state.ok()) return std::move(state).error();
+  state_ = std::move(state).value();
+  return {};
+}
+
+void SpillStore::Refuse(Batch batch, const Error& error) {
+  if (last_refusal_ != error.message) LogError("spill-refused", {{"events", batch.size()}, {"why", error.message}});
+  last_refusal_ = error.message;
+  std::vector<SpillCompletion> done;
+  done.reserve(batch.size());
+  for (SpillRequest* request : batch) {
+    SpillOutcome outcome;
+    outcome.kind = SpillOutcome::Kind::kRefused;
+    outcome.why = error.message;
+    outcome.request = std::move(*request);
+    done.emplace_back(std::move(outcome));
+  }
+  post_(std::move(done));
+}
+
+Status SpillStore::CheckRoom(int64_t bytes) {
+  if (file_ != nullptr && !folder_.Has(file_->number(), SpillFileInfo::State::kActive)) {
+    // Somebody has deleted it under us: what it holds is gone, and must not become more.
+    LogError("spill-file-gone", {{"number", file_->number()}, {"rows", file_->rows()}});
+    file_->Abandon();
+    file_.reset();
+  }
+  RETURN_IF_ERROR(CheckDisk(2 * bytes + kReservedDiskBytes));
+  ASSIGN_OR_RETURN(const int64_t used, folder_.TotalBytes());
+  const int64_t over = used + bytes - options_.spill_max_bytes;
+  if (over > 0) {
+    RETURN_IF_ERROR(RemoveDrained(over));
+    ASSIGN_OR_RETURN(const int64_t used_now, folder_.TotalBytes());
+    if (used_now + bytes > options_.spill_max_bytes) {
+      return Error{ErrorCode::kFull, "the spill folder has reached --spill-max-bytes: drain it"};
+    }
+  }
+  return {};
+}
+
+// The WAL needs as much again, once: where that is missing, neither a checkpoint nor the next start could put its rows
+// into the file, so it is done while there is room.
+Status SpillStore::CheckDisk(int64_t wanted) {
+  ASSIGN_OR_RETURN(int64_t free, folder_.FreeBytes());
+  if (free >= wanted + WalBytes()) return {};
+  RETURN_IF_ERROR(RemoveDrained(wanted + WalBytes() - free));
+  if (file_ != nullptr) {
+    if (Status checkpointed = file_->CheckpointIfDue(/*force=*/true); !checkpointed.ok()) {
+      Distrust(checkpointed.error());
+      return checkpointed;
+    }
+  }
+  ASSIGN_OR_RETURN(free, folder_.FreeBytes());
+  if (free >= wanted) return {};
+  return Error{ErrorCode::kFull, "the disk of the spill folder is full"};
+}
+
+int64_t SpillStore::WalBytes() const {
+  if (file_ == nullptr) return 0;
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(
+      folder_.PathOf(file_->number(), SpillFileInfo::State::kActive).native() + "-wal", error);
+  return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+// Drained files are only kept for comfort: they go first, oldest first, unless a drainer is looking at them.
+Status SpillStore::RemoveDrained(int64_t bytes) {
+  const auto lock = folder_.LockForDraining(0);
+  if (!lock.ok()) return {};
+  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
+  for (const SpillFileInfo& file : files) {
+    if (bytes <= 0) break;
+    if (file.state != SpillFileInfo::State::kDrained) continue;
+    RETURN_IF_ERROR(folder_.Remove(file));
+    LogWarning("drained-file-removed", {{"number", file.number}, {"bytes", file.bytes}, {"why", "space"}});
+    bytes -= file.bytes;
+  }
+  return {};
+}
+
+// After the answers: nobody waits for this.
+void SpillStore::KeepHouse() {
+  if (file_ == nullptr) return;
+  if (const Status checkpointed = file_->CheckpointIfDue(); !checkpointed.ok()) return Distrust(checkpointed.error());
+  std::string name;
+  if (file_->FileBytes() >= options_.spill_file_bytes) {
+    const Status sealed = SealActive(&name);
+    if (!sealed.ok()) LogError("seal-failed", {{"error", sealed.error().message}});
+  }
+}
+
+// SQLite would go on after a failed sync, and later commits would stand on sand: this file gets nothing any more.
+void SpillStore::Distrust(const Error& error) {
+  const int64_t number = file_->number();
+  LogError("spill-file-suspect", {{"number", number}, {"rows", file_->rows()}, {"error", error.message}});
+  known_files_[number] = {{}, file_->rows(), 0, file_->oldest_received_ms()};
+  file_->Abandon();
+  file_.reset();
+  distrusted_.push_back(number);
+  if (const Status marked = MarkDistrusted(); !marked.ok())
+    LogError("suspect-marker-failed", {{"number", number}, {"error", marked.error().message}});
+}
+
+// Until its marker stands, a drainer would trust the file: so nothing is spilled before that.
+Status SpillStore::MarkDistrusted() {
+  while (!distrusted_.empty()) {
+    RETURN_IF_ERROR(folder_.MarkSuspect(distrusted_.back()).Prefixed("marking a suspect spill file"));
+    distrusted_.pop_back();
+  }
+  return {};
+}
+
+Status SpillStore::SealActive(std::string* name) {
+  const int64_t number = file_->number();
+  const int64_t rows = file_->rows();
+  const int64_t oldest_ms = file_->oldest_received_ms();
+  const Status sealed = file_->Seal(folder_);
+  if (!sealed.ok()) {
+    Distrust(sealed.error());
+    return sealed;
+  }
+  file_.reset();
+  if (rows == 0) return {};
+  known_files_[number] = {{}, rows, 0, oldest_ms};
+  *name = folder_.PathOf(number, SpillFileInfo::State::kSealed).filename();
+  LogInfo("spill-file-sealed", {{"number", number}, {"rows", rows}});
+  return {};
+}
+
+}  // namespace sprockets

@@ -1,0 +1,136 @@
+// The sidecar's hold on the spill folder: commits batches of events, writes connections down, seals; and what to do
+// when the disk fails. It does one job after the other and knows no thread: SpillThread gives it one of its own.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "shared/connection_id.h"
+#include "shared/spill_file.h"
+#include "shared/spill_folder.h"
+#include "shared/state_file.h"
+#include "sidecar/router.h"
+
+namespace sprockets {
+
+/// What the folder holds, for STATUS and logs.
+struct SpillReport {
+  struct File {
+    std::string name;
+    int64_t rows = -1;  // as spilled; -1: not known in this life
+    int64_t bytes = 0;
+    int64_t oldest_ms = 0;
+  };
+  std::vector<File> files;  // not yet drained
+  int64_t rows = 0;
+  int64_t bytes = 0;
+  int64_t oldest_ms = 0;  // when its oldest row was received; 0: none
+};
+
+// Jobs. A SpillRequest is one, too.
+struct RecordJob {
+  ConnectionId live;               // written down before it carries its first event
+  std::vector<ConnectionId> dead;  // struck off in the same commit
+};
+struct ForgetLiveJob {};  // no connection is live: doubts that follow list all of them
+struct SealJob {
+  uint64_t token = 0;
+};
+struct DescribeJob {
+  uint64_t token = 0;
+};
+using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob>;
+
+// What comes back. A SpillOutcome is one, too.
+struct Recorded {
+  bool ok = false;
+  std::string why;
+  std::vector<ConnectionId> connections;  // written down now
+  bool connections_lost = false;
+};
+struct Sealed {
+  uint64_t token = 0;
+  Status status;
+  std::string name;  // of the sealed file; empty: there was nothing to seal
+};
+struct Described {
+  uint64_t token = 0;
+  SpillReport report;
+};
+using SpillCompletion = std::variant<SpillOutcome, Recorded, Sealed, Described>;
+
+class SpillStore {
+ public:
+  struct Options {
+    std::string producer;
+    std::string event_id_field;
+    int64_t spill_file_bytes = 256ll << 20;
+    int64_t spill_max_bytes = 8ll << 30;
+    int64_t highest_ticket = 0;  // of the files that are there
+  };
+  /// Takes what is done, as soon as it is: before any housekeeping.
+  using Post = std::function<void(std::vector<SpillCompletion>)>;
+
+  /// `known` are the files that the folder holds already, by number.
+  SpillStore(SpillFolder folder, StateFile state, Options options, std::map<int64_t, SpillReport::File> known,
+             Post post);
+
+  /// Does the jobs in order; neighbouring events go to disk in one transaction. The jobs are used up.
+  void Process(std::span<SpillJob> jobs);
+  /// Seals and closes.
+  void Close();
+  /// Files that no drainer may trust, and whose marker could not be written yet: a SealJob tries again.
+  size_t unmarked() const { return distrusted_.size(); }
+  /// Committed rows of the active file.
+  int64_t active_rows() const { return file_ == nullptr ? 0 : file_->rows(); }
+
+ private:
+  using Batch = std::span<SpillRequest* const>;
+
+  void ProcessOne(RecordJob& job);
+  void ProcessOne(SealJob& job);
+  void ProcessOne(DescribeJob& job);
+  void PostOne(SpillCompletion done);
+
+  void SpillBatch(std::vector<SpillRequest*> batch);
+  void Answer(Batch batch, const Status& stored, const std::vector<int64_t>& tickets);
+  Status Store(Batch batch, std::vector<int64_t>* tickets);
+  Status Append(Batch batch, std::vector<int64_t>* tickets);
+  Status OpenFile();
+  Status OpenState();
+  Status CheckRoom(int64_t bytes);
+  Status CheckDisk(int64_t wanted);
+  int64_t WalBytes() const;
+  Status RemoveDrained(int64_t bytes);
+  void Refuse(Batch batch, const Error& error);
+  void KeepHouse();
+  void Distrust(const Error& error);
+  Status MarkDistrusted();
+  Status SealActive(std::string* name);
+
+  SpillFolder folder_;
+  std::optional<StateFile> state_;
+  const Options options_;
+  std::map<int64_t, SpillReport::File> known_files_;
+  const Post post_;
+  std::unique_ptr<SpillWriter> file_;
+  std::unordered_map<std::string, StreamId> tails_;  // of the streams in file_, as they were at their first event in it
+  std::optional<ConnectionId> live_;
+  bool commit_failed_ = false;       // Store's last error came from COMMIT: what it wrote may be stored
+  std::vector<int64_t> distrusted_;  // files whose marker could not be written yet
+  int64_t highest_ticket_ = 0;
+  std::string last_refusal_;            // already logged
+  std::vector<std::string_view> args_;  // scratch
+  EventView view_;                      // scratch
+};
+
+}  // namespace sprockets

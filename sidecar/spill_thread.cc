@@ -1,0 +1,88 @@
+#include "sidecar/spill_thread.h"
+
+#include <iterator>
+#include <pthread.h>
+#include <utility>
+
+namespace sprockets {
+
+namespace {
+
+template <typename Item>
+void MoveToEnd(std::vector<Item>& from, std::vector<Item>* to) {
+  if (to->empty()) {
+    to->swap(from);
+  } else {
+    to->insert(to->end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+  }
+  from.clear();
+}
+
+}  // namespace
+
+SpillThread::SpillThread(const std::function<std::unique_ptr<SpillStore>(SpillStore::Post)>& make_store,
+                         std::function<void()> wake_loop)
+    : wake_loop_(std::move(wake_loop)),
+      store_(make_store([this](std::vector<SpillCompletion> done) { Post(std::move(done)); })),
+      thread_([this] { Run(); }) {}
+
+SpillThread::~SpillThread() {
+  SPROCKETS_ASSERT(!thread_.joinable());
+}
+
+void SpillThread::Submit() {
+  if (gathered_.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    MoveToEnd(gathered_, &queue_);
+  }
+  work_.notify_one();
+}
+
+std::vector<SpillCompletion> SpillThread::Collect() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(completions_, {});
+}
+
+void SpillThread::Join() {
+  Submit();
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  work_.notify_one();
+  thread_.join();
+}
+
+void SpillThread::Run() {
+  pthread_setname_np(pthread_self(), "spill");
+  std::vector<SpillJob> jobs;
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) break;
+      jobs.swap(queue_);
+    }
+    store_->Process(jobs);
+    Publish();
+    jobs.clear();
+  }
+  store_->Close();
+}
+
+void SpillThread::Publish() {
+  active_rows_ = store_->active_rows();
+  unmarked_ = store_->unmarked();
+}
+
+void SpillThread::Post(std::vector<SpillCompletion> done) {
+  Publish();
+  {
+    const std::lock_guard lock(mutex_);
+    MoveToEnd(done, &completions_);
+  }
+  wake_loop_();
+}
+
+}  // namespace sprockets

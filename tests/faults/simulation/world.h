@@ -1,0 +1,181 @@
+// A world in which nothing is real but the decisions: the product's own router, window, breaker, spill store, settler
+// and drain run unchanged over a simulated Redis, disk, clock and clients. The simulated parts are put in when the
+// program is linked: they define the members of SpillFolder, SpillWriter, SpillFile, StateFile and RedisClient that the
+// product's headers declare.
+//
+// Everything random comes from one seed, so that a run can be repeated to the last step.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/connection_id.h"
+#include "shared/spill_file.h"
+#include "shared/stream_id.h"
+
+namespace sprockets::sim {
+
+/// Thrown where the running process is killed: nothing behind that point happens.
+struct Killed {};
+
+// ---- Disk: what a power cut or a kill leaves behind. A commit is atomic, as SQLite's is.
+
+struct DiskRow {
+  int64_t ticket = 0;
+  int64_t received_ms = 0;
+  std::optional<Doubt> doubt;
+  std::vector<std::string> options;
+  std::vector<std::string> fields;
+  size_t event_id_at = 0;
+  bool own_id = false;
+};
+
+struct DiskStream {
+  int64_t id = 0;
+  std::string name;
+  StreamId tail;
+  std::vector<DiskRow> rows;
+  Cursor cursor;
+};
+
+struct DiskFile {
+  SpillFileInfo info;
+  SpillWriter::Options options;
+  std::vector<DiskStream> streams;
+  std::vector<ConnectionId> connections;
+  std::vector<SpillFile::Rejected> rejected;
+  int64_t drained_ms = 0;
+  bool held_by_sidecar = false;
+};
+
+struct DiskState {
+  std::vector<ConnectionId> connections;
+  bool lost = false;
+  std::string lost_under;  // the server's life at the first record after the loss
+  int64_t next_ticket = 1;
+};
+
+struct Disk {
+  std::map<int64_t, DiskFile> files;
+  std::optional<DiskState> state;
+  bool writing_locked = false;
+  bool draining_locked = false;
+};
+
+// ---- Redis
+
+struct Entry {
+  StreamId id;
+  std::vector<std::string> fields;
+};
+
+struct Stream {
+  std::vector<Entry> entries;
+  StreamId last_id;
+  StreamId max_deleted;
+  uint64_t added = 0;
+};
+
+/// A connection as the server sees it: what was sent may be applied long after the sender has gone.
+struct Peer {
+  std::deque<std::string> sent;     // commands on their way
+  std::deque<std::string> replies;  // answers on their way back
+  bool sender_gone = false;
+};
+
+class Redis {
+ public:
+  explicit Redis(std::mt19937_64* random) : random_(random) { Restart(); }
+
+  bool up = true;
+  bool stopped = false;    // SIGSTOP: takes bytes, applies nothing
+  std::string refusal;     // what every XADD is answered, if not empty; one of no known class may have been applied
+  std::string bad_stream;  // this one alone is refused
+  std::map<int64_t, Peer> peers;
+  std::map<std::string, Stream> streams;
+  std::map<std::string, int> applied;  // how often each event was ever applied, by stream, id and payload
+  std::set<std::string> forgotten;     // those of them that a crash took away
+  int64_t now_ms = 1'000'000;
+
+  const std::string& run_id() const { return run_id_; }
+  int64_t Accept();
+  bool alive(int64_t peer) const { return up && peers.count(peer) > 0; }
+  /// Applies the oldest command of a peer and queues the reply.
+  void ApplyOne(int64_t peer);
+  /// CLIENT KILL ID: what the peer has sent is never applied.
+  bool Kill(int64_t peer) { return peers.erase(peer) > 0; }
+  /// kill -9 and a start with what it had (append-only file, always): commands may have been applied and not answered.
+  void Crash();
+  /// The same, but it comes back without its last entries, as from an older data set, and perhaps with a clock that is
+  /// behind: it gives lower ids than before.
+  void CrashAndForget();
+  void Trim(const std::string& stream, size_t keep);
+  void Delete(const std::string& stream, size_t index);
+
+ private:
+  void Restart();
+  std::string Apply(int64_t peer, const std::vector<std::string_view>& args);
+  std::string Xadd(const std::vector<std::string_view>& args);
+  std::string Range(const std::vector<std::string_view>& args, bool reverse) const;
+  std::string Xinfo(const std::string& name) const;
+
+  std::mt19937_64* random_;
+  std::string run_id_;
+  int64_t next_client_id_ = 1;
+  int64_t clock_behind_ms_ = 0;
+  int lives_ = 0;
+};
+
+// ---- The world
+
+/// How often things go wrong, each in a thousand.
+struct Faults {
+  int commit_fails = 0;  // and nothing is stored
+  int commit_fails_but_appears = 0;
+  int append_fails = 0;
+  int marker_fails = 0;
+  int record_fails = 0;
+  int drain_connection_breaks = 0;
+  int redis_forgets = 0;
+  int kill = 0;        // of the running process, at any step
+  int background = 0;  // something else happens while the drain works
+};
+
+class World {
+ public:
+  explicit World(uint64_t seed);
+  ~World();
+
+  /// True n times in a thousand.
+  bool Chance(int in_thousand) { return in_thousand > 0 && static_cast<int>(random() % 1000) < in_thousand; }
+  /// A step of the running process that a kill may precede. Part of the trace.
+  void Step(std::string_view what);
+  void Trace(std::string_view what);
+
+  std::mt19937_64 random;
+  Faults faults;
+  Disk disk;
+  Redis redis;
+  uint64_t trace = 1469598103934665603ull;  // FNV-1a of everything that happened
+  int64_t steps = 0;
+  int64_t kill_at_step = -1;  // for sweeps
+  const bool prints;          // the story of the run, with SPROCKETS_PRINT in the environment
+  bool in_process = false;    // a process runs: only then it can be killed
+  /// What happens elsewhere while the drain waits or works.
+  std::function<void()> elsewhere;
+  /// SPROCKETS SEAL, over the socket.
+  std::function<Status()> seal;
+};
+
+/// The world that the simulated parts live in; one at a time.
+World& TheWorld();
+
+}  // namespace sprockets::sim

@@ -1,0 +1,439 @@
+// The door: what clients may say, what they are answered, and that a bad client harms nobody but itself.
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <sys/stat.h>
+#include <thread>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "tests/harness/careful_client.h"
+#include "tests/harness/ledger.h"
+#include "tests/harness/stack.h"
+
+namespace sprockets::harness {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+using Type = Reply::Type;
+
+// ---- Broken RESP
+
+TEST_CASE("Broken RESP is answered with a protocol error and the end of that connection alone", "[door]") {
+  Stack stack;
+  RespClient witness = stack.sidecar.Connect();
+  const std::vector<std::string> broken = {
+      "*x\r\n",
+      "*1x\r\n$4\r\nPING\r\n",
+      "*99999999999999999999\r\n",
+      "*2147483648\r\n",
+      "*1\r\nPING\r\n",
+      "*1\r\n:4\r\n",
+      "*1\r\n$\r\n",
+      "*1\r\n$x\r\nPING\r\n",
+      "*1\r\n$-1\r\n",
+      "*1\r\n$-5\r\n",
+      "*1\r\n$2147483648\r\n",
+      "*1\r\n$99999999999999999999\r\n",
+      "*1\r\n$4\r\nPINGPING\r\n",
+      "*2\r\n$4\r\nXADD\r\n*1\r\n$1\r\na\r\n",
+      "*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$1\r\na\r\n$-1\r\n",
+      "PING \"unbalanced\r\n",
+      std::string(70'000, 'a'),
+  };
+  for (const std::string& bytes : broken) {
+    INFO(bytes.substr(0, 60));
+    RespClient client = stack.sidecar.Connect();
+    client.SendRaw(bytes);
+    const Reply reply = client.Read();
+    CHECK(reply.IsError("ERR"));
+    CHECK(reply.text.find("Protocol error") != std::string::npos);
+    CHECK(client.WaitClosed());
+    CHECK(witness.Call({"XADD", "issue-stream", "*", "data", bytes}).Landed());
+  }
+  CHECK(stack.Length("issue-stream") == broken.size());
+}
+
+TEST_CASE("Commands before a protocol error are answered, in order", "[door]") {
+  Stack stack;
+  RespClient client = stack.sidecar.Connect();
+  client.SendRaw("PING\r\n*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$1\r\na\r\n$1\r\nb\r\n*x\r\n");
+  CHECK(client.Read().text == "PONG");
+  CHECK(client.Read().Landed());
+  CHECK(client.Read().IsError("ERR"));
+  CHECK(client.WaitClosed());
+}
+
+TEST_CASE("Empty commands are passed over, pieces put together, inline commands understood", "[door]") {
+  Stack stack;
+  RespClient client = stack.sidecar.Connect();
+  client.SendRaw("*0\r\n*-1\r\n\r\n\n   \r\n");
+  for (const char byte : "*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$1\r\na\r\n$2\r\n\r\n\r\n"s)
+    client.SendRaw(std::string(1, byte));
+  CHECK(client.Read().Landed());
+  client.SendRaw("xadd s * a \"two words\\x00\"\r\n");
+  CHECK(client.Read().Landed());
+  RespClient redis = stack.redis.Connect();
+  const auto entries = ReadStream(redis, "s");
+  REQUIRE(entries.size() == 2);
+  CHECK(entries[0].at(1) == "\r\n");
+  CHECK(entries[1].at(1) == "two words\0"s);
+}
+
+TEST_CASE("Half a command, then silence, and a client that never reads are cut off; an idle one is not", "[door]") {
+  Stack stack;
+  RespClient idle = stack.sidecar.Connect();
+  CHECK(idle.Call({"PING"}).text == "PONG");
+  RespClient half = stack.sidecar.Connect();
+  half.SendRaw("*3\r\n$4\r\nXADD\r\n$100\r\nissue");
+  RespClient deaf = stack.sidecar.Connect();
+  std::string echoes;
+  const std::string echo = "*2\r\n$4\r\nECHO\r\n$60000\r\n" + std::string(60'000, 'e') + "\r\n";
+  for (int i = 0; i < 200; ++i) echoes += echo;
+  CHECK(deaf.SendUntilBlocked(echoes, 500ms) < echoes.size());
+
+  CHECK(half.WaitClosed(60s));
+  const auto clients = [&] { return idle.Call({"INFO"}).text; };
+  CHECK(WaitUntil([&] { return clients().find("connected_clients:1\r\n") != std::string::npos; }, 60s));
+  CHECK(stack.Xadd("issue-stream", {"data", "1"}).Landed());
+}
+
+// ---- What XADD is answered
+
+TEST_CASE("A client that sends and is gone before it is read takes nobody along", "[door]") {
+  Stack stack;
+  for (const std::string_view sent :
+       {"PING\r\n", "*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$1\r\na\r\n$1\r\nb\r\n", "*3\r\n$4"}) {
+    INFO(sent);
+    {
+      RespClient client = stack.sidecar.Connect();
+      CHECK(client.Call({"PING"}).text == "PONG");
+      stack.sidecar.Stop();  // so that it finds the bytes and the end at once
+      client.SendRaw(sent);
+    }
+    stack.sidecar.Continue();
+    REQUIRE(WaitUntil([&] { return stack.sidecar.Answers() || !stack.sidecar.Running(); }));
+    REQUIRE(stack.sidecar.Running());
+  }
+  CHECK(WaitUntil([&] { return stack.Length("s") == 1; }));
+}
+
+TEST_CASE("An XADD that can never be stored is INVALID, and the connection stays", "[door]") {
+  Stack stack({.sidecar_options = {"--max-event-bytes", "64KiB"}});
+  RespClient client = stack.sidecar.Connect();
+  const std::vector<Command> invalid = {
+      {"XADD"},
+      {"XADD", "s"},
+      {"XADD", "s", "*"},
+      {"XADD", "s", "*", "field"},
+      {"XADD", "s", "*", "a", "b", "odd"},
+      {"XADD", "", "*", "a", "b"},
+      {"XADD", "s", "1-1", "a", "b"},
+      {"XADD", "s", "1-*", "a", "b"},
+      {"XADD", "s", "1", "a", "b"},
+      {"XADD", "s", "MAXLEN", "0", "*", "a", "b"},
+      {"XADD", "s", "MAXLEN", "-1", "*", "a", "b"},
+      {"XADD", "s", "MAXLEN", "many", "*", "a", "b"},
+      {"XADD", "s", "MAXLEN", "10", "LIMIT", "5", "*", "a", "b"},
+      {"XADD", "s", "MAXLEN", "10", "MINID", "5", "*", "a", "b"},
+      {"XADD", "s", "MINID", "x", "*", "a", "b"},
+      {"XADD", "s", "NONSENSE", "*", "a", "b"},
+      {"XADD", std::string(2000, 's'), "*", "a", "b"},
+      {"XADD", "s", "*", "event_id", "", "a", "b"},
+      {"XADD", "s", "*", "event_id", std::string(257, 'i'), "a", "b"},
+      {"XADD", "s", "*", "a", std::string(100'000, 'b')},
+      {"XADD", "s", "*", "a", std::string(5'000'000, 'b')},
+  };
+  for (const Command& command : invalid) {
+    const Reply reply = client.Call(command);
+    INFO(command.size() << " words, the last one of " << command.back().size() << " bytes: " << reply);
+    CHECK(reply.IsError("INVALID"));
+  }
+  Command wide = {"XADD", "s", "*"};
+  for (int i = 0; i < 5000; ++i) wide.insert(wide.end(), {"f", "v"});
+  CHECK(client.Call(wide).IsError("INVALID"));
+  CHECK(client.Call({"XADD", "s", "*", "a", "b"}).Landed());
+  CHECK(stack.Length("s") == 1);
+}
+
+TEST_CASE("Options of XADD reach Redis", "[door]") {
+  Stack stack;
+  CHECK(stack.sidecar.Call({"XADD", "s", "NOMKSTREAM", "*", "a", "b"}).type == Type::kNull);
+  for (int i = 0; i < 5; ++i) CHECK(stack.sidecar.Call({"xadd", "s", "maxlen", "=", "3", "*", "a", "b"}).Landed());
+  CHECK(stack.Length("s") == 3);
+  CHECK(stack.sidecar.Call({"XADD", "s", "NOMKSTREAM", "MAXLEN", "~", "1000", "LIMIT", "10", "*", "a", "b"}).Landed());
+  CHECK(stack.Length("s") == 4);
+}
+
+TEST_CASE("Streams that are not allowed, or one too many, are INVALID", "[door]") {
+  Stack stack({.sidecar_options = {"--streams", "bounty-*", "--streams", "issue-*", "--max-streams", "2"}});
+  CHECK(stack.Xadd("bounty-stream", {"a", "b"}).Landed());
+  CHECK(stack.Xadd("other", {"a", "b"}).IsError("INVALID"));
+  CHECK(stack.Xadd("issue-stream", {"a", "b"}).Landed());
+  CHECK(stack.Xadd("issue-stream-2", {"a", "b"}).IsError("INVALID"));
+  CHECK(stack.Xadd("issue-stream", {"a", "b"}).Landed());
+}
+
+// ---- Every event, byte for byte
+
+std::vector<Event> NastyEvents() {
+  std::vector<Event> events;
+  const auto add = [&](std::string stream, std::vector<std::string> fields) {
+    fields.insert(fields.end(), {"n", std::to_string(events.size())});  // no two payloads are the same
+    events.push_back({.stream = std::move(stream), .event_id = {}, .fields = std::move(fields)});
+  };
+  std::string all_bytes;
+  for (int byte = 0; byte < 256; ++byte) all_bytes.push_back(static_cast<char>(byte));
+  const std::vector<std::string> streams = {
+      "plain",
+      "with \"quotes\" and 'others'",
+      "nul\0inside"s,
+      "new\r\nline",
+      "sqlite_master",
+      "sqlite_anything",
+      "Bounty",
+      "bounty",
+      "BOUNTY",
+      "_catalogue",
+      "select",
+      "a;drop table x;--",
+      "çelik",
+      all_bytes,
+      std::string(1024, 's'),
+      " ",
+      "streams",
+      "catalogue",
+      "connections",
+  };
+  for (const std::string& stream : streams) {
+    add(stream, {"data", "first layout"});
+    add(stream, {"data", all_bytes});
+    add(stream, {"other", "layout"});
+    add(stream, {"data", "1", "data", "2", "data", "1"});
+  }
+  add("fields", {"_ticket", "1", "_raw", "2", "_checksum", "3"});
+  add("fields", {"Data", "1", "data", "2", "DATA", "3"});
+  add("fields", {"", "an empty name", "", ""});
+  add("fields", {"with \"quotes\"", "1", "nul\0"s, "2", all_bytes, "3", "rowid", "4", "oid", "5"});
+  add("numbers", {"data", "18446744073709551616", "x", "1e400", "y", "007", "z", "-0"});
+  add("empty", {"data", ""});
+  add("large", {"data", std::string((1 << 20) - 1000, 'x')});
+  std::vector<std::string> wide;
+  for (int i = 0; i < 1000; ++i) wide.insert(wide.end(), {"field" + std::to_string(i), std::to_string(i)});
+  add("wide", wide);
+  std::vector<std::string> widest;
+  for (int i = 0; i < 4000; ++i) widest.insert(widest.end(), {"field" + std::to_string(i), "v"});
+  add("widest", widest);
+
+  for (const std::string& id : {"with\r\nCRLF"s, "nul\0"s, all_bytes, "\"quoted\" id"s, std::string(256, 'i')}) {
+    add("ids", {"event_id", id, "data", "x"});
+    events.back().event_id = id;
+  }
+  add("ids", {"data", "y", "event_id", "the first one counts", "event_id", "not this one"});
+  events.back().event_id = "the first one counts";
+  return events;
+}
+
+void CheckNastyEvents(bool redis_up) {
+  Stack stack({.redis_up = redis_up});
+  Ledger ledger;
+  CarefulClient client(stack.sidecar.socket_path(), ledger);
+  const std::vector<Event> events = NastyEvents();
+  const CarefulClient::Counts counts = client.Send(events);
+  CHECK(counts.retried == 0);
+  CHECK((redis_up ? counts.landed : counts.spilled) == events.size());
+  if (!redis_up) stack.RestartRedis();
+  const DrainResult drained = stack.Drain();
+  INFO(drained.err << drained.summary);
+  CHECK(drained.exit_code == 0);
+  RespClient redis = stack.redis.Connect();
+  const auto comparison = ledger.Compare(redis);
+  INFO(comparison.ToString());
+  CHECK(comparison.ExactlyOnce());
+}
+
+TEST_CASE("Whatever a name or a value is made of, it lands byte for byte", "[door]") {
+  CheckNastyEvents(true);
+}
+TEST_CASE("Whatever a name or a value is made of, it comes out of the drain byte for byte", "[door]") {
+  CheckNastyEvents(false);
+}
+
+// ---- Order, and who has to wait
+
+TEST_CASE("Replies keep the order of the requests, whichever path each event took", "[door]") {
+  Stack stack({.through_proxy = true});
+  stack.redis.Call({"SET", "refused", "not a stream"});
+  stack.proxy->DelayReplies(50ms);
+  std::vector<Command> commands;
+  for (int i = 0; i < 50; ++i) {
+    const std::string n = std::to_string(i);
+    commands.insert(commands.end(), {{"XADD", "s", "*", "n", n},
+                                     {"ECHO", n},
+                                     {"XADD", "refused", "*", "n", n},
+                                     {"XADD", "s", "1-1", "n", n},
+                                     {"NONSENSE", n}});
+  }
+  RespClient client = stack.sidecar.Connect();
+  const std::vector<Reply> replies = client.Pipeline(commands);
+  for (size_t i = 0; i < replies.size(); i += 5) {
+    INFO(i << ": " << replies[i] << replies[i + 1] << replies[i + 2] << replies[i + 3] << replies[i + 4]);
+    CHECK(replies[i].Landed());
+    CHECK(replies[i + 1].text == std::to_string(i / 5));
+    CHECK(replies[i + 2].Spilled());
+    CHECK(replies[i + 3].IsError("INVALID"));
+    CHECK(replies[i + 4].IsError("ERR"));
+  }
+}
+
+TEST_CASE("A client that sends more than Redis takes is not read any further, and loses nothing", "[door]") {
+  Stack stack({.sidecar_options = {"--redis-timeout", "60s", "--max-inflight-bytes", "64KiB"}});
+  REQUIRE(stack.Xadd("s", {"n", "first"}).Landed());
+  stack.redis.Stop();
+  const std::string xadd =
+      "*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$1\r\na\r\n$1000\r\n" + std::string(1000, 'b') + "\r\n";
+  constexpr size_t kCommands = 8000;
+  std::string bytes;
+  for (size_t i = 0; i < kCommands; ++i) bytes += xadd;
+  RespClient client = stack.sidecar.Connect();
+  const size_t taken = client.SendUntilBlocked(bytes, 500ms);
+  CHECK(taken < bytes.size() / 2);
+
+  stack.redis.Continue();
+  client.SendRaw(std::string_view(bytes).substr(taken));
+  for (size_t i = 0; i < kCommands; ++i) REQUIRE(client.Read().Landed());
+  CHECK(stack.Length("s") == kCommands + 1);
+}
+
+// ---- Everything that is not XADD
+
+TEST_CASE("What clients say before their first XADD is answered as Redis would", "[door]") {
+  Stack stack;
+  RespClient client = stack.sidecar.Connect();
+  const auto call = [&](const Command& command) { return client.Call(command); };
+  CHECK(call({"PING"}) == Reply{.type = Type::kSimple, .text = "PONG", .integer = 0, .elements = {}});
+  CHECK(call({"ping", "hello"}).text == "hello");
+  CHECK(call({"ECHO", "x\r\ny"}).text == "x\r\ny");
+  CHECK(call({"HELLO", "3"}).IsError("NOPROTO"));
+  CHECK(call({"HELLO", "2"}).type == Type::kArray);
+  CHECK(call({"HELLO", "2", "AUTH", "default", "x", "SETNAME", "me"}).type == Type::kArray);
+  CHECK(call({"CLIENT", "GETNAME"}).text == "me");
+  CHECK(call({"AUTH", "password"}).text == "OK");
+  CHECK(call({"AUTH", "user", "password"}).text == "OK");
+  CHECK(call({"SELECT", "0"}).text == "OK");
+  CHECK(call({"SELECT", "1"}).IsError("ERR"));
+  CHECK(call({"CLIENT", "SETNAME", "alfred"}).text == "OK");
+  CHECK(call({"CLIENT", "SETINFO", "LIB-NAME", "x"}).text == "OK");
+  CHECK(call({"CLIENT", "GETNAME"}).text == "alfred");
+  CHECK(call({"CLIENT", "ID"}).type == Type::kInteger);
+  CHECK(call({"CLIENT", "MAINT_NOTIFICATIONS", "ON"}).IsError("ERR"));
+  CHECK(call({"CLIENT", "TRACKING", "ON"}).IsError("ERR"));
+  CHECK(call({"COMMAND"}).type == Type::kArray);
+  CHECK(call({"COMMAND", "DOCS"}).type == Type::kArray);
+  CHECK(call({"COMMAND", "COUNT"}).type == Type::kInteger);
+  CHECK(call({"CONFIG", "GET", "save"}).type == Type::kArray);
+  const std::string info = call({"INFO"}).text;
+  for (const char* line : {"role:master\r\n", "loading:0\r\n", "# Sprockets\r\n"})
+    CHECK(info.find(line) != std::string::npos);
+  CHECK(call({"RESET"}).text == "RESET");
+  CHECK(call({"GET", "x"}).text.starts_with("ERR unknown command"));
+  CHECK(call({"QUIT"}).text == "OK");
+  CHECK(client.WaitClosed());
+}
+
+TEST_CASE("SPROCKETS STATUS is the documented JSON", "[door]") {
+  Stack stack;
+  REQUIRE(stack.Xadd("s", {"a", "b"}).Landed());
+  const nlohmann::json status = stack.sidecar.Status();
+  INFO(status);
+  CHECK(status.at("mode") == "redis");
+  CHECK(status.at("redis").at("breaker") == "closed");
+  CHECK(status.at("redis").at("run_id").get<std::string>().size() == 40);
+  CHECK(status.at("redis").contains("state"));
+  for (const char* counter : {"accepted", "landed", "spilled", "in_doubt", "deduplicated", "refused"})
+    CHECK(status.at("counters").at(counter).is_number());
+  CHECK(status.at("counters").at("landed") == 1);
+  for (const char* what : {"rows", "bytes", "oldest_ms"}) CHECK(status.at("spill").at(what).is_number());
+  CHECK(status.at("spill").at("files").is_array());
+  for (const char* what : {"events", "bytes"}) CHECK(status.at("in_flight").at(what) == 0);
+}
+
+TEST_CASE("Large commands that come all at once wait for each other, and every one is taken", "[door]") {
+  Stack stack({.redis_up = false});
+  constexpr size_t kLargeClients = 60;  // a megabyte each: twice what the sidecar keeps of half-read commands
+  std::atomic<size_t> acknowledged = 0;
+  std::vector<std::thread> clients;
+  for (size_t i = 0; i < kLargeClients; ++i) {
+    clients.emplace_back([&] {
+      RespClient client = stack.sidecar.Connect();
+      if (client.Call({"XADD", "s", "*", "large", std::string(1'000'000, 'x')}).Acknowledged()) ++acknowledged;
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  CHECK(acknowledged == kLargeClients);
+}
+
+TEST_CASE("A storm of unknown commands is answered, each one, and the connection stays", "[door]") {
+  Stack stack;
+  RespClient client = stack.sidecar.Connect();
+  const std::vector<Command> storm(20'000, Command{"FLUSHALL", "now"});
+  for (const Reply& reply : client.Pipeline(storm)) REQUIRE(reply.text.starts_with("ERR unknown command"));
+  CHECK(client.Call({"XADD", "s", "*", "a", "b"}).Landed());
+}
+
+// ---- The socket
+
+TEST_CASE("The socket has its mode, and a path over 107 bytes is refused by name", "[door]") {
+  TempDir folder;
+  Sidecar sidecar({.folder = folder.path(),
+                   .redis_url = "redis://127.0.0.1:1",
+                   .spill_dir = {},
+                   .arguments = {"--socket-mode", "0600"}});
+  sidecar.Start();
+  struct stat found {};
+  REQUIRE(stat(sidecar.socket_path().c_str(), &found) == 0);
+  CHECK((found.st_mode & 0777) == 0600);
+
+  Stack by_default({.redis_up = false});
+  REQUIRE(stat(by_default.sidecar.socket_path().c_str(), &found) == 0);
+  CHECK((found.st_mode & 0777) == 0660);
+
+  const auto long_folder = folder / std::string(100, 'x');
+  std::filesystem::create_directory(long_folder);
+  Sidecar refused({.folder = long_folder, .redis_url = "redis://127.0.0.1:1", .spill_dir = {}, .arguments = {}});
+  refused.StartWithoutWaiting();
+  CHECK(refused.process().Wait() == 2);
+  CHECK(refused.process().Stderr().find("--socket") != std::string::npos);
+  CHECK(refused.process().Stderr().find("107") != std::string::npos);
+}
+
+TEST_CASE("A dead sidecar's socket is replaced; a live one's, and a file, are not", "[door]") {
+  Stack stack({.redis_up = false});
+  stack.sidecar.Kill9();
+  REQUIRE(std::filesystem::exists(stack.sidecar.socket_path()));
+  stack.sidecar.Start();
+
+  Sidecar second({.folder = stack.folder.path(),
+                  .redis_url = stack.redis.Url(),
+                  .spill_dir = stack.folder / "other-spill",
+                  .arguments = {}});
+  second.StartWithoutWaiting();
+  CHECK(second.process().Wait() == 3);
+  CHECK(stack.sidecar.Answers());
+
+  const auto other = stack.folder / "other";
+  std::filesystem::create_directory(other);
+  std::ofstream(other / "sidecar.sock") << "precious";
+  Sidecar third({.folder = other, .redis_url = stack.redis.Url(), .spill_dir = {}, .arguments = {}});
+  third.StartWithoutWaiting();
+  CHECK(third.process().Wait() == 3);
+  CHECK(ReadWholeFile(other / "sidecar.sock") == "precious");
+}
+
+}  // namespace
+}  // namespace sprockets::harness

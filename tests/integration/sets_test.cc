@@ -1,0 +1,540 @@
+// The schema sets of the repository on real servers: a loss and the way back, what is damaged by hand, who may do what,
+// and migrations.
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "tests/harness/ledger.h"
+#include "tests/harness/set_stage.h"
+
+namespace sprockets::harness {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+constexpr const char* kSecret = "s3cret-of-";  // of every user, its name behind
+
+/// A set of the repository, its tables made and filled, and secrets for its users.
+struct Deployment {
+  SetStage stage;
+
+  explicit Deployment(const std::string& name, Strings redis_options = {}) : stage(std::move(redis_options)) {
+    stage.set = SchemaFolder(name);
+    for (const char* user : {"ADMIN", "ALFRED", "ISSUE_CONSUMER", "BOUNTY_CONSUMER", "ACHIEVEMENTS_CONSUMER",
+                             "SOLUTION_CONSUMER", "REPLAYER", "BOARDS", "BACKEND", "WEBSOCKET"}) {
+      setenv((std::string("REDIS_") + user + "_PASSWORD").c_str(), (std::string(kSecret) + user).c_str(), 1);
+    }
+  }
+
+  void Fill() const {
+    const CommandResult migrated = stage.Run("migrate");
+    INFO(migrated);
+    REQUIRE(migrated.exit_code == 0);
+    stage.postgres.ExecuteFile(stage.database, stage.set / "demo/seed.sql");
+  }
+  void Expect(const std::string& command, int exit_code, const Strings& more = {}) const {
+    const CommandResult run = stage.Run(command, more);
+    INFO(command << ": " << run);
+    CHECK(run.exit_code == exit_code);
+    // No secret of any user is said by any of the commands.
+    CHECK((run.out + run.err).find(kSecret) == std::string::npos);
+  }
+  /// From now on the commands log in as this user.
+  void LogInAs(const std::string& user) {
+    stage.redis_url = "redis://" + user + ":" + SecretOf(user) + "@127.0.0.1:" + std::to_string(stage.redis.port());
+  }
+  RespClient ConnectAs(const std::string& user) const {
+    RespClient client = stage.redis.Connect();
+    const Reply reply = client.Call({"AUTH", user, SecretOf(user)});
+    INFO(user << " " << reply);
+    REQUIRE(reply.text == "OK");
+    return client;
+  }
+  static std::string SecretOf(const std::string& user) {
+    std::string secret = kSecret;
+    for (const char letter : user) secret += letter == '-' ? '_' : static_cast<char>(std::toupper(letter));
+    return secret;
+  }
+  std::vector<Strings> Differences(const CommandResult& verified) const {
+    std::vector<Strings> found;
+    for (const auto& line : verified.Lines()) {
+      if (line.contains("command")) continue;
+      found.push_back(
+          {line.at("type"), line.at("key"), line.at("member").is_null() ? "" : line.at("member"), line.at("problem")});
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+};
+
+TEST_CASE("season_of_code: an empty Redis comes back, and what is damaged by hand is named and mended", "[sets]") {
+  Deployment season("season_of_code");
+  SetStage& stage = season.stage;
+  season.Fill();
+  season.Expect("access", 0);
+  season.LogInAs("admin");
+  season.Expect("rebuild", 0);
+  season.Expect("verify", 0);
+  RespClient admin = season.ConnectAs("admin");
+  const auto before = stage.Dump(season.ConnectAs("admin"));
+  CHECK(before.size() == 1 + 13 + 6 + 4);
+  CHECK(admin.Call({"ZSCORE", "leaderboard-sset", "__dummy__"}).text == "0");
+  CHECK(std::stod(admin.Call({"ZSCORE", "leaderboard-sset", "naïve-Ωmega-🚀"}).text) >= 75);
+
+  // Again: nothing changes.
+  const CommandResult again = stage.Run("rebuild", {"--json"});
+  INFO(again);
+  CHECK(again.exit_code == 0);
+  for (const auto& [name, state] : again.States()) CHECK(name + " " + state == name + " unchanged");
+  const CommandResult access = stage.Run("access", {"--json"});
+  INFO(access);
+  CHECK(access.exit_code == 0);
+  CHECK(access.Summary().at("users_changed") == 0);
+  CHECK(access.Summary().at("groups_created") == 0);
+  CHECK(access.Summary().at("checks") > 150);
+  CHECK(stage.Dump(season.ConnectAs("admin")) == before);
+
+  // One score, one member of a hash, one group, one user.
+  admin.Call({"ZINCRBY", "go-ranking-sset", "1", "Upper-Case"});
+  admin.Call({"HDEL", "doc-set", "dev-21"});
+  admin.Call({"XGROUP", "DESTROY", "bounty-stream", "bounty-group"});
+  admin.Call({"ACL", "SETUSER", "boards", "+del"});
+  const CommandResult damaged = stage.Run("verify", {"--json"});
+  INFO(damaged);
+  CHECK(damaged.exit_code == 1);
+  CHECK(damaged.Summary().at("result") == "differs");
+  CHECK(season.Differences(damaged) == std::vector<Strings>{
+                                           {"group", "bounty-stream", "bounty-group", "missing"},
+                                           {"hash", "doc-set", "dev-21", "missing"},
+                                           {"user", "boards", "", "different"},
+                                           {"zset", "go-ranking-sset", "Upper-Case", "different"},
+                                       });
+  season.Expect("verify", 0, {"--repair"});
+  season.Expect("verify", 0);
+  CHECK(admin.Call({"HGET", "doc-set", "dev-21"}).text == "2");
+  CHECK(season.ConnectAs("boards").Call({"DEL", "doc-set"}).IsError("NOPERM"));
+  const auto mended = stage.Dump(season.ConnectAs("admin"));
+  CHECK(mended.at("go-ranking-sset") == before.at("go-ranking-sset"));
+
+  // What has no business there, and a key of another type.
+  admin.Call({"ZADD", "zig-ranking-sset", "3", "intruder"});
+  admin.Call({"DEL", "helper-set"});
+  admin.Call({"SET", "helper-set", "text"});
+  const CommandResult more = stage.Run("verify", {"--json"});
+  CHECK(season.Differences(more) ==
+        std::vector<Strings>{{"hash", "helper-set", "", "type"}, {"zset", "zig-ranking-sset", "intruder", "extra"}});
+  season.Expect("verify", 0, {"--repair"});
+  CHECK(admin.Call({"KEYS", "sprockets:*"}).elements.empty());
+}
+
+TEST_CASE("season_of_code: its replayer rebuilds, verifies, mends and drills with no more than its own rights",
+          "[sets]") {
+  Deployment season("season_of_code");
+  season.Fill();
+  season.Expect("access", 0);
+  season.LogInAs("replayer");
+  season.Expect("rebuild", 0);
+  season.Expect("rebuild", 0, {"--into", "drill:"});
+  season.ConnectAs("admin").Call({"ZINCRBY", "go-ranking-sset", "1", "Upper-Case"});
+  season.Expect("verify", 1);
+  season.Expect("verify", 0, {"--repair"});
+  season.Expect("verify", 0);
+  season.Expect("access", 4);
+}
+
+TEST_CASE("activity_log: its replayer does its work with no more than its own rights", "[sets]") {
+  Deployment log("activity_log");
+  log.Fill();
+  log.Expect("access", 0);
+  log.LogInAs("replayer");
+  log.Expect("rebuild", 0);
+  log.Expect("rebuild", 0, {"--into", "drill:"});
+  log.ConnectAs("admin").Call({"DEL", "activity_log"});
+  log.Expect("verify", 1);
+  log.Expect("verify", 0, {"--repair"});
+  log.Expect("verify", 0);
+}
+
+TEST_CASE("season_of_code: each user can do its work and nothing else", "[sets]") {
+  Deployment season("season_of_code");
+  season.Fill();
+  season.Expect("access", 0);
+  season.LogInAs("admin");
+  season.Expect("rebuild", 0);
+  const auto may = [&](RespClient& client, const Command& command) {
+    const Reply reply = client.Call(command);
+    INFO(command[0] << " " << (command.size() > 1 ? command[1] : "") << ": " << reply);
+    CHECK(reply.type != Reply::Type::kError);
+    return reply;
+  };
+  const auto must_not = [&](RespClient& client, const Command& command) {
+    const Reply reply = client.Call(command);
+    INFO(command[0] << " " << (command.size() > 1 ? command[1] : "") << ": " << reply);
+    CHECK(reply.IsError("NOPERM"));
+  };
+
+  CHECK(season.stage.redis.Call({"PING"}).IsError("NOAUTH"));
+
+  RespClient alfred = season.ConnectAs("alfred");
+  for (const char* stream :
+       {"issue-stream", "bounty-stream", "automatic-events-stream", "solution-merged-stream", "live-update-stream"}) {
+    may(alfred, {"XADD", stream, "*", "data", "{}"});
+    may(alfred, {"XRANGE", stream, "-", "+"});
+    must_not(alfred, {"XTRIM", stream, "MAXLEN", "0"});
+    must_not(alfred, {"DEL", stream});
+  }
+  must_not(alfred, {"XADD", "another-stream", "*", "data", "{}"});
+  must_not(alfred, {"ZINCRBY", "leaderboard-sset", "1", "me"});
+  must_not(alfred, {"CONFIG", "GET", "requirepass"});
+  must_not(alfred, {"FLUSHALL"});
+
+  const std::vector<std::array<std::string, 3>> consumers{
+      {"issue-consumer", "issue-stream", "issue-group"},
+      {"bounty-consumer", "bounty-stream", "bounty-group"},
+      {"achievements-consumer", "automatic-events-stream", "achievements-group"},
+      {"solution-consumer", "solution-merged-stream", "solution-group"}};
+  for (const auto& [user, stream, group] : consumers) {
+    INFO(user);
+    RespClient consumer = season.ConnectAs(user);
+    const Reply read = may(consumer, {"XREADGROUP", "GROUP", group, "c", "COUNT", "10", "STREAMS", stream, ">"});
+    const std::string id = read.elements.at(0).elements.at(1).elements.at(0).elements.at(0).text;
+    CHECK(may(consumer, {"XACK", stream, group, id}).integer == 1);
+    must_not(consumer, {"XADD", stream, "*", "data", "{}"});
+    must_not(consumer, {"XGROUP", "SETID", stream, group, "0"});
+    const std::string other = stream == "issue-stream" ? "bounty-stream" : "issue-stream";
+    must_not(consumer, {"XREADGROUP", "GROUP", group, "c", "STREAMS", other, ">"});
+    must_not(consumer, {"XACK", other, group, id});
+    must_not(consumer, {"KEYS", "*"});
+    must_not(consumer, {"ACL", "LIST"});
+    must_not(consumer, {"ZREM", "leaderboard-sset", "Upper-Case"});
+  }
+  RespClient bounty = season.ConnectAs("bounty-consumer");
+  may(bounty, {"ZINCRBY", "leaderboard-sset", "50", "Upper-Case"});
+  must_not(bounty, {"ZINCRBY", "go-ranking-sset", "50", "Upper-Case"});
+  RespClient achievements = season.ConnectAs("achievements-consumer");
+  may(achievements, {"HINCRBY", "doc-set", "Upper-Case", "1"});
+  must_not(achievements, {"HINCRBY", "language-set", "Upper-Case", "1"});
+  RespClient solution = season.ConnectAs("solution-consumer");
+  may(solution, {"ZINCRBY", "go-ranking-sset", "1", "Upper-Case"});
+  may(solution, {"HINCRBY", "language-set", "Upper-Case", "1"});
+  must_not(solution, {"HINCRBY", "doc-set", "Upper-Case", "1"});
+  RespClient issue = season.ConnectAs("issue-consumer");
+  must_not(issue, {"ZINCRBY", "leaderboard-sset", "1", "Upper-Case"});
+
+  RespClient boards = season.ConnectAs("boards");
+  CHECK(may(boards, {"ZRANGE", "leaderboard-sset", "0", "10", "REV", "WITHSCORES"}).elements.size() == 22);
+  may(boards, {"HGETALL", "doc-set"});
+  may(boards, {"XREAD", "COUNT", "1", "STREAMS", "live-update-stream", "0"});
+  must_not(boards, {"ZADD", "leaderboard-sset", "1", "me"});
+  must_not(boards, {"HSET", "doc-set", "me", "1"});
+  must_not(boards, {"XRANGE", "bounty-stream", "-", "+"});
+  must_not(boards, {"XADD", "live-update-stream", "*", "a", "b"});
+
+  RespClient replayer = season.ConnectAs("replayer");
+  may(replayer, {"ZADD", "sprockets:x", "1", "a"});
+  may(replayer, {"DEL", "sprockets:x"});
+  must_not(replayer, {"SET", "elsewhere", "1"});
+  must_not(replayer, {"FLUSHDB"});
+  must_not(replayer, {"ACL", "SETUSER", "replayer", "allkeys"});
+  must_not(replayer, {"CONFIG", "SET", "appendonly", "no"});
+}
+
+TEST_CASE("Users are saved into the aclfile, and access says so where there is none", "[sets]") {
+  const TempDir acl;
+  std::ofstream(acl / "users.acl") << "";
+  Deployment season("season_of_code", {"--aclfile", acl / "users.acl"});
+  const CommandResult access = season.stage.Run("access", {"--json"});
+  INFO(access);
+  CHECK(access.exit_code == 0);
+  season.LogInAs("admin");
+  const CommandResult saved = season.stage.Run("access", {"--json"});
+  INFO(saved);
+  CHECK(saved.Summary().at("saved") == true);
+  season.stage.redis.Kill9();
+  season.stage.redis.StartWithoutWaiting();
+  Await("Redis to be back", [&] {
+    try {
+      return season.stage.redis.Call({"PING"}).IsError("NOAUTH");
+    } catch (const ConnectionClosed&) {
+      return false;
+    }
+  });
+  CHECK(season.ConnectAs("admin").Call({"ACL", "LIST"}).elements.size() == 9);
+
+  Deployment without("season_of_code");
+  without.Expect("access", 0);
+  without.LogInAs("admin");
+  CHECK(without.stage.Run("access").Says("the server has no aclfile"));
+}
+
+TEST_CASE("A check that does not hold is named, in both directions", "[sets]") {
+  SetStage stage;
+  stage.Write("access/users.acl", "user ada on nopass ~a +get\n");
+  stage.Write("access/checks.conf", "ada may GET a\nada must-not GET b\nada may SET a b\n");
+  CommandResult refused = stage.Run("access");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("access/checks.conf: line 3"));
+  CHECK(refused.Says("may not do what it must"));
+  stage.Write("access/checks.conf", "ada must-not GET b\nada must-not GET a\n");
+  refused = stage.Run("access");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("access/checks.conf: line 2"));
+  CHECK(refused.Says("may do what it must not"));
+}
+
+TEST_CASE("access does not lock everybody out", "[sets]") {
+  SetStage stage;
+  stage.Write("access/users.acl", "user default off resetpass -@all\nuser ada on nopass ~* +@all -acl\n");
+  const CommandResult refused = stage.Run("access");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("default"));
+  CHECK(stage.redis.Call({"PING"}).text == "PONG");
+}
+
+TEST_CASE("activity_log: streams with the ids of the table, their entries byte for byte", "[sets]") {
+  Deployment log("activity_log");
+  const SetStage& stage = log.stage;
+  log.Fill();
+  log.Expect("rebuild", 0, {"--only", "*"});
+  const auto entry = [&](const std::string& stream, const std::string& id) {
+    const Reply reply = stage.redis.Call({"XRANGE", stream, "0-" + id, "0-" + id});
+    if (reply.elements.size() != 1) return std::string("none");
+    const Reply& fields = reply.elements[0].elements[1];
+    return fields.elements[0].text + " " + fields.elements[1].text;
+  };
+  // As JSON.stringify writes them.
+  CHECK(
+      entry("global/activity_log", "301") ==
+      R"(entry {"id":301,"timestamp":"2025-01-17T23:00:00.000Z","currency_delta":0,"type":"round_unlocked","slug":"the_murder"})");
+  CHECK(
+      entry("activity_log/1", "303") ==
+      R"(entry {"id":303,"team_id":1,"timestamp":"2025-01-17T23:00:00.500Z","currency_delta":0,"type":"puzzle_unlocked","slug":"b"})");
+  CHECK(entry("global/activity_log", "304").find("2025-12-31T23:59:59.999Z") != std::string::npos);
+  CHECK(
+      entry("global/activity_log", "305") ==
+      R"(entry {"id":305,"team_id":2,"timestamp":"2025-01-18T00:00:00.001Z","currency_delta":0,"type":"puzzle_unlocked"})");
+  const std::string hard = entry("activity_log/3", "308");
+  INFO(hard);
+  CHECK(hard.find(R"("two  blanks, a \" and : \\")") != std::string::npos);
+  CHECK(hard.find(R"([1,2.5,1,10,0.505,1.005,-0.1,null,true,{"deep":" 1.0 "}])") != std::string::npos);
+  CHECK(hard.find(R"(quo\"te\\back\nline\tтест🚀/)") != std::string::npos);
+  CHECK(entry("global/activity_log", "55") == "none");
+  CHECK(stage.redis.Call({"EXISTS", "activity_log/99"}).integer == 0);
+  CHECK(stage.redis.Call({"ZSCORE", "activity_log", "7"}).text == "5000");
+  const Reply info = stage.redis.Call({"XREVRANGE", "global/activity_log", "+", "-", "COUNT", "1"});
+  CHECK(info.elements.at(0).elements.at(0).text == "0-5000");
+  log.Expect("verify", 0, {"--only", "*log*"});
+  log.Expect("rebuild", 0);
+
+  stage.Sql("DELETE FROM activity_log WHERE id = 303; UPDATE activity_log SET slug = 'other' WHERE id = 301");
+  const CommandResult differs = stage.Run("verify", {"--json", "--only", "[gt]*"});
+  INFO(differs);
+  CHECK(differs.exit_code == 1);
+  std::vector<Strings> expected{{"stream", "activity_log/1", "0-303", "extra"},
+                                {"stream", "global/activity_log", "0-301", "different"},
+                                {"stream", "global/activity_log", "0-303", "extra"}};
+  for (int team = 1; team <= 12; ++team)
+    expected.push_back({"stream", "activity_log/" + std::to_string(team), "0-301", "different"});
+  std::sort(expected.begin(), expected.end());
+  CHECK(log.Differences(differs) == expected);
+}
+
+TEST_CASE("After a loss come access, rebuild and drain, and everything is there once", "[sets]") {
+  Deployment season("season_of_code");
+  SetStage& stage = season.stage;
+  season.Fill();
+  season.Expect("access", 0);
+  season.LogInAs("admin");
+  season.Expect("rebuild", 0);
+  Sidecar sidecar({.folder = stage.folder.path(),
+                   .redis_url = "redis://alfred:" + Deployment::SecretOf("alfred") +
+                                "@127.0.0.1:" + std::to_string(stage.redis.port()),
+                   .spill_dir = {},
+                   .arguments = {}});
+  sidecar.Start();
+  sidecar.AwaitBreaker("closed");
+  // Redis is gone with everything in it; what comes meanwhile goes to disk.
+  stage.redis.Kill9();
+  constexpr int kEvents = 50;
+  for (int n = 0; n < kEvents; ++n) {
+    REQUIRE(WaitUntil([&] {
+      return sidecar.Call({"XADD", "bounty-stream", "*", "event_id", "e" + std::to_string(n), "data", "{}"}).Spilled();
+    }));
+  }
+  CHECK(sidecar.Terminate() == 0);
+  stage.redis.Start();
+  REQUIRE(stage.redis.Call({"DBSIZE"}).integer == 0);
+
+  stage.redis_url = stage.redis.Url();  // the users are gone, too
+  season.Expect("access", 0);
+  season.LogInAs("admin");
+  season.Expect("rebuild", 0);
+  const DrainResult drained = Drain(stage.folder.path(), sidecar.spill_dir(), stage.redis_url);
+  INFO(drained.err << drained.summary);
+  CHECK(drained.exit_code == 0);
+  season.Expect("verify", 0);
+  season.Expect("rebuild", 0);
+  RespClient admin = season.ConnectAs("admin");
+  Strings ids;
+  for (const Strings& fields : ReadStream(admin, "bounty-stream")) ids.push_back(fields.at(1));
+  std::sort(ids.begin(), ids.end());
+  CHECK(ids.size() == kEvents);
+  CHECK(std::unique(ids.begin(), ids.end()) == ids.end());
+  // The group was made before the drain, so its consumer gets every event.
+  RespClient consumer = season.ConnectAs("bounty-consumer");
+  const Reply read = consumer.Call({"XREADGROUP", "GROUP", "bounty-group", "c", "STREAMS", "bounty-stream", ">"});
+  CHECK(read.elements.at(0).elements.at(1).elements.size() == kEvents);
+}
+
+TEST_CASE("A stream of the set that has spilled events is rebuilt first and drained then", "[sets]") {
+  SetStage stage;
+  stage.Write("rebuild/log.sql",
+              "-- redis: stream log\nSELECT '0-' || i AS id, i AS entry FROM generate_series(1, 100) i");
+  stage.Write("access/groups.conf", "log readers $\n");
+  Sidecar sidecar({.folder = stage.folder.path(), .redis_url = stage.redis.Url(), .spill_dir = {}, .arguments = {}});
+  sidecar.Start();
+  sidecar.AwaitBreaker("closed");
+  stage.redis.Kill9();
+  for (int n = 0; n < 20; ++n) {
+    REQUIRE(WaitUntil([&] {
+      return sidecar.Call({"XADD", "log", "*", "event_id", "e" + std::to_string(n), "entry", "late"}).Spilled();
+    }));
+  }
+  CHECK(sidecar.Terminate() == 0);
+  stage.redis.Start();
+  CHECK(stage.Run("access").exit_code == 0);
+  CHECK(stage.Run("rebuild").exit_code == 0);
+  const DrainResult drained = Drain(stage.folder.path(), sidecar.spill_dir(), stage.redis.Url());
+  INFO(drained.err << drained.summary);
+  CHECK(drained.exit_code == 0);
+  CHECK(drained.Count("landed") == 20);
+  CHECK(stage.redis.Call({"XLEN", "log"}).integer == 120);
+  const Reply read = stage.redis.Call({"XREADGROUP", "GROUP", "readers", "c", "STREAMS", "log", ">"});
+  CHECK(read.elements.at(0).elements.at(1).elements.size() == 20);
+  // What the drain brought is not in the database yet: the stream is not taken away from under it.
+  const CommandResult refused = stage.Run("rebuild");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(stage.redis.Call({"XLEN", "log"}).integer == 120);
+}
+
+// ---- Secrets ----
+
+TEST_CASE("No password is said, whatever goes wrong", "[sets]") {
+  SetStage stage;
+  stage.Write("rebuild/a.sql", "-- redis: string a\nSELECT 'b' AS value");
+  const auto silent = [&](const std::string& what, const CommandResult& run) {
+    INFO(what << ": " << run);
+    CHECK(run.exit_code >= 2);
+    CHECK((run.out + run.err).find("p4ss") == std::string::npos);
+    CHECK_FALSE(run.err.empty());
+  };
+  const std::string redis_url = stage.redis_url;
+  const std::string postgres_url = stage.postgres_url;
+  stage.redis_url = "redis://ada:p4ss@127.0.0.1:" + std::to_string(stage.redis.port());
+  for (const char* command : {"rebuild", "verify", "access"}) silent(command, stage.Run(command));
+  stage.redis_url = "redis://ada:p4ss@127.0.0.1:1";
+  silent("nobody listens", stage.Run("rebuild"));
+  stage.redis_url = "rediss://ada:p4ss@";
+  silent("no URL", stage.Run("rebuild"));
+  stage.redis_url = redis_url;
+  for (const char* command : {"rebuild", "verify", "migrate"}) {
+    stage.postgres_url = stage.postgres.Url("nowhere", "ada:p4ss");
+    silent(command, stage.Run(command));
+    stage.postgres_url = "postgres://ada:p4ss@/db?host=/nonexistent";
+    silent(command, stage.Run(command));
+    stage.postgres_url = "postgres://ada:p4ss@[/db";
+    silent(command, stage.Run(command));
+    stage.postgres_url = "host=/nonexistent password=p4ss";
+    silent(command, stage.Run(command));
+  }
+  stage.postgres_url = postgres_url;
+  setenv("SETS_TEST_SECRET", "p4ss", 1);
+  for (const char* rules : {"${SETS_TEST_SECRET}", "#${SETS_TEST_SECRET}", "<${SETS_TEST_SECRET}",
+                            "!${SETS_TEST_SECRET}", ">${SETS_TEST_SECRET} +nosuchcommand"}) {
+    stage.Write("access/users.acl", std::string("user ada on ") + rules + "\n");
+    silent(rules, stage.Run("access"));
+    silent(rules, stage.Run("verify"));
+  }
+}
+
+// ---- Migrations ----
+
+TEST_CASE("Two migrations at once apply each file once", "[sets]") {
+  SetStage stage;
+  for (int i = 1; i <= 5; ++i) {
+    stage.Write("migrations/00" + std::to_string(i) + "_t.sql", "CREATE TABLE t" + std::to_string(i) +
+                                                                    " (x int);\nINSERT INTO t" + std::to_string(i) +
+                                                                    " VALUES (1);\nSELECT pg_sleep(0.02);");
+  }
+  const CommandResult dry = stage.Run("migrate", {"--dry-run", "--json"});
+  INFO(dry);
+  CHECK(dry.exit_code == 1);
+  CHECK(dry.Summary().at("applied") == 5);
+  CHECK(stage.postgres.Value(stage.database,
+                             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == "0");
+
+  Process one = stage.Begin("migrate", {"--json"});
+  Process other = stage.Begin("migrate", {"--json"});
+  CHECK(one.Wait() == 0);
+  CHECK(other.Wait() == 0);
+  INFO(one.Stdout() << one.Stderr() << other.Stdout() << other.Stderr());
+  const auto first = nlohmann::json::parse(one.Stdout());
+  const auto second = nlohmann::json::parse(other.Stdout());
+  CHECK(first.at("applied").get<int>() + second.at("applied").get<int>() == 5);
+  CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM sprockets_migrations") == "5");
+  for (int i = 1; i <= 5; ++i)
+    CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM t" + std::to_string(i)) == "1");
+  const CommandResult again = stage.Run("migrate", {"--json"});
+  CHECK(again.exit_code == 0);
+  CHECK(again.Summary().at("already_there") == 5);
+  CHECK(again.Summary().at("applied") == 0);
+}
+
+TEST_CASE("A migration that was changed after it had been applied is refused", "[sets]") {
+  SetStage stage;
+  stage.Write("migrations/001_t.sql", "CREATE TABLE t (x int);");
+  REQUIRE(stage.Run("migrate").exit_code == 0);
+  stage.Write("migrations/001_t.sql", "CREATE TABLE t (x bigint);");
+  stage.Write("migrations/002_u.sql", "CREATE TABLE u (x int);");
+  const CommandResult refused = stage.Run("migrate");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("001_t.sql"));
+  CHECK(refused.Says("a migration of its own"));
+  CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('u') IS NULL") == "t");
+}
+
+TEST_CASE("A migration that fails leaves nothing of itself, and file and line are named", "[sets]") {
+  SetStage stage;
+  stage.Write("migrations/001_t.sql", "CREATE TABLE t (x int);");
+  stage.Write("migrations/002_u.sql",
+              "CREATE TABLE u (x int);\nINSERT INTO u VALUES (1);\n\nINSERT INTO nowhere VALUES (1);\n");
+  CommandResult refused = stage.Run("migrate");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("migrations/002_u.sql: line 4"));
+  CHECK(refused.Says("nowhere"));
+  CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('u') IS NULL AND to_regclass('t') IS NOT NULL") ==
+        "t");
+  // One that ends our transaction by itself could not be taken back: it is refused, too.
+  stage.Write("migrations/002_u.sql", "CREATE TABLE u (x int);\nCOMMIT;\nCREATE TABLE v (x int);\n");
+  refused = stage.Run("migrate");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("002_u.sql"));
+  CHECK(refused.Says("COMMIT"));
+}
+
+}  // namespace
+}  // namespace sprockets::harness

@@ -1,0 +1,86 @@
+#include "shared/event.h"
+
+#include <string>
+
+#include <catch2/catch.hpp>
+
+#include "shared/resp.h"
+
+namespace sprockets {
+namespace {
+
+std::string ErrorOf(const std::vector<std::string_view>& args) {
+  EventView event;
+  const Status status = ParseXadd(args, "event_id", &event);
+  return status.ok() ? "" : status.error().message;
+}
+
+TEST_CASE("what Redis would refuse whatever its state is refused at the door") {
+  CHECK(ErrorOf({"XADD"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "*", "f"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "*", "f", "v", "g"}) != "");
+  CHECK(ErrorOf({"XADD", "", "*", "f", "v"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "1-1", "f", "v"}).find("explicit id") != std::string::npos);
+  CHECK(ErrorOf({"XADD", "s", "0-*", "f", "v"}).find("explicit id") != std::string::npos);
+  CHECK(ErrorOf({"XADD", "s", "1-1\r\n", "f", "v"}).find("explicit id") != std::string::npos);
+  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "0", "*", "f", "v"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "-1", "*", "f", "v"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "~", "x", "*", "f", "v"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "10", "LIMIT", "5", "*", "f", "v"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "LIMIT", "5", "*", "f", "v"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "~", "10", "LIMIT", "-5", "*", "f", "v"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "10", "MINID", "5", "*", "f", "v"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "MINID", "x", "*", "f", "v"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "10", "f", "v", "g", "w"}) != "");
+  CHECK(ErrorOf({"XADD", "s", "*", "event_id", ""}) != "");
+  CHECK(ErrorOf({"XADD", "s", "*", "event_id", std::string(257, 'x')}) != "");
+}
+
+TEST_CASE("options are kept as given and the first event id counts") {
+  const std::vector<std::string_view> args{"xadd", "s", "nomkstream", "maxlen",   "~", "10",       "limit", "0",
+                                           "*",    "a", "1",          "event_id", "E", "event_id", "F"};
+  EventView event;
+  REQUIRE(ParseXadd(args, "event_id", &event).ok());
+  CHECK(event.no_mkstream);
+  CHECK(event.options == std::vector<std::string_view>{"maxlen", "~", "10", "limit", "0"});
+  CHECK(event.event_id() == "E");
+  CHECK(event.fields.size() == 6);
+  std::string wire;
+  AppendXadd(wire, event);
+  std::vector<std::string_view> again;
+  REQUIRE(ParseWholeCommand(wire, &again));
+  CHECK(again == std::vector<std::string_view>{"XADD", "s", "maxlen", "~", "10", "limit", "0", "*", "a", "1",
+                                               "event_id", "E", "event_id", "F"});
+}
+
+TEST_CASE("a field of the name of an option is a field behind the star") {
+  CHECK(ErrorOf({"XADD", "s", "*", "MAXLEN", "0"}).empty());
+  CHECK(ErrorOf({"XADD", "s", "MINID", "=", "5-1", "*", "f", "v"}).empty());
+  CHECK(ErrorOf({"XADD", "s", "MINID", "5", "*", "f", "v"}).empty());
+}
+
+TEST_CASE("identity is stream, id and every other field, whatever their order, and nothing else") {
+  const IdentityHasher hasher;
+  const auto identity = [&](std::vector<std::string_view> args) {
+    EventView event;
+    REQUIRE(ParseXadd(args, "event_id", &event).ok());
+    return hasher.Of(event);
+  };
+  const EventIdentity one = identity({"XADD", "s", "*", "event_id", "E", "a", "1", "b", "2"});
+  CHECK(identity({"XADD", "s", "MAXLEN", "7", "*", "a", "1", "event_id", "E", "b", "2"}) == one);
+  CHECK_FALSE(identity({"XADD", "t", "*", "event_id", "E", "a", "1", "b", "2"}).who == one.who);
+  CHECK_FALSE(identity({"XADD", "s", "*", "event_id", "F", "a", "1", "b", "2"}).who == one.who);
+  const EventIdentity other_payload = identity({"XADD", "s", "*", "event_id", "E", "a", "1", "b", "3"});
+  CHECK(other_payload.who == one.who);
+  CHECK_FALSE(other_payload.what == one.what);
+  CHECK(identity({"XADD", "s", "*", "event_id", "E", "b", "2", "a", "1"}) == one);
+  CHECK_FALSE(identity({"XADD", "s", "*", "event_id", "E", "a", "2", "b", "1"}).what == one.what);
+  CHECK_FALSE(identity({"XADD", "s", "*", "event_id", "E", "a", "1", "a", "1", "b", "2"}).what == one.what);
+  CHECK_FALSE(identity({"XADD", "s", "*", "event_id", "E", "a", "1b", "b", "2"}).what ==
+              identity({"XADD", "s", "*", "event_id", "E", "a", "1", "bb", "2"}).what);
+  CHECK_FALSE(IdentityHasher().Of("s", std::vector<std::string_view>{"event_id", "E"}, 1) ==
+              hasher.Of("s", std::vector<std::string_view>{"event_id", "E"}, 1));
+}
+
+}  // namespace
+}  // namespace sprockets

@@ -1,0 +1,171 @@
+#include "shared/state_file.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/shared/spill_fixture.h"
+
+using namespace sprockets;
+using namespace sprockets::testing;
+
+namespace {
+
+const ConnectionId kFirst{"run-a", 7};
+const ConnectionId kSecond{"run-a", 9};
+const ConnectionId kOtherLife{"run-b", 3};
+
+struct Fixture {
+  TemporaryFolder temporary;
+  SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+};
+
+}  // namespace
+
+TEST_CASE("tickets begin at 1 and never restart, however the process ends") {
+  Fixture fixture;
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    CHECK(Must(state.NextTicket()) == 1);
+    CHECK(Must(state.NextTicket()) == 2);
+    Must(state.Close());
+  }
+  int64_t above = 2;
+  for (int life = 0; life < 3; ++life) {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    const int64_t ticket = Must(state.NextTicket());
+    CHECK(ticket > above);
+    above = ticket;
+  }
+  CHECK(RunAndKill([&fixture] {
+    auto state = StateFile::Open(fixture.folder, {});
+    for (int i = 0; i < 25'000; ++i) {
+      if (!state.value().NextTicket().ok()) _exit(1);
+    }
+  }));
+  StateFile state = Must(StateFile::Open(fixture.folder, {}));
+  CHECK(Must(state.NextTicket()) > above + 25'000);
+}
+
+TEST_CASE("after a lost state file tickets go on above those of the folder, and connections are lost") {
+  Fixture fixture;
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    Must(state.Record(kFirst, {}));
+    CHECK_FALSE(state.connections_lost());
+  }
+  std::filesystem::remove(fixture.folder.StatePath());
+  std::filesystem::remove(fixture.folder.StatePath().native() + "-wal");
+  StateFile state = Must(StateFile::Open(fixture.folder, {.folder_has_files = true, .highest_ticket = 77}));
+  CHECK(Must(state.NextTicket()) == 78);
+  CHECK(state.connections().empty());
+  CHECK(state.connections_lost());
+}
+
+TEST_CASE("a folder's ticket above the reserved ones wins") {
+  Fixture fixture;
+  Must(Must(StateFile::Open(fixture.folder, {})).NextTicket());
+  StateFile state = Must(StateFile::Open(fixture.folder, {.folder_has_files = true, .highest_ticket = 1'000'000}));
+  CHECK(Must(state.NextTicket()) == 1'000'001);
+}
+
+TEST_CASE("an unreadable state file is set aside, none before it replaced") {
+  Fixture fixture;
+  const std::string broken = fixture.folder.StatePath().native() + ".broken-";
+  for (int n = 1; n <= 2; ++n) {
+    WriteBytes(fixture.folder.StatePath(), "garbage " + std::to_string(n) + std::string(5000, 'g'));
+    StateFile state = Must(StateFile::Open(fixture.folder, {.folder_has_files = true, .highest_ticket = 5}));
+    CHECK(state.connections_lost());
+    CHECK(Must(state.NextTicket()) == 6);
+    CHECK(ReadBytes(broken + std::to_string(n)).starts_with("garbage " + std::to_string(n)));
+  }
+}
+
+TEST_CASE("a state file of a newer version stays untouched") {
+  Fixture fixture;
+  Database::Options options;
+  options.application_id = 0x53505253;
+  options.user_version = 99;
+  options.initialize = [](Database& database) { return database.Execute("CREATE TABLE t (a ANY) STRICT"); };
+  Must(Database::Open(fixture.folder.StatePath(), options));
+  const std::string before = ReadBytes(fixture.folder.StatePath());
+  const auto state = StateFile::Open(fixture.folder, {});
+  REQUIRE_FALSE(state.ok());
+  CHECK(state.error().code == ErrorCode::kForeign);
+  CHECK(ReadBytes(fixture.folder.StatePath()) == before);
+}
+
+TEST_CASE("a drainer does not make a state file where there is none") {
+  Fixture fixture;
+  const auto state = StateFile::OpenExisting(fixture.folder);
+  REQUIRE_FALSE(state.ok());
+  CHECK(state.error().code == ErrorCode::kNotFound);
+  CHECK_FALSE(std::filesystem::exists(fixture.folder.StatePath()));
+}
+
+TEST_CASE("a recorded connection survives a kill, and goes only when it is struck off") {
+  Fixture fixture;
+  CHECK(RunAndKill([&fixture] {
+    auto state = StateFile::Open(fixture.folder, {});
+    if (!state.value().Record(kFirst, {}).ok() || !state.value().Record(kSecond, {}).ok()) _exit(1);
+  }));
+  {
+    StateFile state = Must(StateFile::OpenExisting(fixture.folder));
+    CHECK(state.connections() == std::vector<ConnectionId>{kFirst, kSecond});
+    Must(state.Record(kOtherLife, std::vector<ConnectionId>{kFirst}));
+    CHECK(state.connections() == std::vector<ConnectionId>{kSecond, kOtherLife});
+    Must(state.Record(kOtherLife, {}));
+    Must(state.Strike(std::vector<ConnectionId>{kSecond, kFirst}));
+    Must(state.Close());
+  }
+  StateFile state = Must(StateFile::Open(fixture.folder, {}));
+  CHECK(state.connections() == std::vector<ConnectionId>{kOtherLife});
+}
+
+TEST_CASE("lost connections stay lost until the server's life is another one") {
+  Fixture fixture;
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {.folder_has_files = true, .highest_ticket = 0}));
+    Must(state.Record(kFirst, {}));
+    Must(state.Record(kSecond, {}));
+    CHECK(state.connections_lost());
+  }
+  StateFile state = Must(StateFile::Open(fixture.folder, {.folder_has_files = true, .highest_ticket = 0}));
+  CHECK(state.connections_lost());
+  Must(state.Record(kOtherLife, {}));
+  CHECK_FALSE(state.connections_lost());
+}
+
+TEST_CASE("the 4097th connection pushes out the oldest, and that is not hidden") {
+  Fixture fixture;
+  StateFile state = Must(StateFile::Open(fixture.folder, {}));
+  // Many at once cannot be recorded, so the list is filled behind the file's back.
+  Must(state.Close());
+  {
+    Database::Options options;
+    options.journal = Database::Journal::kWal;
+    options.application_id = 0x53505253;
+    options.user_version = 1;
+    Database database = Must(Database::Open(fixture.folder.StatePath(), options));
+    Must(
+        database.Execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4096) "
+                         "INSERT INTO connections (run_id, client_id) SELECT 'run-a', i FROM n"));
+  }
+  state = Must(StateFile::Open(fixture.folder, {}));
+  REQUIRE(state.connections().size() == 4096);
+  Must(state.Record({"run-a", 5000}, {}));
+  CHECK(state.connections().size() == 4096);
+  CHECK(state.connections().front() == ConnectionId{"run-a", 2});
+  CHECK(state.connections().back() == ConnectionId{"run-a", 5000});
+  CHECK(state.connections_lost());
+}
+
+TEST_CASE("recording connections and reserving tickets takes no new space on the disk") {
+  Fixture fixture;
+  StateFile state = Must(StateFile::Open(fixture.folder, {}));
+  const int64_t bytes = Must(fixture.folder.TotalBytes());
+  for (int64_t client = 1; client <= 300; ++client) Must(state.Record({std::string(40, 'r'), client}, {}));
+  for (int i = 0; i < 20'001; ++i) Must(state.NextTicket());
+  CHECK(Must(fixture.folder.TotalBytes()) == bytes);
+  Must(state.Close());
+  state = Must(StateFile::Open(fixture.folder, {}));
+  CHECK(Must(fixture.folder.TotalBytes()) == bytes);
+}
