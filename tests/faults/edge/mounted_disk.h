@@ -21,8 +21,8 @@ class MountedDisk {
   std::filesystem::path path() const { return folder_ / "disk"; }
   /// mount's options: "size=64m", "ro".
   void Remount(const std::string& options) const;
-  /// From now on every write and sync fails, and what was not synced is lost. Processes must have ended before
-  /// PowerOn.
+  /// From now on every write and sync fails, and what was not synced is lost. The processes that write there must have
+  /// been killed before: a sync that the cut overtakes reports success, as none in a machine without power could.
   void CutPower() const;
   void PowerOn() const;
 
