@@ -125,6 +125,8 @@ class KeyComparer {
   virtual ~KeyComparer() = default;
   virtual Status Add(const SourceRow& row) = 0;
   virtual Status Finish() = 0;
+  /// Of a stream: the last entry of Redis's that was looked at.
+  virtual StreamId last_entry() const { return kStreamBegin; }
 };
 
 /// Both sides sorted by score and member: what is behind on one side is missing on the other. A member whose score
@@ -242,6 +244,8 @@ class StreamComparer : public KeyComparer {
     }
     return pages_.Close();
   }
+
+  StreamId last_entry() const override { return id_; }
 
  private:
   Status Load() {
@@ -375,8 +379,12 @@ class StringComparer : public KeyComparer {
 class StructureComparer {
  public:
   StructureComparer(const Structure& structure, RedisClient& redis, const std::string& prefix,
-                    const OnDifference& on_difference)
-      : structure_(structure), redis_(redis), prefix_(prefix), teller_(structure.kind, on_difference, &compared_) {}
+                    const OnDifference& on_difference, std::vector<ComparedKey>* keys)
+      : structure_(structure),
+        redis_(redis),
+        prefix_(prefix),
+        teller_(structure.kind, on_difference, &compared_),
+        keys_(keys) {}
 
   Status Add(const SourceRow& row) {
     if (!in_key_ || row.key != key_) {
@@ -386,6 +394,7 @@ class StructureComparer {
     if (teller_.enough()) return Error{ErrorCode::kBusy, "enough"};  // ends the source's COPY; not told to anybody
     if (skip_) return {};
     ++compared_.rows;
+    if (keys_ != nullptr) ++keys_->back().rows;
     return comparer_ ? comparer_->Add(row) : Status();
   }
 
@@ -393,7 +402,9 @@ class StructureComparer {
     in_key_ = false;
     if (comparer_ == nullptr) return {};
     const std::unique_ptr<KeyComparer> comparer = std::move(comparer_);
-    return comparer->Finish();
+    RETURN_IF_ERROR(comparer->Finish());
+    if (keys_ != nullptr) keys_->back().last_entry = comparer->last_entry();
+    return {};
   }
 
   /// After the last row: what Redis has and the source has not.
@@ -429,6 +440,7 @@ class StructureComparer {
     if (skip_) return {};
     if (structure_.key.empty() ? !structure_.keys_glob.empty() : true) seen_.insert(key_);
     ++compared_.keys;
+    if (keys_ != nullptr) keys_->push_back({key_, 0, kStreamBegin});
     const std::string name = prefix_ + key_;
     const std::string commands = Encode({"TYPE", name}) + Encode({"PEXPIRETIME", name});
     redis_.Queue(commands);
@@ -476,6 +488,7 @@ class StructureComparer {
   bool skip_ = false;
   std::unique_ptr<KeyComparer> comparer_;  // none: nothing to compare in this key
   std::set<std::string, std::less<>> seen_;
+  std::vector<ComparedKey>* const keys_;  // null: not asked for
 };
 
 }  // namespace
@@ -493,9 +506,9 @@ std::string DifferenceJson(const Difference& difference) {
 }
 
 Result<Compared> Compare(Source& source, const Structure& structure, RedisClient& redis, const std::string& prefix,
-                         const OnDifference& on_difference) {
-  StructureComparer comparer(structure, redis, prefix, on_difference);
-  const Status visited = source.Visit([&](const SourceRow& row) { return comparer.Add(row); });
+                         const OnDifference& on_difference, std::vector<ComparedKey>* keys) {
+  StructureComparer comparer(structure, redis, prefix, on_difference, keys);
+  const Status visited = source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) { return comparer.Add(row); });
   if (!visited.ok() && !comparer.enough()) return visited.error();
   if (comparer.enough()) {
     RETURN_IF_ERROR(comparer.EndKey());

@@ -10,6 +10,7 @@
 
 #include "replayer/redis_client.h"
 #include "replayer/source.h"
+#include "shared/stream_id.h"
 
 namespace sprockets {
 
@@ -34,10 +35,18 @@ struct Compared {
   uint64_t differences = 0;
 };
 
+/// A key that the source gives, as it was compared.
+struct ComparedKey {
+  std::string key;
+  uint64_t rows = 0;    // of the source
+  StreamId last_entry;  // of a stream: Redis's last one that was looked at
+};
+
 /// Compares one structure; keys that the query names but that Redis has besides are found by `-- keys:`. The key `k` of
-/// the source is `prefix` + k in Redis. Redis's errors are kRefused or kUnreachable, the source's as Source says.
+/// the source is `prefix` + k in Redis. Each key is added to `keys` if asked for. Redis's errors are kRefused or
+/// kUnreachable, the source's as Source says.
 Result<Compared> Compare(Source& source, const Structure& structure, RedisClient& redis, const std::string& prefix,
-                         const OnDifference& on_difference);
+                         const OnDifference& on_difference, std::vector<ComparedKey>* keys = nullptr);
 
 /// How many keys Redis has that match, as SCAN finds them.
 Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view glob);

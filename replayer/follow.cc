@@ -159,6 +159,7 @@ class Follower {
     Rebuilder rebuilder(postgres, redis, config_.set, groups_);
     Progress progress(config_.progress, structure.name);
     const Structure bounded = Between(structure, std::numeric_limits<int64_t>::min(), up_to);
+    RETURN_IF_ERROR(rebuilder.Begin());
     auto rebuilt = rebuilder.Rebuild(bounded, progress);
     if (!rebuilt.ok()) {
       Error error = std::move(rebuilt).error();
@@ -176,7 +177,7 @@ class Follower {
     const Structure part = Between(structure, above, up_to);
     ASSIGN_OR_RETURN(Source source, Source::Open(postgres, part));
     Publisher publisher(redis, structure);
-    RETURN_IF_ERROR(source.Visit([&](const SourceRow& row) { return publisher.Add(row); }));
+    RETURN_IF_ERROR(source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) { return publisher.Add(row); }));
     return publisher.Finish();
   }
 

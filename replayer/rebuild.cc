@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <random>
 #include <set>
 #include <utility>
@@ -25,6 +26,28 @@ constexpr std::string_view kAside = "sprockets:aside:";
 // Held as long as the transaction: gone with a killed run, and nothing of a session.
 constexpr const char* kLock = "SELECT pg_try_advisory_xact_lock(hashtext('sprockets rebuild'))";
 constexpr int64_t kLockWaitMs = 3'000;
+
+constexpr std::string_view kWayOut = "; --force does it all the same";
+constexpr int kSwapAttempts = 50;  // of a stream whose groups are in use
+
+// KEYS: the live stream, the new one, where the old one goes. ARGV: the newest id, and the groups with their positions
+// and how much they have pending, that the live stream is expected to have. If so, exchanges them and returns 1; if
+// not, returns what it has.
+constexpr std::string_view kExchangeStreams = R"(
+local newest, groups = '', ''
+if redis.call('TYPE', KEYS[1]).ok == 'stream' then
+  local entry = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+  newest = entry and entry[1] or ''
+  local words = {}
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    for _, word in ipairs(group) do words[#words + 1] = tostring(word) end
+  end
+  groups = table.concat(words, ' ')
+end
+if newest ~= ARGV[1] or groups ~= ARGV[2] then return {newest, groups} end
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[3]) end
+redis.call('RENAME', KEYS[2], KEYS[1])
+return 1)";
 
 Error Refused(const Structure& structure, const std::string& why) {
   return {ErrorCode::kRefused, structure.name + ": " + why};
@@ -66,44 +89,48 @@ const redisReply* FieldOf(const redisReply& reply, std::string_view name) {
 }  // namespace
 
 Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress& progress) {
-  const auto finish = [this](Result<RebuiltStructure> result) {
-    postgres_.Rollback();
-    return result;
-  };
   RebuiltStructure rebuilt;
   rebuilt.name = structure.name;
-  if (Status begun = Begin(); !begun.ok()) return finish(std::move(begun).error());
-  const auto run = [&]() -> Status {
-    ASSIGN_OR_RETURN(Source source, Source::Open(postgres_, structure));
-    LiveState live;
-    if (config_.into.empty()) {
-      ASSIGN_OR_RETURN(live, LookAtLive(source, structure, &rebuilt));
-      if (!live.differs) return {};
-      if (config_.dry_run) {
-        rebuilt.state = RebuiltStructure::State::kWouldChange;
-        return {};
+  const bool drill = !config_.into.empty();
+  ASSIGN_OR_RETURN(Source source, Source::Open(postgres_, structure));
+  LiveState live;
+  if (!drill) {
+    ASSIGN_OR_RETURN(live, LookAtLive(source, structure, &rebuilt));
+    if (!live.differs) return rebuilt;
+    if (!config_.force) RETURN_IF_ERROR(GuardLive(structure, live));
+    if (config_.dry_run) {
+      if (!config_.force) {
+        for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(GuardRows(structure, key.key, key.rows));
       }
+      rebuilt.state = RebuiltStructure::State::kWouldChange;
+      return rebuilt;
     }
-    std::vector<Loader::Key> keys;
-    Status status = Load(source, structure, progress, &rebuilt, &keys);
-    if (status.ok() && config_.into.empty()) status = Guard(structure, keys, live);
-    if (status.ok()) status = VerifyLoaded(source, structure, &rebuilt);
-    if (status.ok() && config_.into.empty()) {
-      for (const Loader::Key& key : keys) {
-        if (status.ok() && structure.kind == RedisKind::kStream) status = CopyGroups(key);
-      }
-      if (status.ok()) {
-        rebuilt.state = RebuiltStructure::State::kRebuilt;
-        return Swap(keys, live.gone);
-      }
-    }
-    rebuilt.state = RebuiltStructure::State::kDrilled;
-    const Status removed = RemoveLoaded(keys);
-    return status.ok() ? removed : status;
-  };
-  Status done = run();
-  if (!done.ok()) return finish(std::move(done).error());
-  return finish(std::move(rebuilt));
+  }
+  std::vector<Loader::Key> keys;
+  Status status = BuildNew(source, structure, progress, &rebuilt, &keys);
+  if (status.ok() && !drill) {
+    status = structure.kind == RedisKind::kStream ? SwapStreams(structure, keys, live) : Swap(keys);
+    if (status.ok()) status = RemoveGone(live.gone);
+    // Where neither side has anything, nothing has changed.
+    const bool changed = !keys.empty() || !live.gone.empty();
+    if (changed) rebuilt.state = RebuiltStructure::State::kRebuilt;
+    if (status.ok()) return rebuilt;
+  }
+  rebuilt.state = RebuiltStructure::State::kDrilled;
+  const Status removed = RemoveLoaded(keys);
+  RETURN_IF_ERROR(status);
+  RETURN_IF_ERROR(removed);
+  return rebuilt;
+}
+
+/// Everything up to the swap.
+Status Rebuilder::BuildNew(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,
+                           std::vector<Loader::Key>* keys) {
+  RETURN_IF_ERROR(Load(source, structure, progress, rebuilt, keys));
+  if (config_.into.empty() && !config_.force) {
+    for (const Loader::Key& key : *keys) RETURN_IF_ERROR(GuardRows(structure, key.key, key.rows));
+  }
+  return VerifyLoaded(source, structure, rebuilt);
 }
 
 Status Rebuilder::Begin() {
@@ -172,7 +199,8 @@ Result<Rebuilder::LiveState> Rebuilder::LookAtLive(Source& source, const Structu
       return live;
     }
   }
-  ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, "", look));
+  std::vector<ComparedKey>* const keys = is_stream || config_.dry_run ? &live.keys : nullptr;
+  ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, "", look, keys));
   rebuilt->keys = compared.keys;
   rebuilt->rows = compared.rows;
   return live;
@@ -182,7 +210,7 @@ Status Rebuilder::Load(Source& source, const Structure& structure, Progress& pro
                        std::vector<Loader::Key>* keys) {
   const int64_t begun_ms = SteadyClockMs();
   Loader loader(redis_, structure.kind, prefix_, std::string(kRegistry));
-  Status loaded = source.Visit([&](const SourceRow& row) -> Status {
+  Status loaded = source.Visit(Source::Order::kScoresRise, [&](const SourceRow& row) -> Status {
     progress.Advance(row.number);
     return loader.Add(row);
   });
@@ -202,25 +230,23 @@ Status Rebuilder::Load(Source& source, const Structure& structure, Progress& pro
   return {};
 }
 
-/// A source that has lost its rows must not take Redis's away.
-Status Rebuilder::Guard(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live) {
-  if (config_.force) return {};
-  constexpr std::string_view kWayOut = "; --force does it all the same";
+/// What Redis has and the source has not must not go by itself.
+Status Rebuilder::GuardLive(const Structure& structure, const LiveState& live) const {
   if (!live.extra_entry.empty()) {
     return Refused(structure, "the live stream holds an entry that the source lacks, " + Escape(live.extra_entry) +
                                   ": let it reach PostgreSQL first" + std::string(kWayOut));
   }
-  for (const std::string& key : live.gone) {
-    return Refused(structure, "the source has nothing for key " + Escape(key) + ", which is not empty in Redis" +
-                                  std::string(kWayOut));
-  }
-  for (const Loader::Key& key : keys) {
-    ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure.kind, key.key));
-    if (key.rows * 2 >= count) continue;
-    return Refused(structure, "the source has " + FormatCount(key.rows) + " rows for key " + Escape(key.key) +
-                                  ", Redis has " + FormatCount(count) + std::string(kWayOut));
-  }
-  return {};
+  if (live.gone.empty()) return {};
+  return Refused(structure, "the source has nothing for key " + Escape(live.gone.front()) +
+                                ", which is not empty in Redis" + std::string(kWayOut));
+}
+
+/// A source that has lost its rows must not take Redis's away.
+Status Rebuilder::GuardRows(const Structure& structure, const std::string& key, uint64_t rows) {
+  ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure.kind, key));
+  if (rows * 2 >= count) return {};
+  return Refused(structure, "the source has " + FormatCount(rows) + " rows for key " + Escape(key) + ", Redis has " +
+                                FormatCount(count) + std::string(kWayOut));
 }
 
 Status Rebuilder::VerifyLoaded(Source& source, const Structure& structure, RebuiltStructure* rebuilt) {
@@ -265,9 +291,23 @@ Status Rebuilder::CopyGroups(const Loader::Key& key) {
     ASSIGN_OR_RETURN(const RedisClient::Reply created,
                      redis_.Call({"XGROUP", "CREATE", key.name, name, position, "ENTRIESREAD", std::to_string(read)}));
     RETURN_IF_ERROR(RefuseError(*created));
+    RETURN_IF_ERROR(CopyConsumers(key.key, key.name, name));
     RETURN_IF_ERROR(CopyPending(key.key, key.name, name));
   }
   return {};
+}
+
+/// Those, too, that have nothing pending.
+Status Rebuilder::CopyConsumers(const std::string& from, const std::string& to, const std::string& group) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply consumers, redis_.Call({"XINFO", "CONSUMERS", from, group}));
+  RETURN_IF_ERROR(RefuseError(*consumers));
+  Pipeline pipeline(redis_);
+  for (size_t i = 0; i < consumers->elements; ++i) {
+    const std::array<std::string_view, 5> words{"XGROUP", "CREATECONSUMER", to, group,
+                                                TextOf(*FieldOf(*consumers->element[i], "name"))};
+    RETURN_IF_ERROR(pipeline.Add(words));
+  }
+  return pipeline.Finish();
 }
 
 Status Rebuilder::CopyPending(const std::string& from, const std::string& to, const std::string& group) {
@@ -294,14 +334,29 @@ Status Rebuilder::CopyPending(const std::string& from, const std::string& to, co
   }
 }
 
+Status Rebuilder::RemoveGroups(const std::string& key) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply groups, redis_.Call({"XINFO", "GROUPS", key}));
+  RETURN_IF_ERROR(RefuseError(*groups));
+  Pipeline pipeline(redis_);
+  for (size_t i = 0; i < groups->elements; ++i) {
+    const std::array<std::string_view, 4> words{"XGROUP", "DESTROY", key,
+                                                TextOf(*FieldOf(*groups->element[i], "name"))};
+    RETURN_IF_ERROR(pipeline.Add(words));
+  }
+  return pipeline.Finish();
+}
+
+std::string Rebuilder::AsideOf(const std::string& key) const {
+  return std::string(kAside) + number_ + ":" + key;
+}
+
 /// Old aside and new in at once, so that a reader sees the one or the other; then the old one is freed in the
 /// background. RENAME over a large key would block Redis while it frees it.
-Status Rebuilder::Swap(const std::vector<Loader::Key>& keys, const std::vector<std::string>& gone) {
+Status Rebuilder::Swap(const std::vector<Loader::Key>& keys) {
   Pipeline pipeline(redis_);
   const auto queued = [](const redisReply& reply) { return RefuseError(reply); };
-  const auto ignored = [](const redisReply&) { return Status(); };
   for (const Loader::Key& key : keys) {
-    const std::string old = std::string(kAside) + number_ + ":" + key.key;
+    const std::string old = AsideOf(key.key);
     const auto swapped = [&key](const redisReply& reply) -> Status {
       RETURN_IF_ERROR(RefuseError(reply));
       // The first may say that there was no such key; the second may not.
@@ -313,19 +368,69 @@ Status Rebuilder::Swap(const std::vector<Loader::Key>& keys, const std::vector<s
     const std::array<std::string_view, 3> set_aside{"RENAME", key.key, old};
     const std::array<std::string_view, 3> put_in{"RENAME", key.name, key.key};
     const std::array<std::string_view, 1> exec{"EXEC"};
-    // Where the new key was gone (evicted, expired), the old one goes back to its place before what is aside is freed.
-    const std::array<std::string_view, 3> put_back{"RENAMENX", old, key.key};
-    const std::array<std::string_view, 2> free{"UNLINK", old};
-    const std::array<std::string_view, 4> forget{"SREM", kRegistry, old, key.name};
     RETURN_IF_ERROR(pipeline.Add(note));
     RETURN_IF_ERROR(pipeline.Add(multi));
     RETURN_IF_ERROR(pipeline.Add(set_aside, queued));
     RETURN_IF_ERROR(pipeline.Add(put_in, queued));
     RETURN_IF_ERROR(pipeline.Add(exec, swapped));
-    RETURN_IF_ERROR(pipeline.Add(put_back, ignored));
-    RETURN_IF_ERROR(pipeline.Add(free, ignored));
-    RETURN_IF_ERROR(pipeline.Add(forget));
+    RETURN_IF_ERROR(AddCleanUp(pipeline, key));
   }
+  return pipeline.Finish();
+}
+
+Status Rebuilder::SwapStreams(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live) {
+  std::map<std::string_view, StreamId> compared_up_to;  // none: it was not there
+  for (const ComparedKey& key : live.keys) compared_up_to[key.key] = key.last_entry;
+  for (const Loader::Key& key : keys) RETURN_IF_ERROR(SwapStream(structure, key, compared_up_to[key.key]));
+  return {};
+}
+
+/// An entry that has come since the comparison would go with the old stream, and what consumers have done since their
+/// groups were copied would be done again. So the exchange is a script, which happens only if neither has changed:
+/// WATCH does not notice what consumers do.
+Status Rebuilder::SwapStream(const Structure& structure, const Loader::Key& key, StreamId compared_up_to) {
+  const std::string old = AsideOf(key.key);
+  ASSIGN_OR_RETURN(const RedisClient::Reply noted, redis_.Call({"SADD", kRegistry, old}));
+  RETURN_IF_ERROR(RefuseError(*noted));
+  std::string newest;  // of an empty stream without groups
+  std::string groups;
+  for (int attempt = 0; attempt < kSwapAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(const RedisClient::Reply live,
+                     redis_.Call({"EVAL", kExchangeStreams, "3", key.key, key.name, old, newest, groups}));
+    RETURN_IF_ERROR(RefuseError(*live).Prefixed("swapping " + Escape(key.key)));
+    if (live->elements == 0) {
+      Pipeline pipeline(redis_);
+      RETURN_IF_ERROR(AddCleanUp(pipeline, key));
+      return pipeline.Finish();
+    }
+    newest = TextOf(*live->element[0]);
+    groups = TextOf(*live->element[1]);
+    if (!config_.force && !newest.empty() && ParseStreamId(newest) > compared_up_to) {
+      return Refused(structure, "the live stream " + Escape(key.key) + " has taken an entry meanwhile, " + newest +
+                                    ": run it again, or stop its writers until it is done" + std::string(kWayOut));
+    }
+    RETURN_IF_ERROR(RemoveGroups(key.name));
+    RETURN_IF_ERROR(CopyGroups(key));
+  }
+  return Refused(structure, "the groups of " + Escape(key.key) + " changed each of the " +
+                                std::to_string(kSwapAttempts) +
+                                " times that they were copied: pause its consumers and run it again");
+}
+
+Status Rebuilder::AddCleanUp(Pipeline& pipeline, const Loader::Key& key) const {
+  const auto ignored = [](const redisReply&) { return Status(); };
+  const std::string old = AsideOf(key.key);
+  // Where the new key was gone (evicted, expired), the old one goes back to its place before what is aside is freed.
+  const std::array<std::string_view, 3> put_back{"RENAMENX", old, key.key};
+  const std::array<std::string_view, 2> free{"UNLINK", old};
+  const std::array<std::string_view, 4> forget{"SREM", kRegistry, old, key.name};
+  RETURN_IF_ERROR(pipeline.Add(put_back, ignored));
+  RETURN_IF_ERROR(pipeline.Add(free, ignored));
+  return pipeline.Add(forget);
+}
+
+Status Rebuilder::RemoveGone(const std::vector<std::string>& gone) {
+  Pipeline pipeline(redis_);
   for (const std::string& key : gone) {
     const std::array<std::string_view, 2> words{"UNLINK", key};
     RETURN_IF_ERROR(pipeline.Add(words));
@@ -333,13 +438,13 @@ Status Rebuilder::Swap(const std::vector<Loader::Key>& keys, const std::vector<s
   return pipeline.Finish();
 }
 
+/// What was written beside the live keys; one of these that is aside still goes back.
 Status Rebuilder::RemoveLoaded(const std::vector<Loader::Key>& keys) {
   Pipeline pipeline(redis_);
   for (const Loader::Key& key : keys) {
     const std::array<std::string_view, 2> remove{"UNLINK", key.name};
-    const std::array<std::string_view, 3> forget{"SREM", kRegistry, key.name};
     RETURN_IF_ERROR(pipeline.Add(remove));
-    RETURN_IF_ERROR(pipeline.Add(forget));
+    RETURN_IF_ERROR(AddCleanUp(pipeline, key));
   }
   return pipeline.Finish();
 }

@@ -1,5 +1,5 @@
-// One structure at a time from PostgreSQL into Redis: written beside the live keys, compared by value, and swapped in.
-// One thread.
+// Structures from PostgreSQL into Redis, one after the other and all from one state of the database: written beside the
+// live keys, compared by value, and swapped in. One thread.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include "replayer/compare.h"
 #include "replayer/config.h"
 #include "replayer/loader.h"
+#include "replayer/pipeline.h"
 #include "replayer/postgres.h"
 #include "replayer/schema_set.h"
 
@@ -29,9 +30,14 @@ class Rebuilder {
   /// `groups` are those of the set: a group of an empty stream is put where they say once the stream is filled.
   Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups)
       : postgres_(postgres), redis_(redis), config_(config), groups_(std::move(groups)) {}
+  ~Rebuilder() { postgres_.Rollback(); }
+  Rebuilder(const Rebuilder&) = delete;
+  Rebuilder& operator=(const Rebuilder&) = delete;
 
-  /// Nothing live changes unless it succeeds; what a killed run has left behind is removed first. kRefused: a guard, or
-  /// bad data; kBusy: another rebuild is at work.
+  /// Once, before the first structure: keeps other rebuilds out until this object goes, and removes what a killed one
+  /// has left behind. kBusy: another one is at work.
+  Status Begin();
+  /// Nothing live changes unless it succeeds. kRefused: a guard, or bad data.
   Result<RebuiltStructure> Rebuild(const Structure& structure, Progress& progress);
 
  private:
@@ -39,24 +45,34 @@ class Rebuilder {
     bool differs = false;
     std::vector<std::string> gone;  // keys that the source does not give any more
     std::string extra_entry;        // of a stream: one that the source lacks; empty: none
+    std::vector<ComparedKey> keys;  // of a stream, or in a dry run: all that the source gives
   };
-  Status Begin();
   Status RemoveLeftovers();
   Result<LiveState> LookAtLive(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
   Status Load(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,
               std::vector<Loader::Key>* keys);
-  Status Guard(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live);
+  Status BuildNew(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,
+                  std::vector<Loader::Key>* keys);
+  Status GuardLive(const Structure& structure, const LiveState& live) const;
+  Status GuardRows(const Structure& structure, const std::string& key, uint64_t rows);
   Status VerifyLoaded(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
   Status CopyGroups(const Loader::Key& key);
+  Status CopyConsumers(const std::string& from, const std::string& to, const std::string& group);
   Status CopyPending(const std::string& from, const std::string& to, const std::string& group);
-  Status Swap(const std::vector<Loader::Key>& keys, const std::vector<std::string>& gone);
+  Status RemoveGroups(const std::string& key);
+  Status Swap(const std::vector<Loader::Key>& keys);
+  Status SwapStreams(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live);
+  Status SwapStream(const Structure& structure, const Loader::Key& key, StreamId compared_up_to);
+  Status AddCleanUp(Pipeline& pipeline, const Loader::Key& key) const;
+  Status RemoveGone(const std::vector<std::string>& gone);
+  std::string AsideOf(const std::string& key) const;
   Status RemoveLoaded(const std::vector<Loader::Key>& keys);
 
   Postgres& postgres_;
   RedisClient& redis_;
   const SetConfig& config_;
   const std::vector<ConsumerGroup> groups_;
-  std::string number_;  // of this rebuild, in the names of what it writes beside the live keys
+  std::string number_;  // of this run, in the names of what it writes beside the live keys
   std::string prefix_;  // of the keys that are being written
 };
 

@@ -44,6 +44,7 @@ Run RebuildAll(const Config& config) {
     ASSIGN_OR_RETURN(Server server, Server::Connect(*config.redis, config.set.redis_deadline_ms));
     RedisClient& redis = server.client();
     Rebuilder rebuilder(postgres, redis, config.set, std::move(groups));
+    RETURN_IF_ERROR(rebuilder.Begin());
     for (const Structure& structure : structures) {
       Progress progress(config.progress, structure.name);
       ASSIGN_OR_RETURN(RebuiltStructure rebuilt, rebuilder.Rebuild(structure, progress));

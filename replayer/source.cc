@@ -88,31 +88,32 @@ std::string Source::FromClause() const {
   return " FROM (\n" + structure_->query + "\n) AS q(" + names + ")";
 }
 
-std::string Source::SelectSql() const {
+std::string Source::SelectSql(Order order) const {
   std::string select;
-  std::array<std::string, 3> order;  // by key, by score, by member
+  std::array<std::string, 3> terms;  // by key, by score, by member
   for (const Column& column : columns_) {
     select += (select.empty() ? "SELECT " : ", ") + column.expression;
     const std::string bytes = column.expression + (column.expression.ends_with("::text") ? " COLLATE \"C\"" : "");
-    if (column.role == Role::kKey) order[0] = bytes;
-    if (column.role == Role::kScore) order[1] = column.expression;
-    if (column.role == Role::kMember) order[2] = bytes;
+    if (column.role == Role::kKey) terms[0] = bytes;
+    if (column.role == Role::kScore) terms[1] = column.expression;
+    if (column.role == Role::kMember) terms[2] = bytes;
     if (column.role == Role::kId) {
       // What is no id comes first, so that its row is named, and not PostgreSQL's trouble with it.
       const std::string good =
           "CASE WHEN " + column.expression + " ~ '^[0-9]+-[0-9]+$' THEN split_part(" + column.expression + ", '-', ";
-      order[1] = good + "1)::numeric ELSE -1 END";
-      order[2] = good + "2)::numeric ELSE -1 END";
+      terms[1] = good + "1)::numeric ELSE -1 END";
+      terms[2] = good + "2)::numeric ELSE -1 END";
     }
   }
+  if (order == Order::kScoresRise && structure_->kind == RedisKind::kZset) terms[2].clear();
   std::string order_by;
-  for (const std::string& term : order) {
+  for (const std::string& term : terms) {
     if (!term.empty()) order_by += (order_by.empty() ? " ORDER BY " : ", ") + term;
   }
   return select + FromClause() + order_by;
 }
 
-Status Source::Visit(const std::function<Status(const SourceRow&)>& visitor) {
+Status Source::Visit(Order order, const std::function<Status(const SourceRow&)>& visitor) {
   last_key_.clear();
   last_member_.clear();
   last_id_ = {};
@@ -129,7 +130,7 @@ Status Source::Visit(const std::function<Status(const SourceRow&)>& visitor) {
     refused_by_us = !taken.ok();
     return taken;
   };
-  Status copied = postgres_->CopyOut(SelectSql(), watched);
+  Status copied = postgres_->CopyOut(SelectSql(order), watched);
   if (copied.ok() || refused_by_us) return copied;
   return std::move(copied).Prefixed(structure_->file.native() + ": after row " + std::to_string(row.number));
 }

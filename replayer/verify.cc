@@ -87,6 +87,7 @@ class Verifier {
     if (to_rebuild.empty()) return {};
     ASSIGN_OR_RETURN(std::vector<ConsumerGroup> groups, ReadGroups(config_.set.folder));
     Rebuilder rebuilder(postgres, redis, config_.set, std::move(groups));
+    RETURN_IF_ERROR(rebuilder.Begin());
     for (const Structure& structure : structures) {
       if (!to_rebuild.contains(structure.name)) continue;
       Progress progress(config_.progress, structure.name);
