@@ -347,8 +347,9 @@ void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, 
     stream.first_page = false;
   }
   if (stream.reads_window) {
+    const int64_t read_before = stream.tail_bytes_read;
     if (FillWindow(stream, entries) && more) {
-      const int64_t entry_bytes = stream.tail_bytes_read / static_cast<int64_t>(entries.size()) + 1;
+      const int64_t entry_bytes = (stream.tail_bytes_read - read_before) / static_cast<int64_t>(entries.size()) + 1;
       return effects_->ReadTail(stream, entries.back().id,
                                 std::clamp<int64_t>(kTailPageBytes / entry_bytes, 1, kMostTailPage));
     }

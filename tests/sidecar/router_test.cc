@@ -205,6 +205,31 @@ TEST_CASE("the tail is read in pages until the bound") {
   CHECK(world.sent.size() == 1);
 }
 
+TEST_CASE("a long tail takes few pages, however long it is") {
+  // Clients wait meanwhile: a round trip for each entry once made half a minute of it.
+  World world;
+  world.Connect();
+  world.Xadd({"s", "*", "event_id", "new"});
+  const std::string value(200, 'v');
+  int64_t before = 1'000'000;
+  int pages = 0;
+  for (; !world.tails.empty(); ++pages) {
+    const World::TailRead read = world.tails.back();
+    world.tails.pop_back();
+    std::vector<std::string> ids;
+    for (int64_t i = 0; i < read.count; ++i) ids.push_back("e" + std::to_string(--before));
+    std::vector<Router::TailEntry> entries;
+    for (int64_t i = 0; i < read.count; ++i) {
+      const auto ms = static_cast<uint64_t>(before + read.count - 1 - i);
+      entries.push_back({{ms, 0}, {"event_id", ids[static_cast<size_t>(i)], "data", value}});
+    }
+    world.router.OnTail(*read.stream, entries, true, world.now_ms);
+  }
+  CHECK(world.sent.size() == 1);
+  CHECK(world.router.window().size() > 50'000);
+  CHECK(pages < 200);
+}
+
 TEST_CASE("a client's id that the window cannot know is spilled in doubt from the beginning") {
   World world;
   SECTION("because Redis is away") {

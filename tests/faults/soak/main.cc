@@ -59,6 +59,14 @@ size_t ResidentKib(pid_t pid) {
   return at == std::string::npos ? 0 : std::strtoull(status.c_str() + at + 6, nullptr, 10);
 }
 
+std::string StatusOf(const Sidecar& sidecar) {
+  try {
+    return sidecar.Status().dump();
+  } catch (const std::exception& problem) {
+    return problem.what();
+  }
+}
+
 class Soak {
  public:
   explicit Soak(const Settings& settings)
@@ -96,6 +104,7 @@ class Soak {
                   words.substr(words.size() - std::min(words.size(), kMostLastWords)).c_str());
     };
     print("the sidecar", stack_.sidecar.process());
+    if (stack_.sidecar.process().Running()) std::printf("its status: %s\n", StatusOf(stack_.sidecar).c_str());
     print("Redis", stack_.redis.process());
   }
 
