@@ -28,7 +28,7 @@ demo: $(BUILD)/build.ninja ## Kill Redis under load and count: each acknowledged
 	@cmake --build --preset $(PRESET) --target sprockets-demo
 	@build/bin/sprockets-demo
 
-test: build fuzzers ## Build the release and run every test, and every fuzzer for some seconds
+test: build fuzzers ## Build the release and run every test, and every fuzzer for up to a minute
 	@ctest --preset $(PRESET) --parallel $(JOBS)
 	@ctest --preset fuzz --parallel $(JOBS)
 
