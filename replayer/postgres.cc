@@ -55,8 +55,10 @@ uint32_t BigEndian32(std::string_view bytes) {
 
 /// A server that sleeps, restarts or cannot be reached may be there in a moment; one that says no will say it again.
 bool IsWorthAnotherTry(std::string_view message) {
-  for (const std::string_view final : {"authentication failed", "does not exist", "no pg_hba.conf entry", "SSL",
-                                       "no password supplied", "permission denied for database"}) {
+  // The last three are pgbouncer's words.
+  for (const std::string_view final :
+       {"authentication failed", "does not exist", "no pg_hba.conf entry", "SSL", "no password supplied",
+        "permission denied for database", "no such database", "no such user", "unsupported startup parameter"}) {
     if (message.find(final) != std::string_view::npos) return false;
   }
   return true;

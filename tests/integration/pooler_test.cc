@@ -160,5 +160,14 @@ TEST_CASE("A query that is given up in the middle leaves nothing in the pool", "
   CHECK(pooled.LeftBehind() == "");
 }
 
+TEST_CASE("What a pooler will never allow is not tried again and again", "[pooler]") {
+  PooledStage pooled;
+  pooled.stage.Write("migrations/001_t.sql", "CREATE TABLE t (x int);");
+  pooled.stage.postgres_url = pooled.pooler.Url("nowhere");
+  pooled.Expect("migrate", 4);
+  pooled.stage.postgres_url = pooled.pooler.Url(pooled.stage.database) + "&options=-cwork_mem%3D1MB";
+  pooled.Expect("migrate", 4);
+}
+
 }  // namespace
 }  // namespace sprockets::harness
