@@ -64,6 +64,17 @@ bool IsWorthAnotherTry(std::string_view message) {
   return true;
 }
 
+/// Neon's hosts, its poolers too.
+bool IsOfNeon(std::string_view host) {
+  return host.ends_with(".neon.tech");
+}
+
+/// Until something has come from the server, but not for long.
+void AwaitInput(PGconn* connection, int64_t at_most_ms = kPollMs) {
+  pollfd poll_fd{.fd = PQsocket(connection), .events = POLLIN, .revents = 0};
+  poll(&poll_fd, 1, static_cast<int>(std::min<int64_t>(at_most_ms, kPollMs)));
+}
+
 }  // namespace
 
 int64_t PgInt8(std::string_view bytes) {
@@ -110,7 +121,7 @@ Result<Postgres> Postgres::Connect(const PostgresUrl& url, int64_t patience_ms) 
   parameters.try_emplace("tcp_user_timeout", "30000");
   parameters.try_emplace("application_name", "sprockets-replayer");
   parameters["client_encoding"] = "UTF8";
-  if (parameters["host"].ends_with(".neon.tech")) parameters.try_emplace("sslmode", "require");
+  if (IsOfNeon(parameters["host"])) parameters.try_emplace("sslmode", "require");
   std::vector<const char*> names;
   std::vector<const char*> values;
   for (const auto& [name, value] : parameters) {
@@ -308,8 +319,7 @@ Status Postgres::CopyRows(const std::string& query, const std::function<Status(s
   // Not PQexec: it would wait for the first row, and a request to stop would go unheard meanwhile.
   if (PQsendQuery(connection, sql.c_str()) == 0) return Failure(nullptr, sql);
   const auto wait = [&]() -> Status {
-    pollfd poll_fd{.fd = PQsocket(connection), .events = POLLIN, .revents = 0};
-    poll(&poll_fd, 1, kPollMs);
+    AwaitInput(connection);
     if (StopRequested()) {
       CancelCopy(connection);
       return Error{ErrorCode::kRefused, "stopped"};
@@ -363,6 +373,42 @@ bool Postgres::InTransaction() const {
 void Postgres::Rollback() {
   if (PQtransactionStatus(connection_.get()) == PQTRANS_IDLE) return;
   static_cast<void>(Execute("ROLLBACK"));
+}
+
+/// Behind a pooler, the process that answers is not the one that let us in. Behind Neon's proxy it never is, but there
+/// the host's name says whether it pools.
+Result<bool> Postgres::KeepsItsSession() {
+  const std::string_view host = PQhost(connection_.get());
+  if (IsOfNeon(host)) return host.find("-pooler.") == std::string_view::npos;
+  ASSIGN_OR_RETURN(const auto rows, Query("SELECT pg_backend_pid()"));
+  return rows[0][0] == std::to_string(PQbackendPID(connection_.get()));
+}
+
+Status Postgres::Listen(const std::string& channel) {
+  ASSIGN_OR_RETURN(const bool keeps_its_session, KeepsItsSession());
+  if (!keeps_its_session)
+    return Error{ErrorCode::kRefused, "a pooler is between, which gives each transaction another session"};
+  const std::unique_ptr<char, decltype(&PQfreemem)> name(
+      PQescapeIdentifier(connection_.get(), channel.data(), channel.size()), PQfreemem);
+  if (!name) return Failure(nullptr, "");
+  return Execute(std::string("LISTEN ") + name.get());
+}
+
+Status Postgres::AwaitNotification(int64_t ms) {
+  PGconn* connection = connection_.get();
+  const int64_t until_ms = SteadyClockMs() + ms;
+  while (!StopRequested()) {
+    if (PQconsumeInput(connection) == 0) return Failure(nullptr, "");
+    bool notified = false;
+    while (PGnotify* notification = PQnotifies(connection)) {
+      PQfreemem(notification);
+      notified = true;
+    }
+    const int64_t left_ms = until_ms - SteadyClockMs();
+    if (notified || left_ms <= 0) return {};
+    AwaitInput(connection, left_ms);
+  }
+  return {};
 }
 
 }  // namespace sprockets

@@ -1,5 +1,5 @@
 // A connection to PostgreSQL: the only place that speaks libpq. Nothing of a session is relied on beyond the
-// transaction that is open, so it works behind a transaction pooler. One thread.
+// transaction that is open, so it works behind a transaction pooler; Listen alone does not, and says so. One thread.
 #pragma once
 
 #include <cstdint>
@@ -61,12 +61,19 @@ class Postgres {
   /// Between BEGIN and its end, and not broken by an error.
   bool InTransaction() const;
 
+  /// From here on a notification on this channel ends AwaitNotification. Outside of transactions only. kRefused: not
+  /// allowed, or the session is a pooler's and would go on listening for others.
+  Status Listen(const std::string& channel);
+  /// Until a notification has come, `ms` have passed or a stop is requested. kUnreachable: the connection is gone.
+  Status AwaitNotification(int64_t ms);
+
  private:
   struct Closer {
     void operator()(pg_conn* connection) const;
   };
   explicit Postgres(pg_conn* connection) : connection_(connection) {}
   Error Failure(void* result, std::string_view sql) const;
+  Result<bool> KeepsItsSession();
   Status CopyRows(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor);
 
   std::unique_ptr<pg_conn, Closer> connection_;

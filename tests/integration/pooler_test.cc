@@ -137,6 +137,28 @@ TEST_CASE("A set is followed through a pooler", "[pooler]") {
   CHECK(pooled.LeftBehind() == "");
 }
 
+TEST_CASE("What listens for new rows is followed through a pooler by polling, and listens in none of its sessions",
+          "[pooler]") {
+  const PooledStage pooled;
+  const SetStage& stage = pooled.stage;
+  stage.MakeLog();
+  stage.WriteLog(true);
+  Process follow = stage.Begin("rebuild", {"--follow"});
+  for (int row = 1; row <= 5; ++row) {
+    stage.Sql("INSERT INTO log (entry) VALUES ('x')");
+    INFO(follow.Stderr());
+    REQUIRE(WaitUntil([&] { return stage.redis.Call({"XLEN", "log"}).integer == row; }));
+  }
+  follow.Signal(SIGTERM);
+  CHECK(follow.Wait() == 0);
+  const std::string said = follow.Stderr();
+  INFO(said);
+  CHECK(said.find("not-listening") != std::string::npos);
+  CHECK(said.find("not-listening") == said.rfind("not-listening"));
+  pooled.Expect("verify", 0);
+  CHECK(pooled.LeftBehind() == "");
+}
+
 TEST_CASE("A query that is given up in the middle leaves nothing in the pool", "[pooler]") {
   PooledStage pooled;
   const SetStage& stage = pooled.stage;
