@@ -137,7 +137,7 @@ class Follower {
       if (structure.listen.empty()) continue;
       const Status listening = postgres.Listen(structure.listen);
       if (listening.ok()) continue;
-      if (listening.error().code == ErrorCode::kUnreachable) return listening;
+      if (listening.error().code == ErrorCode::kUnreachable || StopRequested()) return listening;
       if (!std::exchange(said_that_it_polls_, true)) {
         LogWarning("not-listening", {{"channel", structure.listen},
                                      {"why", listening.error().message},

@@ -69,6 +69,25 @@ bool IsOfNeon(std::string_view host) {
   return host.ends_with(".neon.tech");
 }
 
+void Cancel(PGconn* connection) {
+  PGcancel* cancel = PQgetCancel(connection);
+  if (cancel == nullptr) return;
+  char why[256];
+  PQcancel(cancel, why, sizeof why);
+  PQfreeCancel(cancel);
+}
+
+/// The last result of a command, as PQexec returns it: of a COPY the one that begins it.
+PgResult LastResult(PGconn* connection) {
+  PgResult last;
+  while (PgResult next{PQgetResult(connection)}) {
+    last = std::move(next);
+    const ExecStatusType status = PQresultStatus(last.get());
+    if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT) break;
+  }
+  return last;
+}
+
 /// Until something has come from the server, but not for long.
 void AwaitInput(PGconn* connection, int64_t at_most_ms = kPollMs) {
   pollfd poll_fd{.fd = PQsocket(connection), .events = POLLIN, .revents = 0};
@@ -179,8 +198,29 @@ Error Postgres::Failure(void* raw, std::string_view sql) const {
   return {ErrorCode::kRefused, std::move(message)};
 }
 
+/// Until more of an answer is there, or a while has passed.
+Status Postgres::AwaitMore(std::string_view sql) {
+  AwaitInput(connection_.get());
+  if (StopRequested()) {
+    // The cancelled answer is not waited for: a pooler without a free session would not give one.
+    Cancel(connection_.get());
+    connection_.reset();
+    return Error{ErrorCode::kRefused, "stopped"};
+  }
+  if (PQconsumeInput(connection_.get()) == 0) return Failure(nullptr, sql);
+  return {};
+}
+
+/// To what a function of libpq has sent; `sent` is what it returned.
+Status Postgres::AwaitAnswer(int sent, std::string_view sql) {
+  if (sent == 0) return Failure(nullptr, sql);
+  while (PQisBusy(connection_.get()) != 0) RETURN_IF_ERROR(AwaitMore(sql));
+  return {};
+}
+
 Status Postgres::Execute(const std::string& sql) {
-  const PgResult result(PQexec(connection_.get(), sql.c_str()));
+  RETURN_IF_ERROR(AwaitAnswer(PQsendQuery(connection_.get(), sql.c_str()), sql));
+  const PgResult result = LastResult(connection_.get());
   const ExecStatusType status = PQresultStatus(result.get());
   if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY) return {};
   return Failure(result.get(), sql);
@@ -190,8 +230,10 @@ Result<std::vector<std::vector<Postgres::Value>>> Postgres::Query(const std::str
                                                                   std::span<const std::string> parameters) {
   std::vector<const char*> values;
   for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
-  const PgResult result(PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
-                                     values.data(), nullptr, nullptr, 0));
+  RETURN_IF_ERROR(AwaitAnswer(PQsendQueryParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()),
+                                                nullptr, values.data(), nullptr, nullptr, 0),
+                              sql));
+  const PgResult result = LastResult(connection_.get());
   if (PQresultStatus(result.get()) != PGRES_TUPLES_OK && PQresultStatus(result.get()) != PGRES_COMMAND_OK)
     return Failure(result.get(), sql);
   std::vector<std::vector<Value>> rows(static_cast<size_t>(PQntuples(result.get())));
@@ -210,7 +252,8 @@ Result<std::vector<std::vector<Postgres::Value>>> Postgres::Query(const std::str
 
 Result<std::vector<Postgres::Column>> Postgres::Describe(const std::string& query) {
   const std::string sql = "SELECT * FROM (" + query + "\n) AS described LIMIT 0";
-  const PgResult result(PQexec(connection_.get(), sql.c_str()));
+  RETURN_IF_ERROR(AwaitAnswer(PQsendQuery(connection_.get(), sql.c_str()), sql));
+  const PgResult result = LastResult(connection_.get());
   if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) return Failure(result.get(), sql);
   std::vector<Column> columns;
   for (int i = 0; i < PQnfields(result.get()); ++i) {
@@ -289,11 +332,7 @@ class CopyReader {
 
 /// Ends what the server is still sending, so that the connection can be used again.
 void CancelCopy(PGconn* connection) {
-  if (PGcancel* cancel = PQgetCancel(connection)) {
-    char why[256];
-    PQcancel(cancel, why, sizeof why);
-    PQfreeCancel(cancel);
-  }
+  Cancel(connection);
   // The COPY may not have begun when it is cancelled: each result that begins one is repeated until its data is read.
   char* rest = nullptr;
   do {
@@ -316,18 +355,7 @@ Status Postgres::CopyOut(const std::string& query, const std::function<Status(st
 Status Postgres::CopyRows(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor) {
   PGconn* connection = connection_.get();
   const std::string sql = "COPY (" + query + "\n) TO STDOUT (FORMAT binary)";
-  // Not PQexec: it would wait for the first row, and a request to stop would go unheard meanwhile.
-  if (PQsendQuery(connection, sql.c_str()) == 0) return Failure(nullptr, sql);
-  const auto wait = [&]() -> Status {
-    AwaitInput(connection);
-    if (StopRequested()) {
-      CancelCopy(connection);
-      return Error{ErrorCode::kRefused, "stopped"};
-    }
-    if (PQconsumeInput(connection) == 0) return Failure(nullptr, sql);
-    return {};
-  };
-  while (PQisBusy(connection) != 0) RETURN_IF_ERROR(wait());
+  RETURN_IF_ERROR(AwaitAnswer(PQsendQuery(connection, sql.c_str()), sql));
   const PgResult begun(PQgetResult(connection));
   if (PQresultStatus(begun.get()) != PGRES_COPY_OUT) {
     Error failure = Failure(begun.get(), sql);
@@ -339,7 +367,7 @@ Status Postgres::CopyRows(const std::string& query, const std::function<Status(s
     char* bytes = nullptr;
     const int size = PQgetCopyData(connection, &bytes, 1);
     if (size == 0) {
-      RETURN_IF_ERROR(wait());
+      RETURN_IF_ERROR(AwaitMore(sql));
       continue;
     }
     if (size < 0) break;

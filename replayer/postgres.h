@@ -27,6 +27,8 @@ struct PostgresUrl {
 /// The error is kUsage and repeats nothing of the text.
 Result<PostgresUrl> ParsePostgresUrl(std::string_view text);
 
+/// A request to stop is heard whatever holds an answer up, a lock, a full pool or a long query: it is kRefused, and
+/// ends the connection.
 class Postgres {
  public:
   using Value = std::optional<std::string>;  // none: NULL
@@ -50,8 +52,8 @@ class Postgres {
   Result<std::vector<Column>> Describe(const std::string& query);
 
   /// Runs COPY (query) TO STDOUT in binary and hands over each row as it comes, its values as PostgreSQL's binary
-  /// format has them; never holds more than a row. The visitor's error ends it and is returned. A request to stop is
-  /// kRefused. An open transaction goes on, whatever the end was.
+  /// format has them; never holds more than a row. The visitor's error ends it and is returned. An open transaction
+  /// goes on, whatever the end was.
   Status CopyOut(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor);
 
   /// BEGIN … COMMIT, where everything sees one state of the database. Rolls back unless committed.
@@ -73,6 +75,8 @@ class Postgres {
   };
   explicit Postgres(pg_conn* connection) : connection_(connection) {}
   Error Failure(void* result, std::string_view sql) const;
+  Status AwaitAnswer(int sent, std::string_view sql);
+  Status AwaitMore(std::string_view sql);
   Result<bool> KeepsItsSession();
   Status CopyRows(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor);
 

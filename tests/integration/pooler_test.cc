@@ -1,9 +1,12 @@
 // Every command that speaks to PostgreSQL, through a pooler that gives each transaction another session.
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -15,6 +18,7 @@
 namespace sprockets::harness {
 namespace {
 
+using namespace std::chrono_literals;
 using Strings = std::vector<std::string>;
 
 /// A stage whose commands know only the pooler.
@@ -159,6 +163,31 @@ TEST_CASE("What listens for new rows is followed through a pooler by polling, an
   CHECK(pooled.LeftBehind() == "");
 }
 
+TEST_CASE("A request to stop is heard while all sessions of the pool are busy", "[pooler]") {
+  const PooledStage pooled;
+  const SetStage& stage = pooled.stage;
+  stage.MakeLog();
+  stage.WriteLog(false);
+  Process follow = stage.Begin("rebuild", {"--follow"});
+  stage.Sql("INSERT INTO log (entry) VALUES ('x')");
+  Await("the row to be followed", [&] { return stage.redis.Call({"XLEN", "log"}).integer == 1; });
+  std::vector<std::unique_ptr<Process>> busy;
+  for (int i = 0; i < PgBouncer::kSessions; ++i) {
+    busy.push_back(std::make_unique<Process>(
+        Process::Options{.command = {"psql", "--command", "SELECT pg_sleep(300)", stage.postgres_url},
+                         .output = stage.folder / ("busy-" + std::to_string(i)),
+                         .environment = {}}));
+  }
+  Await("all sessions to be busy", [&] {
+    return pooled.Value(
+               "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE "
+               "'SELECT pg_sleep%' AND state = 'active'") == std::to_string(PgBouncer::kSessions);
+  });
+  std::this_thread::sleep_for(1s);  // its next poll has come, and waits for a session
+  follow.Signal(SIGTERM);
+  CHECK(follow.Wait() == 0);
+}
+
 TEST_CASE("A query that is given up in the middle leaves nothing in the pool", "[pooler]") {
   PooledStage pooled;
   const SetStage& stage = pooled.stage;
@@ -179,7 +208,7 @@ TEST_CASE("A query that is given up in the middle leaves nothing in the pool", "
   });
   interrupted.Signal(SIGTERM);
   CHECK(interrupted.Wait() == 4);
-  CHECK(pooled.LeftBehind() == "");
+  CHECK(WaitUntil([&] { return pooled.LeftBehind().empty(); }));
 }
 
 TEST_CASE("What a pooler will never allow is not tried again and again", "[pooler]") {
