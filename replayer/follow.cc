@@ -118,18 +118,35 @@ class Follower {
     ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
     RedisClient& redis = server.client();
     for (auto& [name, horizon] : horizons_) horizon.Forget();
+    RETURN_IF_ERROR(Listen(postgres));
     while (!StopRequested()) {
       for (auto& [name, horizon] : horizons_) {
         RETURN_IF_ERROR(horizon.Advance(postgres).Prefixed("following " + name));
         Complain(name, horizon);
       }
       ASSIGN_OR_RETURN(const bool more, PublishAll(postgres, redis));
-      if (!more && !SleepUnlessStopped(kPollMs)) break;
+      if (!more) RETURN_IF_ERROR(postgres.AwaitNotification(kPollMs));
     }
     return {};
   }
 
  private:
+  /// Before the first look, so that what comes after it is told. A hint: where it cannot be had, rows are found later.
+  Status Listen(Postgres& postgres) {
+    for (const Structure& structure : structures_) {
+      if (structure.listen.empty()) continue;
+      const Status listening = postgres.Listen(structure.listen);
+      if (listening.ok()) continue;
+      if (listening.error().code == ErrorCode::kUnreachable || StopRequested()) return listening;
+      if (!std::exchange(said_that_it_polls_, true)) {
+        LogWarning("not-listening", {{"channel", structure.listen},
+                                     {"why", listening.error().message},
+                                     {"next", "polling every " + std::to_string(kPollMs) + " ms"}});
+      }
+    }
+    return {};
+  }
+
   Horizon& HorizonOf(const Structure& structure) {
     return horizons_.at(structure.follow_table + "." + structure.follow_id);
   }
@@ -199,6 +216,7 @@ class Follower {
   std::map<std::string, Horizon> horizons_;   // by table and column
   std::map<std::string, int64_t> published_;  // by structure: up to which id
   int64_t complained_ms_ = 0;
+  bool said_that_it_polls_ = false;  // once, not after every lost connection
 };
 
 }  // namespace

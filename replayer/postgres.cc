@@ -55,11 +55,43 @@ uint32_t BigEndian32(std::string_view bytes) {
 
 /// A server that sleeps, restarts or cannot be reached may be there in a moment; one that says no will say it again.
 bool IsWorthAnotherTry(std::string_view message) {
-  for (const std::string_view final : {"authentication failed", "does not exist", "no pg_hba.conf entry", "SSL",
-                                       "no password supplied", "permission denied for database"}) {
+  // The last three are pgbouncer's words.
+  for (const std::string_view final :
+       {"authentication failed", "does not exist", "no pg_hba.conf entry", "SSL", "no password supplied",
+        "permission denied for database", "no such database", "no such user", "unsupported startup parameter"}) {
     if (message.find(final) != std::string_view::npos) return false;
   }
   return true;
+}
+
+/// Neon's hosts, its poolers too.
+bool IsOfNeon(std::string_view host) {
+  return host.ends_with(".neon.tech");
+}
+
+void Cancel(PGconn* connection) {
+  PGcancel* cancel = PQgetCancel(connection);
+  if (cancel == nullptr) return;
+  char why[256];
+  PQcancel(cancel, why, sizeof why);
+  PQfreeCancel(cancel);
+}
+
+/// The last result of a command, as PQexec returns it: of a COPY the one that begins it.
+PgResult LastResult(PGconn* connection) {
+  PgResult last;
+  while (PgResult next{PQgetResult(connection)}) {
+    last = std::move(next);
+    const ExecStatusType status = PQresultStatus(last.get());
+    if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT) break;
+  }
+  return last;
+}
+
+/// Until something has come from the server, but not for long.
+void AwaitInput(PGconn* connection, int64_t at_most_ms = kPollMs) {
+  pollfd poll_fd{.fd = PQsocket(connection), .events = POLLIN, .revents = 0};
+  poll(&poll_fd, 1, static_cast<int>(std::min<int64_t>(at_most_ms, kPollMs)));
 }
 
 }  // namespace
@@ -108,7 +140,7 @@ Result<Postgres> Postgres::Connect(const PostgresUrl& url, int64_t patience_ms) 
   parameters.try_emplace("tcp_user_timeout", "30000");
   parameters.try_emplace("application_name", "sprockets-replayer");
   parameters["client_encoding"] = "UTF8";
-  if (parameters["host"].ends_with(".neon.tech")) parameters.try_emplace("sslmode", "require");
+  if (IsOfNeon(parameters["host"])) parameters.try_emplace("sslmode", "require");
   std::vector<const char*> names;
   std::vector<const char*> values;
   for (const auto& [name, value] : parameters) {
@@ -166,8 +198,29 @@ Error Postgres::Failure(void* raw, std::string_view sql) const {
   return {ErrorCode::kRefused, std::move(message)};
 }
 
+/// Until more of an answer is there, or a while has passed.
+Status Postgres::AwaitMore(std::string_view sql) {
+  AwaitInput(connection_.get());
+  if (StopRequested()) {
+    // The cancelled answer is not waited for: a pooler without a free session would not give one.
+    Cancel(connection_.get());
+    connection_.reset();
+    return Error{ErrorCode::kRefused, "stopped"};
+  }
+  if (PQconsumeInput(connection_.get()) == 0) return Failure(nullptr, sql);
+  return {};
+}
+
+/// To what a function of libpq has sent; `sent` is what it returned.
+Status Postgres::AwaitAnswer(int sent, std::string_view sql) {
+  if (sent == 0) return Failure(nullptr, sql);
+  while (PQisBusy(connection_.get()) != 0) RETURN_IF_ERROR(AwaitMore(sql));
+  return {};
+}
+
 Status Postgres::Execute(const std::string& sql) {
-  const PgResult result(PQexec(connection_.get(), sql.c_str()));
+  RETURN_IF_ERROR(AwaitAnswer(PQsendQuery(connection_.get(), sql.c_str()), sql));
+  const PgResult result = LastResult(connection_.get());
   const ExecStatusType status = PQresultStatus(result.get());
   if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY) return {};
   return Failure(result.get(), sql);
@@ -177,8 +230,10 @@ Result<std::vector<std::vector<Postgres::Value>>> Postgres::Query(const std::str
                                                                   std::span<const std::string> parameters) {
   std::vector<const char*> values;
   for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
-  const PgResult result(PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
-                                     values.data(), nullptr, nullptr, 0));
+  RETURN_IF_ERROR(AwaitAnswer(PQsendQueryParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()),
+                                                nullptr, values.data(), nullptr, nullptr, 0),
+                              sql));
+  const PgResult result = LastResult(connection_.get());
   if (PQresultStatus(result.get()) != PGRES_TUPLES_OK && PQresultStatus(result.get()) != PGRES_COMMAND_OK)
     return Failure(result.get(), sql);
   std::vector<std::vector<Value>> rows(static_cast<size_t>(PQntuples(result.get())));
@@ -197,7 +252,8 @@ Result<std::vector<std::vector<Postgres::Value>>> Postgres::Query(const std::str
 
 Result<std::vector<Postgres::Column>> Postgres::Describe(const std::string& query) {
   const std::string sql = "SELECT * FROM (" + query + "\n) AS described LIMIT 0";
-  const PgResult result(PQexec(connection_.get(), sql.c_str()));
+  RETURN_IF_ERROR(AwaitAnswer(PQsendQuery(connection_.get(), sql.c_str()), sql));
+  const PgResult result = LastResult(connection_.get());
   if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) return Failure(result.get(), sql);
   std::vector<Column> columns;
   for (int i = 0; i < PQnfields(result.get()); ++i) {
@@ -276,11 +332,7 @@ class CopyReader {
 
 /// Ends what the server is still sending, so that the connection can be used again.
 void CancelCopy(PGconn* connection) {
-  if (PGcancel* cancel = PQgetCancel(connection)) {
-    char why[256];
-    PQcancel(cancel, why, sizeof why);
-    PQfreeCancel(cancel);
-  }
+  Cancel(connection);
   // The COPY may not have begun when it is cancelled: each result that begins one is repeated until its data is read.
   char* rest = nullptr;
   do {
@@ -303,19 +355,7 @@ Status Postgres::CopyOut(const std::string& query, const std::function<Status(st
 Status Postgres::CopyRows(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor) {
   PGconn* connection = connection_.get();
   const std::string sql = "COPY (" + query + "\n) TO STDOUT (FORMAT binary)";
-  // Not PQexec: it would wait for the first row, and a request to stop would go unheard meanwhile.
-  if (PQsendQuery(connection, sql.c_str()) == 0) return Failure(nullptr, sql);
-  const auto wait = [&]() -> Status {
-    pollfd poll_fd{.fd = PQsocket(connection), .events = POLLIN, .revents = 0};
-    poll(&poll_fd, 1, kPollMs);
-    if (StopRequested()) {
-      CancelCopy(connection);
-      return Error{ErrorCode::kRefused, "stopped"};
-    }
-    if (PQconsumeInput(connection) == 0) return Failure(nullptr, sql);
-    return {};
-  };
-  while (PQisBusy(connection) != 0) RETURN_IF_ERROR(wait());
+  RETURN_IF_ERROR(AwaitAnswer(PQsendQuery(connection, sql.c_str()), sql));
   const PgResult begun(PQgetResult(connection));
   if (PQresultStatus(begun.get()) != PGRES_COPY_OUT) {
     Error failure = Failure(begun.get(), sql);
@@ -327,7 +367,7 @@ Status Postgres::CopyRows(const std::string& query, const std::function<Status(s
     char* bytes = nullptr;
     const int size = PQgetCopyData(connection, &bytes, 1);
     if (size == 0) {
-      RETURN_IF_ERROR(wait());
+      RETURN_IF_ERROR(AwaitMore(sql));
       continue;
     }
     if (size < 0) break;
@@ -361,6 +401,42 @@ bool Postgres::InTransaction() const {
 void Postgres::Rollback() {
   if (PQtransactionStatus(connection_.get()) == PQTRANS_IDLE) return;
   static_cast<void>(Execute("ROLLBACK"));
+}
+
+/// Behind a pooler, the process that answers is not the one that let us in. Behind Neon's proxy it never is, but there
+/// the host's name says whether it pools.
+Result<bool> Postgres::KeepsItsSession() {
+  const std::string_view host = PQhost(connection_.get());
+  if (IsOfNeon(host)) return host.find("-pooler.") == std::string_view::npos;
+  ASSIGN_OR_RETURN(const auto rows, Query("SELECT pg_backend_pid()"));
+  return rows[0][0] == std::to_string(PQbackendPID(connection_.get()));
+}
+
+Status Postgres::Listen(const std::string& channel) {
+  ASSIGN_OR_RETURN(const bool keeps_its_session, KeepsItsSession());
+  if (!keeps_its_session)
+    return Error{ErrorCode::kRefused, "a pooler is between, which gives each transaction another session"};
+  const std::unique_ptr<char, decltype(&PQfreemem)> name(
+      PQescapeIdentifier(connection_.get(), channel.data(), channel.size()), PQfreemem);
+  if (!name) return Failure(nullptr, "");
+  return Execute(std::string("LISTEN ") + name.get());
+}
+
+Status Postgres::AwaitNotification(int64_t ms) {
+  PGconn* connection = connection_.get();
+  const int64_t until_ms = SteadyClockMs() + ms;
+  while (!StopRequested()) {
+    if (PQconsumeInput(connection) == 0) return Failure(nullptr, "");
+    bool notified = false;
+    while (PGnotify* notification = PQnotifies(connection)) {
+      PQfreemem(notification);
+      notified = true;
+    }
+    const int64_t left_ms = until_ms - SteadyClockMs();
+    if (notified || left_ms <= 0) return {};
+    AwaitInput(connection, left_ms);
+  }
+  return {};
 }
 
 }  // namespace sprockets

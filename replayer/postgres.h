@@ -1,5 +1,5 @@
 // A connection to PostgreSQL: the only place that speaks libpq. Nothing of a session is relied on beyond the
-// transaction that is open, so it works behind a transaction pooler. One thread.
+// transaction that is open, so it works behind a transaction pooler; Listen alone does not, and says so. One thread.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,8 @@ struct PostgresUrl {
 /// The error is kUsage and repeats nothing of the text.
 Result<PostgresUrl> ParsePostgresUrl(std::string_view text);
 
+/// A request to stop is heard whatever holds an answer up, a lock, a full pool or a long query: it is kRefused, and
+/// ends the connection.
 class Postgres {
  public:
   using Value = std::optional<std::string>;  // none: NULL
@@ -50,8 +52,8 @@ class Postgres {
   Result<std::vector<Column>> Describe(const std::string& query);
 
   /// Runs COPY (query) TO STDOUT in binary and hands over each row as it comes, its values as PostgreSQL's binary
-  /// format has them; never holds more than a row. The visitor's error ends it and is returned. A request to stop is
-  /// kRefused. An open transaction goes on, whatever the end was.
+  /// format has them; never holds more than a row. The visitor's error ends it and is returned. An open transaction
+  /// goes on, whatever the end was.
   Status CopyOut(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor);
 
   /// BEGIN … COMMIT, where everything sees one state of the database. Rolls back unless committed.
@@ -61,12 +63,21 @@ class Postgres {
   /// Between BEGIN and its end, and not broken by an error.
   bool InTransaction() const;
 
+  /// From here on a notification on this channel ends AwaitNotification. Outside of transactions only. kRefused: not
+  /// allowed, or the session is a pooler's and would go on listening for others.
+  Status Listen(const std::string& channel);
+  /// Until a notification has come, `ms` have passed or a stop is requested. kUnreachable: the connection is gone.
+  Status AwaitNotification(int64_t ms);
+
  private:
   struct Closer {
     void operator()(pg_conn* connection) const;
   };
   explicit Postgres(pg_conn* connection) : connection_(connection) {}
   Error Failure(void* result, std::string_view sql) const;
+  Status AwaitAnswer(int sent, std::string_view sql);
+  Status AwaitMore(std::string_view sql);
+  Result<bool> KeepsItsSession();
   Status CopyRows(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor);
 
   std::unique_ptr<pg_conn, Closer> connection_;

@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 5> kKinds{"zset", "stream", "hash", "set", "string"};
+constexpr size_t kMaxChannelBytes = 63;  // PostgreSQL cuts longer names off
 constexpr std::string_view kBlanks = " \t\r\n";
 
 Error Wrong(const fs::path& file, size_t line, const std::string& why) {
@@ -103,6 +104,10 @@ Status TakeDirective(std::string_view comment, size_t line, Structure* structure
     if (words.size() != 2) return Wrong(structure->file, line, "write -- follow: TABLE ID_COLUMN");
     structure->follow_table = words[0];
     structure->follow_id = words[1];
+  } else if (name == "listen") {
+    if (value.empty() || value.size() > kMaxChannelBytes)
+      return Wrong(structure->file, line, "write -- listen: CHANNEL, a name of up to 63 bytes");
+    structure->listen = value;
   } else if (name == "publish") {
     structure->publish = value;
   }
@@ -150,6 +155,8 @@ Result<Structure> ParseStructure(const fs::path& file, std::string_view text) {
   if (!has_kind) return Wrong(file, 1, "it does not say what it makes: begin it with -- redis: KIND [KEY]");
   if (!structure.key.empty() && !structure.keys_glob.empty())
     return Wrong(file, 1, "-- keys: is for queries with a column key; this one has a constant key");
+  if (!structure.listen.empty() && structure.follow_table.empty())
+    return Wrong(file, 1, "-- listen: is for queries that say -- follow:");
   std::string_view query = Trim(text);
   while (query.ends_with(';')) query = Trim(query.substr(0, query.size() - 1));
   structure.query = query;

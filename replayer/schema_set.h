@@ -25,7 +25,8 @@ struct Structure {
   bool integer_scores = false;
   std::string follow_table;  // for --follow; empty: it cannot be followed
   std::string follow_id;     // its column of ids
-  std::string publish;       // the channel that is told; empty: none
+  std::string listen;        // PostgreSQL's channel that tells of new rows; empty: none
+  std::string publish;       // Redis's channel that is told; empty: none
   std::string query;         // without a semicolon at its end
 };
 

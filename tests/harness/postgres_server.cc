@@ -63,19 +63,40 @@ void OpenTheWayTo(fs::path folder) {
 
 }  // namespace
 
+void GiveToPostgres(const fs::path& folder) {
+  if (getuid() != 0) return;
+  const passwd* user = getpwnam(kUser);
+  if (user == nullptr) throw std::runtime_error("there is no user postgres, and PostgreSQL refuses to run as root");
+  OpenTheWayTo(folder);
+  if (chown(folder.c_str(), user->pw_uid, user->pw_gid) != 0)
+    throw std::system_error(errno, std::generic_category(), "chown");
+}
+
+/// The kernel forgets what is to happen at our death when the user changes, so setpriv tells it last.
+std::vector<std::string> AsPostgres(const std::string& signal) {
+  std::vector<std::string> words{"setpriv", "--pdeathsig", signal};
+  if (getuid() == 0) words.insert(words.end(), {"--reuid", kUser, "--regid", kUser, "--init-groups"});
+  return words;
+}
+
+std::vector<std::vector<std::string>> QueryAt(const std::string& url, const std::string& sql) {
+  const Connection connection = Connect(url);
+  const QueryResult result = Run(connection.get(), sql);
+  std::vector<std::vector<std::string>> rows(static_cast<size_t>(PQntuples(result.get())));
+  for (int row = 0; row < PQntuples(result.get()); ++row) {
+    for (int column = 0; column < PQnfields(result.get()); ++column)
+      rows[static_cast<size_t>(row)].emplace_back(PQgetvalue(result.get(), row, column));
+  }
+  return rows;
+}
+
 PostgresServer& PostgresServer::Shared() {
   static PostgresServer server;
   return server;
 }
 
 PostgresServer::PostgresServer() {
-  if (getuid() == 0) {
-    const passwd* user = getpwnam(kUser);
-    if (user == nullptr) throw std::runtime_error("there is no user postgres, and PostgreSQL refuses to run as root");
-    OpenTheWayTo(folder_.path());
-    if (chown(folder_.path().c_str(), user->pw_uid, user->pw_gid) != 0)
-      throw std::system_error(errno, std::generic_category(), "chown");
-  }
+  GiveToPostgres(folder_.path());
   const TempDir output;
   const RunResult made =
       harness::Run(AsItsUser({Programs() / "initdb", "-D", folder_ / "data", "-U", kUser, "-A", "trust", "-E", "UTF8",
@@ -91,8 +112,7 @@ PostgresServer::~PostgresServer() {
 
 /// The kernel keeps the shared memory of a PostgreSQL that is killed, as on Ctrl-C, and initdb's too. So, where the
 /// system allows it, both run in namespaces of their own, whose memory goes with their last process. Each word goes on
-/// as the program after it, so signals reach it; the kernel forgets what is to happen at our death when the user
-/// changes, so it is told last. SIGQUIT: PostgreSQL gives its memory back itself, as SIGKILL would not.
+/// as the program after it, so signals reach it. SIGQUIT: PostgreSQL gives its memory back itself, SIGKILL would not.
 std::vector<std::string> PostgresServer::AsItsUser(std::vector<std::string> command) const {
   const bool root = getuid() == 0;
   std::vector<std::string> words{"unshare", "--ipc", "--mount"};
@@ -102,12 +122,9 @@ std::vector<std::string> PostgresServer::AsItsUser(std::vector<std::string> comm
   attempt.emplace_back("true");
   const TempDir output;
   if (harness::Run(std::move(attempt), output.path()).exit_code != 0) words.clear();
-  words.insert(words.end(), {"setpriv", "--pdeathsig", "QUIT"});
-  if (root) {
-    words.insert(words.end(), {"--reuid", kUser, "--regid", kUser, "--init-groups"});
-  } else {
-    words.insert(words.end(), {"--inh-caps=-all", "--ambient-caps=-all"});
-  }
+  const std::vector<std::string> user = AsPostgres("QUIT");
+  words.insert(words.end(), user.begin(), user.end());
+  if (!root) words.insert(words.end(), {"--inh-caps=-all", "--ambient-caps=-all"});
   words.insert(words.end(), command.begin(), command.end());
   return words;
 }
@@ -149,17 +166,6 @@ void PostgresServer::Execute(const std::string& database, const std::string& sql
 
 void PostgresServer::ExecuteFile(const std::string& database, const fs::path& file) const {
   Execute(database, ReadWholeFile(file));
-}
-
-std::vector<std::vector<std::string>> PostgresServer::Query(const std::string& database, const std::string& sql) const {
-  const Connection connection = Connect(Url(database));
-  const QueryResult result = Run(connection.get(), sql);
-  std::vector<std::vector<std::string>> rows(static_cast<size_t>(PQntuples(result.get())));
-  for (int row = 0; row < PQntuples(result.get()); ++row) {
-    for (int column = 0; column < PQnfields(result.get()); ++column)
-      rows[static_cast<size_t>(row)].emplace_back(PQgetvalue(result.get(), row, column));
-  }
-  return rows;
 }
 
 std::string PostgresServer::Value(const std::string& database, const std::string& sql) const {

@@ -11,7 +11,15 @@
 
 namespace sprockets::harness {
 
-/// PostgreSQL refuses to run as root, so it becomes the package's user `postgres` then.
+/// PostgreSQL and its poolers refuse to run as root, so they become the package's user `postgres` then, whose their
+/// folder must be. Nothing happens to it where we are somebody else.
+void GiveToPostgres(const std::filesystem::path& folder);
+/// What stands before the command of such a server: who it becomes, and which signal it gets when we die.
+std::vector<std::string> AsPostgres(const std::string& signal);
+
+/// The rows of a query, asked at any URL; NULL is empty. Throws with PostgreSQL's words.
+std::vector<std::vector<std::string>> QueryAt(const std::string& url, const std::string& sql);
+
 class PostgresServer {
  public:
   /// The one of this program, started when first asked for: a cluster takes a second to make, a database of it a
@@ -27,12 +35,16 @@ class PostgresServer {
   std::string CreateDatabase();
   /// postgres://postgres@/database?host=…; `login` is user or user:password.
   std::string Url(const std::string& database, const std::string& login = "postgres") const;
+  /// Where its socket lies, and everything else of it.
+  const std::filesystem::path& folder() const { return folder_.path(); }
 
   /// Statements without parameters, in one transaction; throws with PostgreSQL's words.
   void Execute(const std::string& database, const std::string& sql) const;
   void ExecuteFile(const std::string& database, const std::filesystem::path& file) const;
   /// The rows of a query; NULL is empty.
-  std::vector<std::vector<std::string>> Query(const std::string& database, const std::string& sql) const;
+  std::vector<std::vector<std::string>> Query(const std::string& database, const std::string& sql) const {
+    return QueryAt(Url(database), sql);
+  }
   /// The first value of the first row.
   std::string Value(const std::string& database, const std::string& sql) const;
 

@@ -6,6 +6,13 @@
 #include <utility>
 
 namespace sprockets::harness {
+namespace {
+
+// One that would be another without its quotes.
+constexpr const char* kChannel = R"(New "rows")";
+constexpr const char* kQuotedChannel = R"("New ""rows""")";
+
+}  // namespace
 
 std::filesystem::path SchemaFolder(const std::string& name) {
   return std::filesystem::path(SPROCKETS_SCHEMA_DIR) / name;
@@ -48,6 +55,20 @@ SetStage::SetStage(std::vector<std::string> redis_options)
 void SetStage::Write(const std::string& file, const std::string& text) const {
   std::filesystem::create_directories((set / file).parent_path());
   std::ofstream(set / file, std::ios::binary) << text;
+}
+
+void SetStage::MakeLog() const {
+  Sql("CREATE TABLE log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, entry text NOT NULL);"
+      "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NOTIFY " +
+      std::string(kQuotedChannel) +
+      "; RETURN NULL; END $$;"
+      "CREATE TRIGGER tell AFTER INSERT ON log EXECUTE FUNCTION tell()");
+}
+
+void SetStage::WriteLog(bool listens) const {
+  Write("rebuild/log.sql", "-- redis: stream log\n-- follow: log id\n" +
+                               (listens ? "-- listen: " + std::string(kChannel) + "\n" : std::string()) +
+                               "SELECT '0-' || id AS id, entry FROM log");
 }
 
 std::vector<std::string> SetStage::Words(const std::string& command, const std::vector<std::string>& more) const {

@@ -48,6 +48,10 @@ class SetStage {
   /// Writes a file of the set: rebuild/board.sql.
   void Write(const std::string& file, const std::string& text) const;
   void Sql(const std::string& sql) const { postgres.Execute(database, sql); }
+  /// A table log(id, entry) that notifies of its new rows.
+  void MakeLog() const;
+  /// A file that follows it into the stream `log`.
+  void WriteLog(bool listens) const;
 
   /// migrate, rebuild, verify or access over the set.
   CommandResult Run(const std::string& command, const std::vector<std::string>& more = {}) const;

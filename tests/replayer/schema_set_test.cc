@@ -32,7 +32,7 @@ TEST_CASE("directives at the head of a query say what it makes") {
   const auto board =
       ParseStructure("rebuild/board.sql",
                      "\n-- redis: zset the key\n-- Readers see: nothing of this.\n\n--scores:integers\r\n"
-                     "-- follow: log id\n-- publish: news\nSELECT 1 -- redis: hash\n;\n ;  \n");
+                     "-- follow: log id\n-- listen: New rows\n-- publish: news\nSELECT 1 -- redis: hash\n;\n ;  \n");
   REQUIRE(board.ok());
   CHECK(board.value().name == "board");
   CHECK(board.value().kind == RedisKind::kZset);
@@ -40,6 +40,7 @@ TEST_CASE("directives at the head of a query say what it makes") {
   CHECK(board.value().integer_scores);
   CHECK(board.value().follow_table == "log");
   CHECK(board.value().follow_id == "id");
+  CHECK(board.value().listen == "New rows");
   CHECK(board.value().publish == "news");
   CHECK(board.value().query.ends_with("SELECT 1 -- redis: hash"));
   CHECK(board.value().query.starts_with("-- redis"));
@@ -50,6 +51,7 @@ TEST_CASE("directives at the head of a query say what it makes") {
   CHECK(many.value().key.empty());
   CHECK(many.value().keys_glob == "log/*");
   CHECK_FALSE(many.value().integer_scores);
+  CHECK(many.value().listen.empty());
   for (const char* kind : {"zset", "stream", "hash", "set", "string"}) {
     const auto one = ParseStructure("x.sql", std::string("-- redis: ") + kind + "\nSELECT 1");
     REQUIRE(one.ok());
@@ -67,6 +69,11 @@ TEST_CASE("a bad directive is refused with file and line") {
         std::string::npos);
   CHECK(ErrorOfStructure("-- redis: zset a\n\n-- follow: log\n").find("line 3: write -- follow: TABLE ID_COLUMN") !=
         std::string::npos);
+  for (const std::string& channel : {std::string(), std::string(64, 'c')}) {
+    CHECK(ErrorOfStructure("-- redis: zset a\n-- follow: log id\n-- listen: " + channel + "\n")
+              .find("line 3: write -- listen: CHANNEL") != std::string::npos);
+  }
+  CHECK(ErrorOfStructure("-- redis: zset a\n-- listen: news\n").find("-- follow:") != std::string::npos);
   CHECK(ErrorOfStructure("-- redis: zset a\n-- keys: a*\n").find("constant key") != std::string::npos);
   const auto refused = ParseStructure("x.sql", "SELECT 1");
   CHECK(refused.error().code == ErrorCode::kRefused);
