@@ -63,14 +63,15 @@ std::string EscapeGlob(std::string_view text) {
   return glob;
 }
 
-/// How many entries of a stream lie behind `position`.
-Result<int64_t> CountBehind(RedisClient& redis, const std::string& key, const std::string& position) {
+/// How many entries of a stream lie above one id and up to another.
+Result<int64_t> CountEntries(RedisClient& redis, const std::string& key, const std::string& above,
+                             const std::string& up_to) {
   constexpr size_t kPage = 1000;
   int64_t count = 0;
-  std::string after = "(" + position;
+  std::string after = "(" + above;
   while (true) {
     ASSIGN_OR_RETURN(const RedisClient::Reply page,
-                     redis.Call({"XRANGE", key, after, "+", "COUNT", std::to_string(kPage)}));
+                     redis.Call({"XRANGE", key, after, up_to, "COUNT", std::to_string(kPage)}));
     RETURN_IF_ERROR(RefuseError(*page));
     count += static_cast<int64_t>(page->elements);
     if (page->elements < kPage) return count;
@@ -263,7 +264,7 @@ Status Rebuilder::VerifyLoaded(Source& source, const Structure& structure, Rebui
 }
 
 /// The groups of the live stream go on where they are, with what they have not acknowledged.
-Status Rebuilder::CopyGroups(const Loader::Key& key) {
+Status Rebuilder::CopyGroups(const Loader::Key& key, std::map<std::string, ReadUpTo>* read_up_to) {
   ASSIGN_OR_RETURN(const RedisClient::Reply groups, redis_.Call({"XINFO", "GROUPS", key.key}));
   if (IsError(*groups)) return TextOf(*groups).starts_with("ERR no such key") ? Status() : RefuseError(*groups);
   ASSIGN_OR_RETURN(const RedisClient::Reply live, redis_.Call({"XINFO", "STREAM", key.key}));
@@ -283,13 +284,17 @@ Status Rebuilder::CopyGroups(const Loader::Key& key) {
     }
     const std::string position(TextOf(*FieldOf(group, "last-delivered-id")));
     // Counted anew: the new stream has not had all the entries that were added to the old one.
-    int64_t read = 0;
-    if (position != "0-0") {
-      ASSIGN_OR_RETURN(const int64_t behind, CountBehind(redis_, key.name, position));
-      read = static_cast<int64_t>(key.rows) - behind;
+    ReadUpTo& counted = (*read_up_to)[name];
+    if (counted.position == "0-0" || ParseStreamId(position) < ParseStreamId(counted.position)) {
+      ASSIGN_OR_RETURN(const int64_t behind, CountEntries(redis_, key.name, position, "+"));
+      counted.entries = static_cast<int64_t>(key.rows) - behind;
+    } else {
+      ASSIGN_OR_RETURN(const int64_t more, CountEntries(redis_, key.name, counted.position, position));
+      counted.entries += more;
     }
-    ASSIGN_OR_RETURN(const RedisClient::Reply created,
-                     redis_.Call({"XGROUP", "CREATE", key.name, name, position, "ENTRIESREAD", std::to_string(read)}));
+    counted.position = position;
+    ASSIGN_OR_RETURN(const RedisClient::Reply created, redis_.Call({"XGROUP", "CREATE", key.name, name, position,
+                                                                    "ENTRIESREAD", std::to_string(counted.entries)}));
     RETURN_IF_ERROR(RefuseError(*created));
     RETURN_IF_ERROR(CopyConsumers(key.key, key.name, name));
     RETURN_IF_ERROR(CopyPending(key.key, key.name, name));
@@ -392,6 +397,7 @@ Status Rebuilder::SwapStream(const Structure& structure, const Loader::Key& key,
   const std::string old = AsideOf(key.key);
   ASSIGN_OR_RETURN(const RedisClient::Reply noted, redis_.Call({"SADD", kRegistry, old}));
   RETURN_IF_ERROR(RefuseError(*noted));
+  std::map<std::string, ReadUpTo> read_up_to;
   std::string newest;  // of an empty stream without groups
   std::string groups;
   for (int attempt = 0; attempt < kSwapAttempts; ++attempt) {
@@ -410,7 +416,7 @@ Status Rebuilder::SwapStream(const Structure& structure, const Loader::Key& key,
                                     ": run it again, or stop its writers until it is done" + std::string(kWayOut));
     }
     RETURN_IF_ERROR(RemoveGroups(key.name));
-    RETURN_IF_ERROR(CopyGroups(key));
+    RETURN_IF_ERROR(CopyGroups(key, &read_up_to));
   }
   return Refused(structure, "the groups of " + Escape(key.key) + " changed each of the " +
                                 std::to_string(kSwapAttempts) +

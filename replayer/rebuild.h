@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -56,7 +57,12 @@ class Rebuilder {
   Status GuardLive(const Structure& structure, const LiveState& live) const;
   Status GuardRows(const Structure& structure, const std::string& key, uint64_t rows);
   Status VerifyLoaded(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
-  Status CopyGroups(const Loader::Key& key);
+  /// How many of the new stream's entries a group has read, so that a further copy has to count only those behind.
+  struct ReadUpTo {
+    std::string position = "0-0";
+    int64_t entries = 0;
+  };
+  Status CopyGroups(const Loader::Key& key, std::map<std::string, ReadUpTo>* read_up_to);
   Status CopyConsumers(const std::string& from, const std::string& to, const std::string& group);
   Status CopyPending(const std::string& from, const std::string& to, const std::string& group);
   Status RemoveGroups(const std::string& key);
