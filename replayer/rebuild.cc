@@ -285,7 +285,9 @@ Status Rebuilder::CopyGroups(const Loader::Key& key, std::map<std::string, ReadU
     const std::string position(TextOf(*FieldOf(group, "last-delivered-id")));
     // Counted anew: the new stream has not had all the entries that were added to the old one.
     ReadUpTo& counted = (*read_up_to)[name];
-    if (counted.position == "0-0" || ParseStreamId(position) < ParseStreamId(counted.position)) {
+    if (position == "0-0") {
+      counted = {};
+    } else if (counted.position == "0-0" || ParseStreamId(position) < ParseStreamId(counted.position)) {
       ASSIGN_OR_RETURN(const int64_t behind, CountEntries(redis_, key.name, position, "+"));
       counted.entries = static_cast<int64_t>(key.rows) - behind;
     } else {
