@@ -54,6 +54,8 @@ constexpr std::array kDrainOptions{
     kCheckConfig,
 };
 
+constexpr int64_t kMostJobs = 16;  // each has a connection to either side
+
 constexpr Option kPostgres{"postgres", "URL", "postgres://[user[:password]@]host[:port]/database", "", false};
 constexpr Option kPostgresPasswordFile{"postgres-password-file", "FILE", "a file that holds the password of --postgres",
                                        "", false};
@@ -80,6 +82,7 @@ constexpr std::array kRebuildOptions{
     kRedis,
     kPasswordFile,
     kOnly,
+    Option{"jobs", "N", "build so many structures at once; they appear in the order of their files", "4", false},
     Option{"follow", "", "go on until told to stop, for use as a service: new rows of what says -- follow:", "", false},
     Option{"into", "PREFIX", "a drill: write beside the live keys, verify, time, remove", "", false},
     Option{"force", "", "let an empty or much smaller source replace a key, and a stream lose events", "", false},
@@ -294,6 +297,7 @@ Status ReadSet(const CommandEntry& entry, const Options& options, Config* config
   }
   set.dry_run = options.Flag("dry-run");
   if (entry.command != Command::kRebuild) return {};
+  ASSIGN_OR_RETURN(set.jobs, options.Integer("jobs", 1, kMostJobs));
   set.force = options.Flag("force");
   set.into = options.Text("into");
   if (options.Has("into") && set.into.empty()) return Usage("--into: a prefix is missing, drill: for example");

@@ -39,6 +39,7 @@ struct ShowConfig {
 struct SetConfig {
   std::filesystem::path folder;        // of the schema set
   std::string only = "*";              // glob over the names of rebuild/*.sql
+  int64_t jobs = 4;                    // rebuild: structures at once
   std::string into;                    // rebuild: a drill under this prefix; empty: the live keys
   int64_t postgres_wait_ms = 30'000;   // how long a database may take to wake up
   int64_t redis_deadline_ms = 30'000;  // without a byte moving

@@ -201,7 +201,7 @@ Error Postgres::Failure(void* raw, std::string_view sql) const {
 /// Until more of an answer is there, or a while has passed.
 Status Postgres::AwaitMore(std::string_view sql) {
   AwaitInput(connection_.get());
-  if (StopRequested()) {
+  if (StopRequested() || (stop_ && stop_())) {
     // The cancelled answer is not waited for: a pooler without a free session would not give one.
     Cancel(connection_.get());
     connection_.reset();
@@ -252,13 +252,17 @@ Result<std::vector<std::vector<Postgres::Value>>> Postgres::Query(const std::str
 
 Result<std::vector<Postgres::Column>> Postgres::Describe(const std::string& query) {
   const std::string sql = "SELECT * FROM (" + query + "\n) AS described LIMIT 0";
-  RETURN_IF_ERROR(AwaitAnswer(PQsendQuery(connection_.get(), sql.c_str()), sql));
-  const PgResult result = LastResult(connection_.get());
-  if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) return Failure(result.get(), sql);
   std::vector<Column> columns;
-  for (int i = 0; i < PQnfields(result.get()); ++i) {
-    columns.push_back({PQfname(result.get(), i), PQftype(result.get(), i)});
-  }
+  const auto describe = [&]() -> Status {
+    RETURN_IF_ERROR(AwaitAnswer(PQsendQuery(connection_.get(), sql.c_str()), sql));
+    const PgResult result = LastResult(connection_.get());
+    if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) return Failure(result.get(), sql);
+    for (int i = 0; i < PQnfields(result.get()); ++i) {
+      columns.push_back({PQfname(result.get(), i), PQftype(result.get(), i)});
+    }
+    return {};
+  };
+  RETURN_IF_ERROR(InSavepoint(describe));
   return columns;
 }
 
@@ -343,13 +347,17 @@ void CancelCopy(PGconn* connection) {
 }  // namespace
 
 Status Postgres::CopyOut(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor) {
-  // What ends the COPY, a visitor that has seen enough too, aborts the transaction: back to here, and it can go on.
-  const bool in_transaction = InTransaction();
-  if (in_transaction) RETURN_IF_ERROR(Execute("SAVEPOINT copy_out"));
-  Status copied = CopyRows(query, visitor);
-  if (!in_transaction) return copied;
-  Status released = Execute(copied.ok() ? "RELEASE copy_out" : "ROLLBACK TO copy_out; RELEASE copy_out");
-  return copied.ok() ? released : copied;
+  // What ends the COPY, a visitor that has seen enough too, aborts the transaction.
+  return InSavepoint([&] { return CopyRows(query, visitor); });
+}
+
+/// An error of `work` does not end an open transaction, nor give up its locks.
+Status Postgres::InSavepoint(const std::function<Status()>& work) {
+  if (!InTransaction()) return work();
+  RETURN_IF_ERROR(Execute("SAVEPOINT before_work"));
+  Status worked = work();
+  Status released = Execute(worked.ok() ? "RELEASE before_work" : "ROLLBACK TO before_work; RELEASE before_work");
+  return worked.ok() ? released : worked;
 }
 
 Status Postgres::CopyRows(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor) {
@@ -392,6 +400,16 @@ Status Postgres::CopyRows(const std::string& query, const std::function<Status(s
 
 Status Postgres::BeginSnapshot() {
   return Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+}
+
+Result<std::string> Postgres::ExportSnapshot() {
+  ASSIGN_OR_RETURN(const auto exported, Query("SELECT pg_export_snapshot()"));
+  return exported[0][0].value_or("");
+}
+
+Status Postgres::JoinSnapshot(const std::string& snapshot) {
+  RETURN_IF_ERROR(BeginSnapshot());
+  return Execute("SET TRANSACTION SNAPSHOT '" + snapshot + "'");
 }
 
 bool Postgres::InTransaction() const {

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shared/result.h"
@@ -37,6 +38,9 @@ class Postgres {
   /// Tries again with a growing pause for `patience_ms` where nobody answers: a database that sleeps takes seconds to
   /// wake up. A login that is refused is kRefused at once, else kUnreachable.
   static Result<Postgres> Connect(const PostgresUrl& url, int64_t patience_ms);
+  /// From here on `stop`, once it says true, is heard like a request to stop. It is asked while an answer is waited
+  /// for.
+  void StopWhen(std::function<bool()> stop) { stop_ = std::move(stop); }
 
   /// One or more statements without parameters or rows. kRefused: PostgreSQL said no, and why and in which line;
   /// kUnreachable: the connection is gone.
@@ -48,7 +52,7 @@ class Postgres {
     std::string name;
     uint32_t type = 0;  // OID of pg_type
   };
-  /// What a query would return, without running it.
+  /// What a query would return, without running it. An open transaction goes on, whatever the end was.
   Result<std::vector<Column>> Describe(const std::string& query);
 
   /// Runs COPY (query) TO STDOUT in binary and hands over each row as it comes, its values as PostgreSQL's binary
@@ -58,6 +62,10 @@ class Postgres {
 
   /// BEGIN … COMMIT, where everything sees one state of the database. Rolls back unless committed.
   Status BeginSnapshot();
+  /// The name by which others can see that state, too, as long as this transaction is open.
+  Result<std::string> ExportSnapshot();
+  /// BeginSnapshot of the state that `snapshot` names.
+  Status JoinSnapshot(const std::string& snapshot);
   Status Commit() { return Execute("COMMIT"); }
   void Rollback();
   /// Between BEGIN and its end, and not broken by an error.
@@ -78,9 +86,11 @@ class Postgres {
   Status AwaitAnswer(int sent, std::string_view sql);
   Status AwaitMore(std::string_view sql);
   Result<bool> KeepsItsSession();
+  Status InSavepoint(const std::function<Status()>& work);
   Status CopyRows(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor);
 
   std::unique_ptr<pg_conn, Closer> connection_;
+  std::function<bool()> stop_;  // may be none
 };
 
 // OIDs that never change (PostgreSQL's pg_type.dat).

@@ -2,8 +2,11 @@
 #include "replayer/progress.h"
 
 #include <algorithm>
+#include <mutex>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 #include "shared/clock.h"
 #include "shared/text.h"
@@ -20,6 +23,48 @@ size_t TerminalColumns() {
   winsize size{};
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsualColumns;
   return size.ws_col;
+}
+
+/// The bars at the bottom of the terminal, which are of several threads. Any thread.
+class Board {
+ public:
+  void Show(const Progress* whose, std::string bar) {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find(whose_.begin(), whose_.end(), whose);
+    const auto at = found - whose_.begin();
+    if (found == whose_.end()) {
+      whose_.push_back(whose);
+      bars_.emplace_back();
+    }
+    bars_[static_cast<size_t>(at)] = std::move(bar);
+    Redraw();
+  }
+
+  void Remove(const Progress* whose) {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find(whose_.begin(), whose_.end(), whose);
+    bars_.erase(bars_.begin() + (found - whose_.begin()));
+    whose_.erase(found);
+    Redraw();
+  }
+
+ private:
+  void Redraw() {
+    std::fputs(RedrawText(shown_, bars_).c_str(), stderr);
+    std::fflush(stderr);
+    shown_ = bars_.size();
+  }
+
+  std::mutex mutex_;
+  std::vector<const Progress*> whose_;  // each of the bars
+  std::vector<std::string> bars_;
+  size_t shown_ = 0;
+};
+
+/// There is one terminal.
+Board& TheBoard() {
+  static Board board;
+  return board;
 }
 
 }  // namespace
@@ -46,6 +91,13 @@ std::string ProgressBar(std::string_view what, uint64_t done, uint64_t total, in
   return text;
 }
 
+std::string RedrawText(size_t shown, std::span<const std::string> bars) {
+  std::string text = "\r";
+  if (shown > 1) text += "\033[" + std::to_string(shown - 1) + "A";
+  for (size_t i = 0; i < bars.size(); ++i) text += (i == 0 ? "" : "\033[K\n") + bars[i];
+  return text + "\033[J";
+}
+
 Progress::Progress(ProgressStyle style, std::string_view what)
     : shape_(style == ProgressStyle::kNone                                  ? Shape::kNothing
              : style == ProgressStyle::kPlain || isatty(STDERR_FILENO) == 0 ? Shape::kLines
@@ -63,15 +115,13 @@ void Progress::Advance(uint64_t done) {
     std::fprintf(stderr, "%s\n", ProgressText(what_, done_, total_, now - begun_ms_).c_str());
     return;
   }
-  std::fprintf(stderr, "\r%s\033[K", ProgressBar(what_, done_, total_, now - begun_ms_, TerminalColumns()).c_str());
-  std::fflush(stderr);
+  TheBoard().Show(this, ProgressBar(what_, done_, total_, now - begun_ms_, TerminalColumns()));
   bar_shown_ = true;
 }
 
 void Progress::MakeRoom() {
   if (!bar_shown_) return;
-  std::fputs("\r\033[K", stderr);
-  std::fflush(stderr);
+  TheBoard().Remove(this);
   bar_shown_ = false;
 }
 

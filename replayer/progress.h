@@ -1,9 +1,11 @@
 // How far a run is, on stderr: a bar with rate and time left on a terminal, a line every few seconds elsewhere. It
-// makes room for log lines, so that no error is ever overwritten. One thread.
+// makes room for log lines, so that no error is ever overwritten. Each is one thread's; the bars of several threads
+// stand below each other.
 #pragma once
 
 #include <cstdint>
 #include <cstdio>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,6 +17,8 @@ enum class ProgressStyle { kAuto, kPlain, kNone };
 std::string ProgressText(std::string_view what, uint64_t done, uint64_t total, int64_t elapsed_ms);
 /// The same with a bar, to fit `width` columns.
 std::string ProgressBar(std::string_view what, uint64_t done, uint64_t total, int64_t elapsed_ms, size_t width);
+/// What makes a terminal show `bars` in place of the `shown` lines that end at the cursor. Pure.
+std::string RedrawText(size_t shown, std::span<const std::string> bars);
 
 class Progress {
  public:

@@ -89,7 +89,16 @@ const redisReply* FieldOf(const redisReply& reply, std::string_view name) {
 
 }  // namespace
 
-Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress& progress) {
+Rebuilder::Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups)
+    : postgres_(postgres),
+      redis_(redis),
+      config_(config),
+      groups_(std::move(groups)),
+      number_(std::to_string(std::random_device{}())),
+      prefix_(config.into.empty() ? std::string(kRegistry) + ":" + number_ + ":" : config.into) {}
+
+Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress& progress,
+                                            const std::function<Status()>& before_swap) {
   RebuiltStructure rebuilt;
   rebuilt.name = structure.name;
   const bool drill = !config_.into.empty();
@@ -109,6 +118,7 @@ Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress
   }
   std::vector<Loader::Key> keys;
   Status status = BuildNew(source, structure, progress, &rebuilt, &keys);
+  if (status.ok() && !drill && before_swap) status = before_swap();
   if (status.ok() && !drill) {
     status = structure.kind == RedisKind::kStream ? SwapStreams(structure, keys, live) : Swap(keys);
     if (status.ok()) status = RemoveGone(live.gone);
@@ -145,8 +155,6 @@ Status Rebuilder::Begin() {
     if (SteadyClockMs() - begun_ms > kLockWaitMs || !SleepUnlessStopped(100))
       return Error{ErrorCode::kBusy, "another rebuild is at work: wait for it, or stop it"};
   }
-  number_ = std::to_string(std::random_device{}());
-  prefix_ = config_.into.empty() ? std::string(kRegistry) + ":" + number_ + ":" : config_.into;
   RETURN_IF_ERROR(RemoveLeftovers());
   if (config_.into.empty()) return {};
   // A drill removes its keys afterwards, so they must be its own.

@@ -1,8 +1,9 @@
 // Structures from PostgreSQL into Redis, one after the other and all from one state of the database: written beside the
-// live keys, compared by value, and swapped in. One thread.
+// live keys, compared by value, and swapped in. One thread; others can help it, each with an object of its own.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -29,8 +30,7 @@ struct RebuiltStructure {
 class Rebuilder {
  public:
   /// `groups` are those of the set: a group of an empty stream is put where they say once the stream is filled.
-  Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups)
-      : postgres_(postgres), redis_(redis), config_(config), groups_(std::move(groups)) {}
+  Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups);
   ~Rebuilder() { postgres_.Rollback(); }
   Rebuilder(const Rebuilder&) = delete;
   Rebuilder& operator=(const Rebuilder&) = delete;
@@ -38,8 +38,12 @@ class Rebuilder {
   /// Once, before the first structure: keeps other rebuilds out until this object goes, and removes what a killed one
   /// has left behind. kBusy: another one is at work.
   Status Begin();
-  /// Nothing live changes unless it succeeds. kRefused: a guard, or bad data.
-  Result<RebuiltStructure> Rebuild(const Structure& structure, Progress& progress);
+  /// Instead of Begin, of one that helps another which has begun: sees the same state of the database, `snapshot`.
+  Status Join(const std::string& snapshot) { return postgres_.JoinSnapshot(snapshot); }
+  /// Nothing live changes unless it succeeds. kRefused: a guard, or bad data. `before_swap` is called when everything
+  /// else is done, if there is something to swap; its error is a failure like another.
+  Result<RebuiltStructure> Rebuild(const Structure& structure, Progress& progress,
+                                   const std::function<Status()>& before_swap = nullptr);
 
  private:
   struct LiveState {
@@ -78,8 +82,8 @@ class Rebuilder {
   RedisClient& redis_;
   const SetConfig& config_;
   const std::vector<ConsumerGroup> groups_;
-  std::string number_;  // of this run, in the names of what it writes beside the live keys
-  std::string prefix_;  // of the keys that are being written
+  const std::string number_;  // of this object, in the names of what it writes beside the live keys
+  const std::string prefix_;  // of the keys that are being written
 };
 
 }  // namespace sprockets

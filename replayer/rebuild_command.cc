@@ -1,11 +1,11 @@
-// The rebuild command: every structure of the set, one after the other.
+// The rebuild command: what is to be done, and what is said about it.
 #include <string>
 #include <vector>
 
 #include "replayer/commands.h"
 #include "replayer/follow.h"
-#include "replayer/rebuild.h"
-#include "replayer/server.h"
+#include "replayer/rebuild_run.h"
+#include "replayer/schema_set.h"
 #include "replayer/stop.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -28,32 +28,16 @@ std::string_view WordOf(RebuiltStructure::State state) {
   return "";
 }
 
-struct Run {
-  std::vector<RebuiltStructure> structures;
-  Status status;
-};
-
-Run RebuildAll(const Config& config) {
-  Run run;
-  const auto all = [&]() -> Status {
+RebuildOutcome RebuildAll(const Config& config) {
+  const auto all = [&]() -> Result<RebuildOutcome> {
     ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(config.set.folder, config.set.only));
     if (structures.empty())
       return Error{ErrorCode::kUsage, "no file of rebuild/ in " + config.set.folder.native() + " matches --only"};
-    ASSIGN_OR_RETURN(std::vector<ConsumerGroup> groups, ReadGroups(config.set.folder));
-    ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config.postgres, config.set.postgres_wait_ms));
-    ASSIGN_OR_RETURN(Server server, Server::Connect(*config.redis, config.set.redis_deadline_ms));
-    RedisClient& redis = server.client();
-    Rebuilder rebuilder(postgres, redis, config.set, std::move(groups));
-    RETURN_IF_ERROR(rebuilder.Begin());
-    for (const Structure& structure : structures) {
-      Progress progress(config.progress, structure.name);
-      ASSIGN_OR_RETURN(RebuiltStructure rebuilt, rebuilder.Rebuild(structure, progress));
-      run.structures.push_back(std::move(rebuilt));
-    }
-    return {};
+    ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(config.set.folder));
+    return RebuildSideBySide(config, structures, groups);
   };
-  run.status = all();
-  return run;
+  Result<RebuildOutcome> outcome = all();
+  return outcome.ok() ? std::move(outcome).value() : RebuildOutcome{{}, std::move(outcome).error()};
 }
 
 int Follow(const Config& config) {
@@ -74,7 +58,7 @@ int RunRebuild(const Config& config, std::ostream& out) {
   CatchStopSignals();
   if (config.set.follow) return Follow(config);
   const int64_t begun_ms = SteadyClockMs();
-  const Run run = RebuildAll(config);
+  const RebuildOutcome run = RebuildAll(config);
   if (!run.status.ok()) LogError("rebuild-failed", {{"error", run.status.error().message}});
   bool would_change = false;
   uint64_t rows = 0;

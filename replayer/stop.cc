@@ -2,6 +2,7 @@
 #include "replayer/stop.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <thread>
@@ -13,10 +14,12 @@ namespace {
 
 constexpr int64_t kLookEveryMs = 50;
 
-volatile std::sig_atomic_t stop_requested = 0;
+// Any thread asks, and the handler may run on any.
+std::atomic<bool> stop_requested = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
 
 void RequestStop(int) {
-  stop_requested = 1;
+  stop_requested = true;
 }
 
 }  // namespace
@@ -30,11 +33,11 @@ void CatchStopSignals() {
 }
 
 bool StopRequested() {
-  return stop_requested != 0;
+  return stop_requested;
 }
 
 void ClearStopRequest() {
-  stop_requested = 0;
+  stop_requested = false;
 }
 
 bool SleepUnlessStopped(int64_t ms) {

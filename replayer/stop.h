@@ -1,4 +1,5 @@
-// SIGINT and SIGTERM ask a command to stop at the next safe point; a second one kills it, which is safe too.
+// SIGINT and SIGTERM ask a command to stop at the next safe point; a second one kills it, which is safe too. Any
+// thread.
 #pragma once
 
 #include <cstdint>

@@ -43,6 +43,15 @@ TEST_CASE("what cannot be meant exits with 2") {
   CHECK(ExitOf({"drain", "--spill-dir", "/tmp", "--redis", "rediss://h"}) == 2);
 }
 
+TEST_CASE("the number of jobs is from 1 to 16") {
+  const auto with = [&](const std::string& jobs) {
+    return ExitOf({"rebuild", "--schema", "/tmp", "--postgres", "postgres://h/d", "--redis", "redis://h", "--jobs",
+                   jobs, "--check-config"});
+  };
+  for (const char* jobs : {"1", "16"}) CHECK(with(jobs) == 0);
+  for (const char* jobs : {"0", "17", "many", ""}) CHECK(with(jobs) == 2);
+}
+
 TEST_CASE("--help and --version fit what there is") {
   const Run general = RunReplayer({"--help"});
   CHECK(general.exit_code == 0);
@@ -119,6 +128,15 @@ TEST_CASE("a progress line says rate and time left, and a bar never wraps") {
   CHECK(ProgressText("drain", 500, 0, 0) == "drain: 500, 500 000/s");
   for (const size_t width : {1, 10, 80})
     CHECK(ProgressBar("drain", 5, 10, 1000, width).size() < std::max<size_t>(width, 2));
+}
+
+TEST_CASE("bars stand below each other, and one that goes leaves no line behind") {
+  const std::vector<std::string> bars{"board: 5", "log: 7"};
+  CHECK(RedrawText(0, std::span(bars).first(1)) == "\rboard: 5\033[J");
+  CHECK(RedrawText(1, bars) == "\rboard: 5\033[K\nlog: 7\033[J");
+  CHECK(RedrawText(2, bars) == "\r\033[1Aboard: 5\033[K\nlog: 7\033[J");
+  CHECK(RedrawText(2, std::span(bars).last(1)) == "\r\033[1Alog: 7\033[J");
+  CHECK(RedrawText(1, {}) == "\r\033[J");
 }
 
 }  // namespace
