@@ -93,6 +93,7 @@ class RebuildRun {
     ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config_.postgres, postgres_wait_ms));
     ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
     auto worker = std::make_unique<Worker>(std::move(postgres), std::move(server), config_.set, groups_);
+    // What nobody waits for any more: rows that will not be swapped, a free session of a pool.
     worker->postgres.StopWhen([this] { return turns_.IsOver(); });
     return worker;
   }
