@@ -13,8 +13,12 @@ int64_t NowMs() {
 
 }  // namespace
 
-int64_t WallClockMs() { return NowMs<std::chrono::system_clock>(); }
+int64_t WallClockMs() {
+  return NowMs<std::chrono::system_clock>();
+}
 
-int64_t SteadyClockMs() { return NowMs<std::chrono::steady_clock>(); }
+int64_t SteadyClockMs() {
+  return NowMs<std::chrono::steady_clock>();
+}
 
 }  // namespace sprockets

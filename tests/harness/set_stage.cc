@@ -92,6 +92,14 @@ Process SetStage::Begin(const std::string& command, const std::vector<std::strin
                   .environment = {}});
 }
 
+void SetStage::AwaitSleepingQuery() const {
+  Await("a query to sleep", [this] {
+    return postgres.Value(database,
+                          "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event "
+                          "= 'PgSleep'") == "t";
+  });
+}
+
 std::map<std::string, std::string> SetStage::Dump(RespClient client) const {
   std::map<std::string, std::string> dump;
   for (const Reply& key : client.Call({"KEYS", "*"}).elements) {

@@ -58,6 +58,9 @@ class SetStage {
   /// The same, not waited for.
   Process Begin(const std::string& command, const std::vector<std::string>& more = {}) const;
 
+  /// Until a query of the database is at its pg_sleep.
+  void AwaitSleepingQuery() const;
+
   /// Every key with its DUMP, without what the replayer keeps for itself.
   std::map<std::string, std::string> Dump(RespClient client) const;
   std::map<std::string, std::string> Dump() const { return Dump(redis.Connect()); }

@@ -124,12 +124,7 @@ TEST_CASE("A PostgreSQL that vanishes while rows come leaves everything as it wa
       "-- redis: hash names\nSELECT i AS field, CASE WHEN i = 150000 THEN pg_sleep(60)::text ELSE repeat('x', 50) "
       "END AS value FROM generate_series(1, 150000) i");
   Process rebuild = stage.Begin("rebuild");
-  Await("the query to run", [&] {
-    return stage.postgres.Value(
-               stage.database,
-               "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'") ==
-           "1";
-  });
+  stage.AwaitSleepingQuery();
   stage.postgres.Kill();
   const auto exit_code = rebuild.Wait();
   stage.postgres.Start();
@@ -252,12 +247,7 @@ TEST_CASE("One rebuild at a time", "[rebuild_refusals]") {
   SetStage stage;
   stage.Write("rebuild/slow.sql", "-- redis: string slow\nSELECT pg_sleep(60)::text AS value");
   Process first = stage.Begin("rebuild");
-  Await("the first to be at work", [&] {
-    return stage.postgres.Value(
-               stage.database,
-               "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'") ==
-           "1";
-  });
+  stage.AwaitSleepingQuery();
   const CommandResult second = stage.Run("rebuild");
   INFO(second);
   CHECK(second.exit_code == 4);

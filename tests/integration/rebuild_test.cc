@@ -194,12 +194,7 @@ TEST_CASE("All structures of a run are of one state of the database", "[rebuild]
   stage.Write("rebuild/a.sql", "-- redis: stream log\nSELECT '0-' || id AS id, pg_sleep(0.05)::text AS entry FROM log");
   stage.Write("rebuild/b.sql", "-- redis: zset top\nSELECT 'top' AS member, max(id) AS score FROM log");
   Process rebuild = stage.Begin("rebuild");
-  Await("the first structure to be at work", [&] {
-    return stage.postgres.Value(
-               stage.database,
-               "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'") ==
-           "1";
-  });
+  stage.AwaitSleepingQuery();
   // A reader that trusts the mark would look for it in the stream.
   stage.Sql("INSERT INTO log VALUES (11)");
   CHECK(rebuild.Wait() == 0);
