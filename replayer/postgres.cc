@@ -119,6 +119,14 @@ Result<PostgresUrl> ParsePostgresUrl(std::string_view text) {
   if (!text.starts_with("postgres://") && !text.starts_with("postgresql://")) {
     return Error{ErrorCode::kUsage, "write postgres://[user[:password]@]host[:port]/database"};
   }
+  // libpq would take a part of the password for the host or the database, and say so in its errors.
+  const std::string_view behind_scheme = text.substr(text.find("://") + 3);
+  const size_t first_at = behind_scheme.find('@');
+  const bool in_its_place = first_at == std::string_view::npos || first_at < behind_scheme.find_first_of("/?");
+  if (!in_its_place || first_at != behind_scheme.rfind('@'))
+    return Error{ErrorCode::kUsage,
+                 "special characters in the user's name and the password are written %XX: @ %40, "
+                 "/ %2F, ? %3F, : %3A"};
   PostgresUrl url{std::string(text), ""};
   if (ParametersOf(url.text).empty())
     return Error{ErrorCode::kUsage, "libpq cannot read it; special characters in its parts are written %XX"};

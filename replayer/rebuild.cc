@@ -27,7 +27,7 @@ constexpr std::string_view kAside = "sprockets:aside:";
 constexpr const char* kLock = "SELECT pg_try_advisory_xact_lock(hashtext('sprockets rebuild'))";
 constexpr int64_t kLockWaitMs = 3'000;
 
-constexpr std::string_view kWayOut = "; --force does it all the same";
+constexpr std::string_view kWayOut = "; rebuild --force does it all the same";
 constexpr int kSwapAttempts = 50;  // of a stream whose groups are in use
 
 // KEYS: the live stream, the new one, where the old one goes. ARGV: the newest id, and the groups with their positions
@@ -109,6 +109,7 @@ Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress
     if (!live.differs) return rebuilt;
     if (!config_.force) RETURN_IF_ERROR(GuardLive(structure, live));
     if (config_.dry_run) {
+      RETURN_IF_ERROR(source.RefuseDuplicate());
       if (!config_.force) {
         for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(GuardRows(structure, key.key, key.rows));
       }
@@ -228,10 +229,8 @@ Status Rebuilder::Load(Source& source, const Structure& structure, Progress& pro
   RETURN_IF_ERROR(loaded);
   for (const Loader::Key& key : *keys) {
     if (key.stored == key.rows) continue;
-    ASSIGN_OR_RETURN(const auto twice, source.FindDuplicate());
-    return Refused(structure, structure.file.native() + ": key " + Escape(key.key) + ": " +
-                                  (twice ? Escape(*twice) + " comes twice" : "Redis has not taken every row") +
-                                  "; each member may come once");
+    RETURN_IF_ERROR(source.RefuseDuplicate());
+    return Refused(structure, structure.file.native() + ": key " + Escape(key.key) + ": Redis has not taken every row");
   }
   rebuilt->keys = keys->size();
   rebuilt->rows = loader.rows();

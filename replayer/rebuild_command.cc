@@ -31,8 +31,7 @@ std::string_view WordOf(RebuiltStructure::State state) {
 RebuildOutcome RebuildAll(const Config& config) {
   const auto all = [&]() -> Result<RebuildOutcome> {
     ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(config.set.folder, config.set.only));
-    if (structures.empty())
-      return Error{ErrorCode::kUsage, "no file of rebuild/ in " + config.set.folder.native() + " matches --only"};
+    if (structures.empty()) return Error{ErrorCode::kUsage, config.set.folder.native() + " has no file rebuild/*.sql"};
     ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(config.set.folder));
     return RebuildSideBySide(config, structures, groups);
   };
@@ -84,7 +83,13 @@ int RunRebuild(const Config& config, std::ostream& out) {
   const std::string result = !run.status.ok() ? "failed" : would_change ? "left" : "verified";
   if (config.json) {
     out << R"({"command":"rebuild","read":)" << rows << R"(,"duration_ms":)" << SteadyClockMs() - begun_ms
-        << R"(,"result":")" << result << R"(","structures":[)" << json << "]}\n";
+        << R"(,"result":")" << result << "\"";
+    if (!run.status.ok()) {
+      std::string error;
+      AppendJsonString(error, run.status.error().message);
+      out << R"(,"error":)" << error;
+    }
+    out << R"(,"structures":[)" << json << "]}\n";
   } else if (run.status.ok()) {
     out << result << "\n";
   }

@@ -45,10 +45,20 @@ Result<std::string> ReadText(const fs::path& file) {
 }
 
 Status RequireSet(const fs::path& set) {
+  const std::string context = "--schema: ";
   std::error_code error;
-  if (fs::is_directory(set, error)) return {};
+  if (!fs::is_directory(set, error))
+    return Error{ErrorCode::kNotFound,
+                 context + "there is no folder " + set.native() + " (write, for example, schema/season_of_code)"};
+  bool has_part = false;
+  for (const char* part : {"migrations", "rebuild", "access"}) {
+    has_part = has_part || fs::is_directory(set / part, error);
+    if (error && error != std::errc::no_such_file_or_directory)
+      return Error{ErrorCode::kIo, context + "cannot read " + set.native() + ": " + error.message()};
+  }
+  if (has_part) return {};
   return Error{ErrorCode::kNotFound,
-               "--schema: there is no folder " + set.native() + " (write, for example, schema/season_of_code)"};
+               context + set.native() + " is no schema set: it has no folder migrations, rebuild or access"};
 }
 
 /// Files of `folder` that end in .sql, by name; none where there is no such folder.
@@ -59,6 +69,8 @@ Result<std::vector<fs::path>> SqlFiles(const fs::path& set, std::string_view par
   for (fs::directory_iterator at(set / part, error), end; !error && at != end; at.increment(error)) {
     if (at->path().extension() == ".sql") files.push_back(at->path());
   }
+  if (error && error != std::errc::no_such_file_or_directory)
+    return Error{ErrorCode::kIo, "cannot read " + (set / part).native() + ": " + error.message()};
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -80,14 +92,22 @@ Status ForEachLine(const fs::path& set, const fs::path& file,
   return {};
 }
 
-/// A comment of the form "name: value" is a directive if we know the name; other comments are for people.
-Status TakeDirective(std::string_view comment, size_t line, Structure* structure, bool* has_kind) {
+bool IsLowerCaseWord(std::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char letter) { return letter >= 'a' && letter <= 'z'; });
+}
+
+/// A comment of the form "name: value" is a directive if we know the name; other comments are for people. Among
+/// directives, up to the first empty line, a name that we do not know is a typing error.
+Status TakeDirective(std::string_view comment, size_t line, bool among_directives, Structure* structure,
+                     bool* has_kind) {
   const size_t colon = comment.find(':');
   if (colon == std::string_view::npos) return {};
   const std::string_view name = Trim(comment.substr(0, colon));
   const std::string_view value = Trim(comment.substr(colon + 1));
   const std::vector<std::string> words = WordsOf(value);
   if (name == "redis") {
+    if (*has_kind) return Wrong(structure->file, line, "-- redis: comes twice; a file makes one structure");
     const auto kind = words.empty() ? kKinds.end() : std::find(kKinds.begin(), kKinds.end(), words[0]);
     if (kind == kKinds.end())
       return Wrong(structure->file, line,
@@ -110,6 +130,25 @@ Status TakeDirective(std::string_view comment, size_t line, Structure* structure
     structure->listen = value;
   } else if (name == "publish") {
     structure->publish = value;
+  } else if (among_directives && IsLowerCaseWord(name)) {
+    return Wrong(structure->file, line,
+                 "there is no directive " + std::string(name) + ": (a comment for people comes behind an empty line)");
+  }
+  return {};
+}
+
+/// Two files that make one key would undo each other's work.
+Status RefuseSharedKeys(const std::vector<Structure>& structures) {
+  for (const Structure& one : structures) {
+    if (one.key.empty()) continue;
+    for (const Structure& other : structures) {
+      if (&one == &other) continue;
+      const bool same = one.key == other.key && &one < &other;
+      const bool covered = !other.keys_glob.empty() && GlobMatch(other.keys_glob, one.key);
+      if (!same && !covered) continue;
+      return Error{ErrorCode::kRefused, other.file.native() + ": " + (same ? "its key is" : "its -- keys: covers") +
+                                            " that of " + one.file.filename().native() + ", " + Escape(one.key)};
+    }
   }
   return {};
 }
@@ -143,6 +182,7 @@ Result<Structure> ParseStructure(const fs::path& file, std::string_view text) {
   structure.name = file.stem();
   structure.file = file;
   bool has_kind = false;
+  bool among_directives = true;
   size_t line = 0;
   for (size_t at = 0; at < text.size();) {
     ++line;
@@ -150,7 +190,11 @@ Result<Structure> ParseStructure(const fs::path& file, std::string_view text) {
     const std::string_view trimmed = Trim(text.substr(at, end - at));
     if (!trimmed.empty() && !trimmed.starts_with("--")) break;
     at = end + 1;
-    if (!trimmed.empty()) RETURN_IF_ERROR(TakeDirective(trimmed.substr(2), line, &structure, &has_kind));
+    if (trimmed.empty() || trimmed == "--") {
+      among_directives = among_directives && !has_kind;
+    } else {
+      RETURN_IF_ERROR(TakeDirective(trimmed.substr(2), line, among_directives, &structure, &has_kind));
+    }
   }
   if (!has_kind) return Wrong(file, 1, "it does not say what it makes: begin it with -- redis: KIND [KEY]");
   if (!structure.key.empty() && !structure.keys_glob.empty())
@@ -172,6 +216,10 @@ Result<std::vector<Structure>> ReadStructures(const fs::path& folder, std::strin
     ASSIGN_OR_RETURN(Structure structure, ParseStructure(file, text));
     structures.push_back(std::move(structure));
   }
+  RETURN_IF_ERROR(RefuseSharedKeys(structures));
+  if (structures.empty() && only_glob != "*")
+    return Error{ErrorCode::kUsage,
+                 "no file of rebuild/ in " + folder.native() + " matches --only " + Escape(only_glob)};
   return structures;
 }
 
@@ -200,6 +248,9 @@ Result<std::vector<AclUser>> ReadUsers(const fs::path& folder) {
   RETURN_IF_ERROR(ForEachLine(folder, file, [&](size_t line, const std::vector<std::string>& words) -> Status {
     if (words.size() < 2 || words[0] != "user")
       return Wrong(file, line, "write user NAME RULES…, as in Redis's ACL files");
+    const auto same_name = [&](const AclUser& other) { return other.name == words[1]; };
+    if (std::any_of(users.begin(), users.end(), same_name))
+      return Wrong(file, line, "user " + Escape(words[1]) + " comes twice");
     AclUser user{words[1], {}};
     for (size_t i = 2; i < words.size(); ++i) {
       ASSIGN_OR_RETURN(std::string rule, Expand(words[i], file, line));

@@ -220,6 +220,7 @@ Status Source::CheckOrder(const SourceRow& row) {
       return Wrong(row, Escape(row.member) + " comes twice");
     if (row.expire_at_ms != last_expire_at_ms_) return Wrong(row, "expire_at differs between rows of one key");
   } else {
+    if (row.key.starts_with("sprockets:")) return Wrong(row, "keys that begin with sprockets: are this program's own");
     last_key_ = row.key;
     last_expire_at_ms_ = row.expire_at_ms;
   }
@@ -228,7 +229,8 @@ Status Source::CheckOrder(const SourceRow& row) {
   return {};
 }
 
-Result<std::optional<std::string>> Source::FindDuplicate() {
+Status Source::RefuseDuplicate() {
+  if (structure_->kind != RedisKind::kZset) return {};
   std::string group;
   std::string member;
   for (const Column& column : columns_) {
@@ -238,8 +240,9 @@ Result<std::optional<std::string>> Source::FindDuplicate() {
   }
   ASSIGN_OR_RETURN(const auto rows, postgres_->Query("SELECT " + member + FromClause() + " GROUP BY " + group +
                                                      " HAVING count(*) > 1 LIMIT 1"));
-  if (rows.empty() || !rows[0][0]) return std::optional<std::string>();
-  return rows[0][0];
+  if (rows.empty() || !rows[0][0]) return {};
+  return Error{ErrorCode::kRefused,
+               structure_->file.native() + ": " + Escape(*rows[0][0]) + " comes twice; each member may come once"};
 }
 
 }  // namespace sprockets

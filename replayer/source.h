@@ -41,8 +41,8 @@ class Source {
   /// bad ids and rows above 32 MiB are kRefused with the file and the row; so is whatever PostgreSQL refuses.
   Status Visit(Order order, const std::function<Status(const SourceRow&)>& visitor);
 
-  /// A member of a zset that the query gives twice; none: there is none.
-  Result<std::optional<std::string>> FindDuplicate();
+  /// kRefused if the query gives a member of a zset twice, which need not lie side by side.
+  Status RefuseDuplicate();
 
  private:
   enum class Role { kKey, kMember, kValue, kScore, kId, kExpireAt, kField };

@@ -31,7 +31,7 @@ std::string TextLine(const Difference& difference) {
 /// Mends one member in place. What needs the whole key (a stream, a wrong type, a missing key) is noted for a rebuild.
 class Repairer {
  public:
-  Repairer(RedisClient& redis, std::set<std::string>* to_rebuild) : redis_(redis), to_rebuild_(to_rebuild) {}
+  Repairer(RedisClient& redis, std::set<std::string>* to_rebuild) : pipeline_(redis), to_rebuild_(to_rebuild) {}
 
   Status Mend(const Structure& structure, const Difference& difference) {
     const bool whole_key = difference.member.empty() && structure.kind != RedisKind::kString;
@@ -50,21 +50,17 @@ class Repairer {
     if (structure.kind == RedisKind::kHash && !remove)
       words = {"HSET", difference.key, difference.member, *difference.expected};
     if (structure.kind == RedisKind::kSet) words = {remove ? "SREM" : "SADD", difference.key, difference.member};
-    return Run(words);
+    return pipeline_.Add(words);
   }
+  Status Finish() { return pipeline_.Finish(); }
 
  private:
   Status MendExpiry(const Difference& difference) {
-    if (*difference.expected == "-1") return Run(std::array<std::string_view, 2>{"PERSIST", difference.key});
-    return Run(std::array<std::string_view, 3>{"PEXPIREAT", difference.key, *difference.expected});
-  }
-  Status Run(std::span<const std::string_view> words) {
-    Pipeline pipeline(redis_);
-    RETURN_IF_ERROR(pipeline.Add(words));
-    return pipeline.Finish();
+    if (*difference.expected == "-1") return pipeline_.Add(std::array<std::string_view, 2>{"PERSIST", difference.key});
+    return pipeline_.Add(std::array<std::string_view, 3>{"PEXPIREAT", difference.key, *difference.expected});
   }
 
-  RedisClient& redis_;
+  Pipeline pipeline_;
   std::set<std::string>* to_rebuild_;
 };
 
@@ -113,7 +109,9 @@ class Verifier {
     RETURN_IF_ERROR(postgres.BeginSnapshot());
     const auto compare = [&]() -> Result<Compared> {
       ASSIGN_OR_RETURN(Source source, Source::Open(postgres, structure));
-      return Compare(source, structure, redis, "", take);
+      ASSIGN_OR_RETURN(const Compared found, Compare(source, structure, redis, "", take));
+      if (found.differences > 0) RETURN_IF_ERROR(source.RefuseDuplicate());
+      return found;
     };
     const Result<Compared> compared = compare();
     postgres.Rollback();
@@ -124,7 +122,7 @@ class Verifier {
     if (mending) RETURN_IF_ERROR(GuardRepair(structure, compared.value(), to_mend));
     Repairer repairer(redis, to_rebuild);
     for (const Difference& difference : to_mend) RETURN_IF_ERROR(repairer.Mend(structure, difference));
-    return {};
+    return repairer.Finish();
   }
 
   /// What rebuild's guards refuse is not done member by member either.

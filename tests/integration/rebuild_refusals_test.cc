@@ -76,6 +76,7 @@ TEST_CASE("Rows that Redis cannot hold as they are meant are refused with their 
   bad.ExpectRefused("-- redis: hash names\nSELECT 'f' || x AS field, x AS value FROM big UNION ALL SELECT 'f5', 1",
                     {"row ", "f5 comes twice"});
   bad.ExpectRefused("-- redis: string\nSELECT 'k' AS key, x AS value FROM big", {"row 2", "the key comes twice"});
+  bad.ExpectRefused("-- redis: set\nSELECT 'sprockets:rebuild' AS key, x AS member FROM big", {"this program's own"});
   bad.ExpectRefused("-- redis: stream log\nSELECT 'abc' AS id, 'a' AS entry", {"row 1", "abc", "<ms>-<seq>"});
   bad.ExpectRefused("-- redis: stream log\nSELECT '5-x' AS id, 'a' AS entry", {"row 1", "5-x", "<ms>-<seq>"});
   bad.ExpectRefused("-- redis: stream log\nSELECT '0-' || x AS id, 'a' AS entry FROM big UNION ALL SELECT NULL, 'b'",
@@ -105,7 +106,22 @@ TEST_CASE("A query that PostgreSQL stops is refused, wherever it had got to", "[
 
 TEST_CASE("A set that is not there, or names no file, is refused", "[rebuild_refusals]") {
   SetStage stage;
-  CHECK(stage.Run("rebuild", {"--only", "nothing"}).exit_code == 2);
+  const auto set = stage.set;
+  stage.set = stage.folder.path();
+  for (const char* command : {"rebuild", "verify", "migrate"}) {
+    const CommandResult refused = stage.Run(command);
+    INFO(refused);
+    CHECK(refused.exit_code == 3);
+    CHECK(refused.Says("is no schema set"));
+  }
+  stage.set = set;
+  stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT 'm' AS member, 1 AS score");
+  for (const char* command : {"rebuild", "verify"}) {
+    const CommandResult refused = stage.Run(command, {"--only", "nothing"});
+    INFO(refused);
+    CHECK(refused.exit_code == 2);
+    CHECK(refused.Says("matches --only nothing"));
+  }
   stage.set = stage.folder / "elsewhere";
   for (const char* command : {"rebuild", "verify", "migrate"}) {
     const CommandResult refused = stage.Run(command);
@@ -151,6 +167,59 @@ TEST_CASE("A Redis that refuses to take more leaves everything as it was", "[reb
   CHECK(refused.Says("OOM"));
   CHECK(stage.Dump() == before);
   CHECK(stage.OwnKeys().empty());
+}
+
+TEST_CASE("A PostgreSQL URL whose password needs %XX is refused, and not repeated", "[rebuild_refusals]") {
+  // libpq would take a part of the password for the host, and name it in every error.
+  SetStage stage;
+  for (const char* url : {"postgres://u:se/cret@h/d", "postgres://u:se@cret@h/d", "postgres://u:se?cret@h/d"}) {
+    stage.postgres_url = url;
+    const CommandResult refused = stage.Run("verify");
+    INFO(url << " " << refused);
+    CHECK(refused.exit_code == 2);
+    CHECK(refused.Says("%40"));
+    CHECK(!refused.Says("cret"));
+  }
+  for (const char* url : {"postgres://u:se%2Fcret@h/d", "postgres:///d?host=/run", "postgres://h"}) {
+    stage.postgres_url = url;
+    CHECK(stage.Run("verify", {"--check-config"}).exit_code == 0);
+  }
+}
+
+TEST_CASE("Files that would undo each other's work are refused", "[rebuild_refusals]") {
+  const SetStage stage;
+  stage.redis.Call({"ZADD", "board", "1", "alive"});
+  const auto before = stage.Dump();
+  stage.Write("rebuild/a.sql", "-- redis: zset board\nSELECT 'm' AS member, 1 AS score");
+  const auto refuses = [&](const std::string& other, const char* words) {
+    stage.Write("rebuild/b.sql", other);
+    for (const char* command : {"rebuild", "verify"}) {
+      const CommandResult refused = stage.Run(command);
+      INFO(other << "\n" << refused);
+      CHECK(refused.exit_code == 4);
+      CHECK(refused.Says("rebuild/b.sql"));
+      CHECK(refused.Says(words));
+    }
+    CHECK(stage.Dump() == before);
+  };
+  refuses("-- redis: set board\nSELECT 'm' AS member", "its key is that of a.sql, board");
+  refuses("-- redis: set\n-- keys: b*\nSELECT 'b1' AS key, 'm' AS member", "covers that of a.sql, board");
+  refuses("-- redis: set c\n-- redis: set d\nSELECT 'm' AS member", "line 2");
+  refuses("-- redis: set c\n-- kyes: c*\nSELECT 'm' AS member", "no directive kyes:");
+}
+
+TEST_CASE("verify says so when the query gives a member twice", "[rebuild_refusals]") {
+  const SetStage stage;
+  stage.Write("rebuild/a.sql",
+              "-- redis: zset board\nSELECT * FROM (VALUES ('m', 1), ('n', 2), ('m', 3)) v (member, score)");
+  stage.redis.Call({"ZADD", "board", "1", "m", "2", "n"});
+  for (const Strings& words : {Strings{"verify"}, Strings{"verify", "--repair"}, Strings{"rebuild", "--dry-run"}}) {
+    const CommandResult refused = stage.Run(words[0], {words.begin() + 1, words.end()});
+    INFO(refused);
+    CHECK(refused.exit_code == 4);
+    CHECK(refused.Says("m comes twice"));
+  }
+  CHECK(stage.redis.Call({"ZCARD", "board"}).integer == 2);
 }
 
 // ---- Guards ----

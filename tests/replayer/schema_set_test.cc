@@ -65,6 +65,11 @@ TEST_CASE("a bad directive is refused with file and line") {
   CHECK(ErrorOfStructure("SELECT 1\n-- redis: zset a").find("it does not say") != std::string::npos);
   CHECK(ErrorOfStructure("--\n-- redis: list a\n").find("line 2") != std::string::npos);
   CHECK(ErrorOfStructure("-- redis:\n").find("line 1") != std::string::npos);
+  CHECK(ErrorOfStructure("-- redis: zset a\n-- redis: set b\n").find("line 2: -- redis: comes twice") !=
+        std::string::npos);
+  CHECK(ErrorOfStructure("-- redis: zset\n-- kyes: a*\n").find("line 2: there is no directive kyes:") !=
+        std::string::npos);
+  CHECK(ParseStructure("x.sql", "-- redis: zset\n--\n-- author: ada\nSELECT 1").ok());
   CHECK(ErrorOfStructure("-- redis: zset a\n-- scores: float\n").find("line 2: write -- scores: integers") !=
         std::string::npos);
   CHECK(ErrorOfStructure("-- redis: zset a\n\n-- follow: log\n").find("line 3: write -- follow: TABLE ID_COLUMN") !=
@@ -90,7 +95,7 @@ TEST_CASE("structures come in the order of their names, and only those that are 
   CHECK(all.value()[0].name == "a");
   CHECK(all.value()[1].name == "b");
   CHECK(ReadStructures(set.path(), "b*").value().size() == 1);
-  CHECK(ReadStructures(set.path(), "z*").value().empty());
+  CHECK(ReadStructures(set.path(), "z*").error().code == ErrorCode::kUsage);
   // A file that is not wanted is not read either.
   Write(set, "rebuild/bad.sql", "SELECT 1");
   CHECK(ReadStructures(set.path(), "a").ok());
@@ -102,6 +107,8 @@ TEST_CASE("a set that is not there is not found, a part that is not there is emp
   CHECK(ReadStructures(set.path() / "none", "*").error().code == ErrorCode::kNotFound);
   CHECK(ReadMigrations(set.path() / "none").error().code == ErrorCode::kNotFound);
   CHECK(ReadUsers(set.path() / "none").error().code == ErrorCode::kNotFound);
+  CHECK(ErrorOf(ReadStructures(set.path(), "*")).find("no schema set") != std::string::npos);
+  std::filesystem::create_directory(set.path() / "rebuild");
   CHECK(ReadStructures(set.path(), "*").value().empty());
   CHECK(ReadMigrations(set.path()).value().empty());
   CHECK(ReadUsers(set.path()).value().empty());
@@ -146,6 +153,8 @@ TEST_CASE("users have their rules as ACL SETUSER takes them") {
   CHECK(users.value()[1].name == "ada");
   CHECK(users.value()[1].rules == Strings{"on", ">pass#wörd", "~a:pass#wörd:*", "(~b %R~c +get)", "(+ping)", "+info"});
   CHECK(users.value()[2].rules.size() == 2);
+  Write(set, "access/users.acl", "user ada on\nuser bo on\nuser ada off\n");
+  CHECK(ErrorOf(ReadUsers(set.path())).find("line 3: user ada comes twice") != std::string::npos);
 }
 
 TEST_CASE("a bad line of users.acl is named, and an unset secret by its name") {

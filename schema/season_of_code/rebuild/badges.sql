@@ -4,7 +4,7 @@
 -- and a badge is awarded when its counter reaches a certain number. So a counter comes back as the number behind the highest badge that the
 -- user has: never more than it was, and never below a badge that was given, so no badge is given twice. What was counted since
 -- that badge is nowhere in SQL. On a Redis whose counters are intact, verify therefore calls the ones between two badges different:
--- leave this file out there (--only leaderboard,language_boards).
+-- leave this file out there (--only '*board*').
 -- The same badge twice, from a redelivered event, changes nothing. Badges of other kinds (pull requests, impact, issues, streaks) have no
 -- hash, and names that are not listed are passed over. Suspended users keep their counters: a counter is no board.
 -- `Polygot` is how the deployment spells it; the right spelling is taken as well.

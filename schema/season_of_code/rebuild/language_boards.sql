@@ -6,7 +6,7 @@
 -- several languages feeds several boards; two tags of one language count once; a tag that is no language feeds none.
 -- Tags are compared in lower case without blanks around them. A new alias is a new line in `alias`.
 -- Older readers know three boards by a short name, so those are given twice, with the same members. Where no such reader is left, take the
--- three short lines out of `board`; verify then calls their keys extra, and a repair removes them.
+-- three short lines out of `board`; verify then calls their keys extra, and rebuild --force removes them.
 -- `__dummy__` with 0 keeps the board of a language that nobody has used yet, as the deployment has it; see leaderboard.sql.
 WITH alias (tag, language) AS (
   VALUES
