@@ -222,9 +222,9 @@ Status Rebuilder::Load(Source& source, const Structure& structure, Progress& pro
   Loader loader(redis_, structure.kind, prefix_, std::string(kRegistry));
   Status loaded = source.Visit(Source::Order::kScoresRise, [&](const SourceRow& row) -> Status {
     progress.Advance(row.number);
-    return loader.Add(row);
+    return loader.Add(row).Prefixed(structure.name);
   });
-  if (loaded.ok()) loaded = loader.Finish();
+  if (loaded.ok()) loaded = loader.Finish().Prefixed(structure.name);
   *keys = loader.keys();
   RETURN_IF_ERROR(loaded);
   for (const Loader::Key& key : *keys) {

@@ -164,7 +164,7 @@ TEST_CASE("A Redis that refuses to take more leaves everything as it was", "[reb
   const CommandResult refused = stage.Run("rebuild");
   INFO(refused);
   CHECK(refused.exit_code == 4);
-  CHECK(refused.Says("OOM"));
+  CHECK(refused.Says("board: Redis refuses: OOM"));
   CHECK(stage.Dump() == before);
   CHECK(stage.OwnKeys().empty());
 }
