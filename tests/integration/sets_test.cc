@@ -60,9 +60,12 @@ struct Deployment {
   void RestartRedis() {
     stage.redis.Kill9();
     stage.redis.StartWithoutWaiting();
+    // A stranger is refused before it is told that Redis is still loading.
     Await("Redis to be back", [&] {
       try {
-        return stage.redis.Call({"PING"}).IsError("NOAUTH");
+        RespClient client = stage.redis.Connect();
+        client.Call({"AUTH", "admin", SecretOf("admin")});
+        return client.Call({"PING"}).text == "PONG";
       } catch (const ConnectionClosed&) {
         return false;
       }
