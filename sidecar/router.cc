@@ -401,11 +401,11 @@ void Router::ReleaseHeld(StreamState& stream, int64_t now_ms) {
   for (Event& event : held) {
     --held_;
     in_flight_bytes_ -= static_cast<int64_t>(event->wire.size());
+    if (event->is_probe) event->is_probe = stream.probing = false;  // the way it goes from here says whether it is one
     if (event->entry != nullptr && event->entry->landed_in_tail) {
       AnswerLanded(*event, event->entry->id);
       Recycle(std::move(event));
     } else {
-      if (event->is_probe) event->is_probe = stream.probing = false;
       Route(std::move(event), now_ms);
     }
   }

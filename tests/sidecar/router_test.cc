@@ -368,6 +368,23 @@ TEST_CASE("a refusal of the server spills without doubt, and several in a row op
   CHECK(world.sent.size() == 8);
 }
 
+TEST_CASE("a probe that turns out to be in the stream already leaves the next event to be one") {
+  World world;
+  world.Connect();
+  world.Xadd({"s", "*", "event_id", "D"});
+  REQUIRE(world.tails.size() == 1);
+  world.router.OnTailError(*world.tails[0].stream, "WRONGTYPE Operation against a key", world.now_ms);
+  REQUIRE(world.spills.size() == 1);
+  world.now_ms += 60'000;
+  const uint64_t probe = world.Xadd({"s", "*", "event_id", "E"});
+  REQUIRE(world.tails.size() == 2);
+  world.router.OnTail(*world.tails[1].stream, {{{7, 3}, {"event_id", "E"}}}, false, world.now_ms);
+  CHECK(world.replies[probe] == "$3\r\n7-3\r\n");
+  world.Xadd({"s", "*", "event_id", "F"});
+  CHECK(world.spills.size() == 1);
+  CHECK(world.sent.size() == 1);
+}
+
 TEST_CASE("a stream that is refused spills alone until a probe gets through") {
   World world;
   world.ConnectWithTail();
