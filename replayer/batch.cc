@@ -46,6 +46,7 @@ Result<Batch> ReadBatch(SpillFile& file, const SpilledStream& stream, std::strin
     if (spilled.doubt) {
       row.state = BatchRow::State::kInDoubt;
       row.own_anchor = spilled.doubt->anchor;
+      row.needs_proof = spilled.doubt->needs_proof;
       if (spilled.doubt->connection) row.own_run_id = spilled.doubt->connection->run_id;
     }
     event = spilled.event;

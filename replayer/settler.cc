@@ -140,6 +140,7 @@ void StreamSettler::Judge(Batch& batch, const std::optional<RangeDoubt>& range) 
 
 void StreamSettler::JudgeAbsent(const Batch& batch, BatchRow& row, const std::optional<RangeDoubt>& range) {
   row.state = BatchRow::State::kAbsent;
+  if (!row.needs_proof && !range && !options_.whole_file_in_doubt) return;
   const std::optional<Since> since = SinceWhen(row.own_anchor, row.own_run_id, range, search_->source);
   bool proven = AbsenceIsProof(since->anchor, search_->source, session_.fence());
   if (range && range->range.target != stream_.name) {

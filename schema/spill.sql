@@ -5,6 +5,7 @@
 --     _event_id    ANY NOT NULL,         -- not stored a second time as a field, except inside _raw
 --     _received_ms INTEGER NOT NULL,     -- when the sidecar took it, milliseconds since 1970, UTC
 --     _anchor      TEXT,                 -- in doubt: if the event landed, then above this entry id; null: certainly never sent
+--                                        -- "repeat": never sent, but it may be the second copy of an event that landed long ago
 --     _conn        INTEGER,              -- in doubt: the row of _connections that it was in flight on; null: none that is known
 --     _options     BLOB,                 -- MAXLEN or MINID with what follows, as a RESP array; null: none
 --     _checksum    INTEGER NOT NULL,     -- 32 bits of XXH3 over the stream's name and everything that the row says

@@ -7,7 +7,7 @@
 namespace sprockets {
 
 inline constexpr size_t kMaxStreamNameBytes = 1024;
-inline constexpr size_t kMaxFields = 4096;           // field-value pairs of one event
+inline constexpr size_t kMaxFields = 4096;           // field-value pairs of one event, beside that of its id: the sidecar adds it
 inline constexpr size_t kMaxFieldNameBytes = 64 * 1024;
 inline constexpr size_t kMaxEventIdBytes = 256;
 inline constexpr size_t kMaxCommandArgs = 1024 * 1024;         // beyond it Redis, too, closes the connection

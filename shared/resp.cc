@@ -12,7 +12,7 @@ namespace sprockets {
 namespace {
 
 // More words than this are no event: beyond it a command is passed over rather than kept.
-constexpr size_t kMaxKeptArgs = 2 * kMaxFields + 16;
+constexpr size_t kMaxKeptArgs = 2 * (kMaxFields + 1) + 14;
 constexpr size_t kMaxHeaderBytes = 32;  // "*<number>\r\n": longer is nonsense
 
 void AppendHeader(std::string& out, char type, int64_t number) {

@@ -385,6 +385,10 @@ Defect SpillFile::Impl::ReadRow(const Statement& row, const StreamTableInfo& tab
 Defect SpillFile::Impl::ReadDoubt(const Statement& row, SpilledEvent* spilled) const {
   spilled->doubt.reset();
   if (row.IsNull(kAnchor)) return std::nullopt;
+  if (row.Bytes(kAnchor) == kRepeatAnchor) {
+    spilled->doubt = Doubt{kStreamBegin, std::nullopt, /*needs_proof=*/false};
+    return std::nullopt;
+  }
   const std::optional<StreamId> anchor = ParseStreamId(row.Bytes(kAnchor));
   if (!anchor) return "_anchor cannot be read";
   spilled->doubt = Doubt{*anchor, std::nullopt};

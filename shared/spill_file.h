@@ -29,7 +29,13 @@ inline constexpr int32_t kSpillFormatVersion = 1;
 struct Doubt {
   StreamId anchor;                         // the event, if it landed, has a higher id (unless the stream began again)
   std::optional<ConnectionId> connection;  // that it was in flight on; none: none of this life
+  /// False: this event was never in flight, it may only be the second copy of one that landed and was answered. So it is
+  /// looked for, but if the stream has been trimmed meanwhile nothing has to be proven.
+  bool needs_proof = true;
 };
+
+/// What stands as _anchor of a doubt that needs no proof; it begins at 0-0.
+inline constexpr std::string_view kRepeatAnchor = "repeat";
 
 /// The active file. One thread, one process.
 class SpillWriter {

@@ -152,7 +152,7 @@ uint32_t ChecksumOfRow(uint32_t names, int64_t ticket, int64_t received_ms, cons
   if (doubt != nullptr) {
     checksum.Add(doubt->anchor.ms);
     checksum.Add(doubt->anchor.seq);
-    checksum.Add(doubt->connection ? 1 : 0);
+    checksum.Add((doubt->connection ? 1 : 0) | (doubt->needs_proof ? 0 : 2));
     if (doubt->connection) {
       checksum.Add(doubt->connection->run_id);
       checksum.Add(static_cast<uint64_t>(doubt->connection->client_id));

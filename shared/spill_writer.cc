@@ -182,7 +182,7 @@ Status SpillWriter::Impl::Add(int64_t ticket, int64_t received_ms, const EventVi
   insert.BindNull(6);
   insert.BindInteger(7, checksum);
   if (doubt != nullptr) {
-    anchor = ToString(doubt->anchor);
+    anchor = doubt->needs_proof ? ToString(doubt->anchor) : std::string(kRepeatAnchor);
     insert.BindBytes(4, anchor);
     if (doubt->connection) {
       ASSIGN_OR_RETURN(const int64_t row, RowOf(*doubt->connection));

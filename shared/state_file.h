@@ -33,6 +33,9 @@ class StateFile {
   const std::vector<ConnectionId>& connections() const;
   /// Earlier connections exist that nobody can name: no fence is complete until the server's run_id has changed.
   bool connections_lost() const;
+  /// The life before this one ended by CloseClean, or there was none: nothing was in flight then, and nobody had been
+  /// told UNKNOWN.
+  bool ended_clean() const;
 
   /// One commit: adds `live` and strikes off `dead`. Before the live one carries its first event.
   /// Clears connections_lost if the server's run_id is another one than at the first call after the loss.
@@ -43,8 +46,12 @@ class StateFile {
   /// The next ticket: 1, 2, … never again, over all lives. Reserves a block of 10 000 with one commit whenever the last
   /// is used up.
   Result<int64_t> NextTicket();
-  /// Checkpoints and closes; the object is unusable afterwards.
+  /// Checkpoints and closes; the object is unusable afterwards. The life after this one counts with events that were in
+  /// flight.
   Status Close();
+  /// As Close, and writes down that nothing is in flight, for ended_clean. If that fails the life after this one is
+  /// only more careful.
+  Status CloseClean();
 
  private:
   struct Impl;

@@ -65,7 +65,8 @@ Router::~Router() = default;
 
 // ---- Acceptance
 
-void Router::Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, int64_t now_ms) {
+void Router::Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, WallTime received,
+                    LoopTime now) {
   const Status parsed = ParseXadd(args, options_.event_id_field, &view_);
   if (!parsed.ok()) return Invalid(to, parsed.error().message);
   if (body.size() > options_.max_event_bytes) {
@@ -78,14 +79,14 @@ void Router::Accept(ReplyTo to, std::span<const std::string_view> args, std::str
   ++counters_.accepted;
   Event event = Wrap(to, args, body);
   event->stream = stream;
-  event->received_ms = now_ms;
+  event->received = received;
   if (view_.has_event_id() && SettledByWindow(event)) return;
-  Route(std::move(event), now_ms);
+  Route(std::move(event), now);
 }
 
 void Router::RejectTooLarge(ReplyTo to) {
   Invalid(to, "the event is larger than --max-event-bytes (" + FormatSize(options_.max_event_bytes) +
-                  ") or has more than 4096 fields");
+                  ") or has more than 4096 fields beside its id");
 }
 
 void Router::Invalid(ReplyTo to, std::string_view why) {
@@ -153,10 +154,8 @@ bool Router::SettledByWindow(Event& event) {
   if (entry == nullptr) {
     if (window_.HasOtherPayload(identity)) ++counters_.other_payload;
     event->entry = window_.AddPending(identity);
-    if (!doubts_unknown_ids_ && !IsMadeId(view_.event_id())) return false;
-    // Only an answer UNKNOWN can have told the client this id, perhaps that of an earlier life whose marker or window
-    // is gone.
-    Spill(std::move(event), Doubt{kStreamBegin, std::nullopt});
+    if (!doubts_unknown_ids_) return false;
+    Spill(std::move(event), MaybeRepeat(), /*was_sent=*/false);
     return true;
   }
   ++counters_.deduplicated;
@@ -175,7 +174,7 @@ bool Router::SettledByWindow(Event& event) {
       // It may be stored somewhere already, so it is never sent directly: the drain settles it.
       window_.SetPendingAgain(entry);
       event->entry = entry;
-      Spill(std::move(event), Doubt{entry->id, std::nullopt});
+      Spill(std::move(event), Doubt{entry->id, std::nullopt}, /*was_sent=*/false);
       return true;
   }
   Recycle(std::move(event));
@@ -188,11 +187,11 @@ bool Router::NeedsWindow(const PendingEvent& event) const {
   return event.entry != nullptr && window_.capacity() > 0 && !event.stream->window_filled;
 }
 
-void Router::Route(Event event, int64_t now_ms) {
+void Router::Route(Event event, LoopTime now) {
   StreamState& stream = *event->stream;
   if (!connection_ || !breaker_.closed() || sending_stopped_) return SpillUnsent(std::move(event));
   if (stream.refused) {
-    if (stream.probing || now_ms < stream.probe_at_ms) return SpillUnsent(std::move(event));
+    if (stream.probing || now < stream.probe_at) return SpillUnsent(std::move(event));
     stream.probing = true;
     event->is_probe = true;
   }
@@ -216,6 +215,7 @@ void Router::Hold(Event event) {
   stream.reads_window = needs_window;
   stream.first_page = true;
   stream.tail_bytes_read = 0;
+  stream.tail_entries_read = 0;
   effects_->ReadTail(stream, std::nullopt, needs_window ? kFirstTailPage : 1);
 }
 
@@ -236,17 +236,31 @@ Router::Event Router::TakeOldestInFlight() {
 // This try was not sent. But as long as the stream's tail is not known, an earlier life may have sent the event.
 void Router::SpillUnsent(Event event) {
   std::optional<Doubt> doubt;
-  if (NeedsWindow(*event)) doubt = Doubt{kStreamBegin, std::nullopt};
-  Spill(std::move(event), doubt);
+  if (NeedsWindow(*event)) doubt = MaybeRepeat();
+  Spill(std::move(event), std::move(doubt), /*was_sent=*/false);
 }
 
-void Router::Spill(Event event, std::optional<Doubt> doubt) {
-  if (doubt) ++counters_.in_doubt;
+// This sidecar sent it, and does not know what became of it.
+void Router::SpillSent(Event event, Doubt doubt) {
+  Spill(std::move(event), std::move(doubt), /*was_sent=*/true);
+}
+
+// The event was not sent, but its client's id cannot be looked up now: it may be a second copy. Where the earlier life
+// ended with nothing in flight, the first copy was answered, and what was trimmed since is forgotten, as it is on the
+// direct way: so absence needs no proof.
+Doubt Router::MaybeRepeat() const {
+  Doubt doubt{kStreamBegin, std::nullopt};
+  doubt.needs_proof = options_.earlier_life_unanswered || unknown_forgotten_;
+  return doubt;
+}
+
+void Router::Spill(Event event, std::optional<Doubt> doubt, bool was_sent) {
+  if (was_sent) ++counters_.in_doubt;
   event->is_probe = false;
   spill_queue_bytes_ += static_cast<int64_t>(event->wire.size());
   ++spilling_;
   const StreamId tail = event->stream->last_known;
-  effects_->Spill({std::move(event), std::move(doubt), tail});
+  effects_->Spill({std::move(event), std::move(doubt), was_sent, tail});
 }
 
 // ---- Redis
@@ -270,24 +284,24 @@ void Router::OnConnectionLost() {
   while (!in_flight_.empty()) {
     Event event = TakeOldestInFlight();
     const StreamId anchor = event->stream->last_seen;
-    Spill(std::move(event), Doubt{anchor, lost});
+    SpillSent(std::move(event), Doubt{anchor, lost});
   }
   for (auto& [name, stream] : streams_) {
     stream->tail = StreamState::Tail::kUnknown;
     stream->last_seen = kStreamBegin;
     stream->probing = false;
-    ReleaseHeld(*stream, 0);
+    ReleaseHeld(*stream, {});
   }
 }
 
 void Router::StopSending() {
   sending_stopped_ = true;
-  for (auto& [name, stream] : streams_) ReleaseHeld(*stream, 0);
+  for (auto& [name, stream] : streams_) ReleaseHeld(*stream, {});
 }
 
 void Router::OnLanded(std::string_view id_text) {
   const std::optional<StreamId> id = ParseStreamId(id_text);
-  if (!id) return OnError("an XADD was answered by something that is no id", 0);
+  if (!id) return OnError("an XADD was answered by something that is no id", {});
   Event event = TakeOldestInFlight();
   StreamState& stream = *event->stream;
   stream.last_seen = stream.last_known = *id;
@@ -311,14 +325,14 @@ void Router::OnNil() {
   Recycle(std::move(event));
 }
 
-void Router::OnError(std::string_view error, int64_t now_ms) {
+void Router::OnError(std::string_view error, LoopTime now) {
   Event event = TakeOldestInFlight();
   StreamState& stream = *event->stream;
   if (event->is_probe) stream.probing = false;
   last_refusal_ = error;
   switch (ClassifyRedisError(error)) {
     case RefusalScope::kStream:
-      RefuseStream(stream, error, now_ms);
+      RefuseStream(stream, error, now);
       SpillUnsent(std::move(event));
       break;
     case RefusalScope::kServer:
@@ -327,21 +341,21 @@ void Router::OnError(std::string_view error, int64_t now_ms) {
       break;
     case RefusalScope::kUnknown:
       // Not Redis's words for "not applied". The flight is over, so no connection has to be fenced for it.
-      Spill(std::move(event), Doubt{stream.last_seen, std::nullopt});
+      SpillSent(std::move(event), Doubt{stream.last_seen, std::nullopt});
       if (breaker_.OnRefused()) effects_->ProbeRedis();
       break;
   }
 }
 
-void Router::RefuseStream(StreamState& stream, std::string_view why, int64_t now_ms) {
+void Router::RefuseStream(StreamState& stream, std::string_view why, LoopTime now) {
   if (!stream.refused) effects_->StreamRefused(stream, why);
-  if (!stream.refused || now_ms >= stream.probe_at_ms) stream.probe_at_ms = now_ms + stream.backoff.NextMs(0);
+  if (!stream.refused || now >= stream.probe_at) stream.probe_at = {now.ms + stream.backoff.NextMs(0)};
   stream.refused = true;
 }
 
 // ---- The tail of a stream: the anchor of what will be sent, and what an earlier life has sent
 
-void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more, int64_t now_ms) {
+void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more, LoopTime now) {
   if (stream.first_page) {
     stream.last_seen = stream.last_known = entries.empty() ? kStreamBegin : entries.front().id;
     stream.first_page = false;
@@ -357,31 +371,41 @@ void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, 
     stream.window_filled = true;
   }
   stream.tail = StreamState::Tail::kKnown;
-  ReleaseHeld(stream, now_ms);
+  ReleaseHeld(stream, now);
 }
 
-// False: enough was read. What an earlier life had in flight is bounded, so what can stand in the tail unanswered is,
-// too.
+// False: enough was read. As many entries as the window has places may still find one, unless all of it is newer; and
+// what an earlier life had in flight when it was killed is looked at in any case: it was bounded in bytes.
 bool Router::FillWindow(StreamState& stream, const std::vector<TailEntry>& entries) {
-  bool room = true;
+  const auto maybe_unanswered = [&] {
+    return options_.earlier_life_unanswered && stream.tail_bytes_read < 2 * options_.max_inflight_bytes;
+  };
   for (const TailEntry& entry : entries) {
     size_t id_at = EventView::kNoEventId;
     for (size_t i = 0; i + 1 < entry.fields.size(); i += 2) {
       stream.tail_bytes_read += static_cast<int64_t>(entry.fields[i].size() + entry.fields[i + 1].size());
       if (id_at == EventView::kNoEventId && entry.fields[i] == options_.event_id_field) id_at = i + 1;
     }
+    ++stream.tail_entries_read;
     if (id_at == EventView::kNoEventId) continue;
-    room = window_.AddOlderLanded(hasher_.Of(stream.name, entry.fields, id_at), entry.id) && room;
+    Window::Restored restored{hasher_.Of(stream.name, entry.fields, id_at), entry.id};
+    restored.when_ms = static_cast<int64_t>(entry.id.ms);
+    restored.clients_id = !IsMadeId(entry.fields[id_at]);
+    restored.maybe_unanswered = maybe_unanswered();
+    window_.Restore(restored);
   }
-  return room && stream.tail_bytes_read < 2 * options_.max_inflight_bytes;
+  if (entries.empty()) return false;
+  const bool may_find_a_place = stream.tail_entries_read < window_.capacity() &&
+                                window_.WouldKeep(static_cast<int64_t>(entries.back().id.ms));
+  return may_find_a_place || maybe_unanswered();
 }
 
-void Router::OnTailError(StreamState& stream, std::string_view error, int64_t now_ms) {
+void Router::OnTailError(StreamState& stream, std::string_view error, LoopTime now) {
   stream.reads_window = stream.first_page = false;
   if (error.starts_with("WRONGTYPE")) {
     stream.tail = StreamState::Tail::kUnknown;
     stream.probing = false;
-    RefuseStream(stream, error, now_ms);
+    RefuseStream(stream, error, now);
   } else if (ClassifyRedisError(error) == RefusalScope::kServer) {
     stream.tail = StreamState::Tail::kUnknown;
     stream.probing = false;
@@ -393,10 +417,10 @@ void Router::OnTailError(StreamState& stream, std::string_view error, int64_t no
     stream.tail = StreamState::Tail::kKnown;
     stream.window_filled = true;
   }
-  ReleaseHeld(stream, now_ms);
+  ReleaseHeld(stream, now);
 }
 
-void Router::ReleaseHeld(StreamState& stream, int64_t now_ms) {
+void Router::ReleaseHeld(StreamState& stream, LoopTime now) {
   std::deque<Event> held = std::exchange(stream.held, {});
   for (Event& event : held) {
     --held_;
@@ -406,7 +430,7 @@ void Router::ReleaseHeld(StreamState& stream, int64_t now_ms) {
       AnswerLanded(*event, event->entry->id);
       Recycle(std::move(event));
     } else {
-      Route(std::move(event), now_ms);
+      Route(std::move(event), now);
     }
   }
 }
@@ -424,7 +448,7 @@ void Router::OnSpillOutcome(SpillOutcome outcome) {
       if (event->entry != nullptr) window_.SetSpilled(event->entry, outcome.ticket);
       break;
     case SpillOutcome::Kind::kRefused:
-      if (outcome.request.doubt) {
+      if (outcome.request.was_sent || (event->entry != nullptr && event->entry->was_unknown)) {
         AnswerUnknown(*event, outcome.request.doubt->anchor, outcome.why);
       } else {
         ++counters_.refused;
@@ -467,12 +491,16 @@ void Router::AnswerUnknown(PendingEvent& event, StreamId anchor, std::string_vie
   std::string reply;
   AppendError(reply, "UNKNOWN " + Escape(view.event_id()) + " " + Escape(why));
   Answer(event, reply);
-  if (event.entry != nullptr) {
-    window_.SetUnknown(event.entry, anchor);
-  } else {
-    // The client has been told the id that we made: it may come back with it.
-    window_.AddUnknown(hasher_.Of(view), anchor);
-  }
+  // Where we made the id, the client has been told it: it may come back with it.
+  const bool remembered = event.entry != nullptr ? window_.SetUnknown(event.entry, anchor)
+                                                 : window_.AddUnknown(hasher_.Of(view), anchor);
+  if (!remembered) OnUnknownForgotten();
+}
+
+void Router::OnUnknownForgotten() {
+  if (std::exchange(unknown_forgotten_, true)) return;
+  doubts_unknown_ids_ = true;
+  effects_->UnknownForgotten();
 }
 
 }  // namespace sprockets

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "shared/backoff.h"
+#include "shared/clock.h"
 #include "shared/connection_id.h"
 #include "shared/event.h"
 #include "shared/spill_file.h"
@@ -42,12 +43,13 @@ struct StreamState {
   bool reads_window = false;   // the tail that was asked for goes into the window
   bool first_page = false;     // of the tail that was asked for
   int64_t tail_bytes_read = 0;
+  size_t tail_entries_read = 0;
   StreamId last_known;  // the last id seen on any connection, for the spill file's catalogue
 
   // Refused alone (WRONGTYPE, NOPERM): spills until a probe, one event, gets through.
   bool refused = false;
   bool probing = false;
-  int64_t probe_at_ms = 0;
+  LoopTime probe_at;
   Backoff backoff{500, 30'000};
 };
 
@@ -59,14 +61,15 @@ struct PendingEvent {
   Window::Entry* entry = nullptr;  // of events with a client's id
   bool has_own_id = false;         // we made the id
   bool is_probe = false;           // decides whether its refused stream is open again
-  int64_t received_ms = 0;
+  WallTime received;
 };
 
 /// One event on its way to disk.
 struct SpillRequest {
   std::unique_ptr<PendingEvent> event;
   std::optional<Doubt> doubt;
-  StreamId tail;  // the last id of its stream that was seen
+  bool was_sent = false;  // to Redis, by this sidecar: if the disk will not have it, nobody knows where it is
+  StreamId tail;          // the last id of its stream that was seen
 };
 
 struct SpillOutcome {
@@ -94,7 +97,9 @@ class RouterEffects {
   virtual void Reply(ReplyTo to, std::string_view resp) = 0;
   /// N refusals in a row: Redis must prove itself before it gets events again.
   virtual void ProbeRedis() = 0;
-  /// A change of state that is worth a line.
+  // Changes of state that are worth a line.
+  /// Events that were answered UNKNOWN had to be forgotten: from now on any id may be one of theirs.
+  virtual void UnknownForgotten() = 0;
   virtual void StreamRefused(const StreamState& stream, std::string_view why) = 0;
   virtual void StreamAcceptedAgain(const StreamState& stream) = 0;
 };
@@ -103,6 +108,7 @@ struct RouterOptions {
   std::string event_id_field = "event_id";
   std::string producer;  // random in every life, see made_id.h
   int64_t max_inflight_bytes = 8 << 20;
+  bool earlier_life_unanswered = true;  // the earlier life may have had events in flight when it ended
   int64_t max_spill_queue_bytes = 8 << 20;
   size_t max_event_bytes = 1 << 20;
   size_t max_streams = 1024;
@@ -129,9 +135,11 @@ class Router {
   ~Router();
 
   /// An XADD. `args` as parsed; `body` its bytes behind the array header. Answers by effects, perhaps at once.
-  void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, int64_t now_ms);
+  void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, WallTime received,
+              LoopTime now);
   void RejectTooLarge(ReplyTo to);
-  /// The window could not be filled from all spill files: a client's id that it does not know is in doubt in this life.
+  /// The window could not be filled from all spill files: an event with an id that it does not know may be a repeat of
+  /// one of theirs, so it is spilled, and the drain looks for it before it sends it.
   void DoubtUnknownIds() { doubts_unknown_ids_ = true; }
   /// May the door read on? False: too much is in flight or waits for the disk.
   bool CanAccept() const {
@@ -150,15 +158,15 @@ class Router {
   void OnProbeFailed() { breaker_.OnProbeFailed(); }
   void OnLanded(std::string_view id);
   void OnNil();
-  void OnError(std::string_view error, int64_t now_ms);
+  void OnError(std::string_view error, LoopTime now);
   /// Entries newest first.
   struct TailEntry {
     StreamId id;
     std::vector<std::string_view> fields;
   };
-  void OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more, int64_t now_ms);
+  void OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more, LoopTime now);
   /// The tail cannot be read: `wrong type` is the stream's own refusal, otherwise we have to do without.
-  void OnTailError(StreamState& stream, std::string_view error, int64_t now_ms);
+  void OnTailError(StreamState& stream, std::string_view error, LoopTime now);
 
   // The disk.
   void OnSpillOutcome(SpillOutcome outcome);
@@ -186,22 +194,25 @@ class Router {
   StreamState* FindStream(std::string_view name);
   Event Wrap(ReplyTo to, std::span<const std::string_view> args, std::string_view body);
   bool SettledByWindow(Event& event);
-  void Route(Event event, int64_t now_ms);
+  void Route(Event event, LoopTime now);
   void Hold(Event event);
   void Send(Event event);
   Event TakeOldestInFlight();
   void SpillUnsent(Event event);
-  void Spill(Event event, std::optional<Doubt> doubt);
+  void SpillSent(Event event, Doubt doubt);
+  void Spill(Event event, std::optional<Doubt> doubt, bool was_sent);
+  Doubt MaybeRepeat() const;
   void AskForTail(StreamState& stream);
   bool FillWindow(StreamState& stream, const std::vector<TailEntry>& entries);
-  void ReleaseHeld(StreamState& stream, int64_t now_ms);
+  void ReleaseHeld(StreamState& stream, LoopTime now);
   bool NeedsWindow(const PendingEvent& event) const;
   void AnswerLanded(PendingEvent& event, StreamId id);
   void Answer(PendingEvent& event, std::string_view resp);
   void AnswerNotStored(PendingEvent& event, std::string_view resp);
   void AnswerUnknown(PendingEvent& event, StreamId anchor, std::string_view why);
   void Invalid(ReplyTo to, std::string_view why);
-  void RefuseStream(StreamState& stream, std::string_view why, int64_t now_ms);
+  void RefuseStream(StreamState& stream, std::string_view why, LoopTime now);
+  void OnUnknownForgotten();
 
   const RouterOptions options_;
   std::string own_id_bulk_;  // the event id field's name in RESP
@@ -215,6 +226,7 @@ class Router {
   bool earlier_fenced_ = false;
   bool sending_stopped_ = false;
   bool doubts_unknown_ids_ = false;
+  bool unknown_forgotten_ = false;
   std::string last_refusal_;
   uint64_t next_own_id_ = 1;
   std::deque<Event> in_flight_;  // in the order in which they were sent

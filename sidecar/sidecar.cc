@@ -95,8 +95,10 @@ Status Sidecar::Open() {
   options.max_streams = config_.max_streams;
   options.dedupe_window = config_.dedupe_window;
   options.stream_globs = config_.streams;
+  options.earlier_life_unanswered = !opened.state->ended_clean();
   router_ = std::make_unique<Router>(options, IdentityHasher(), static_cast<RouterEffects*>(this));
-  ASSIGN_OR_RETURN(const bool window_complete, FillWindow(opened.folder, router_->hasher(), &router_->window()));
+  const WindowSources sources{router_->hasher(), options.earlier_life_unanswered, options.max_inflight_bytes};
+  ASSIGN_OR_RETURN(const bool window_complete, FillWindow(opened.folder, sources, &router_->window()));
   if (!window_complete) router_->DoubtUnknownIds();
 
   link_ = std::make_unique<RedisLink>(&loop_, RedisLink::Options{config_.redis, config_.redis_timeout_ms},
@@ -112,6 +114,7 @@ Status Sidecar::Open() {
   spill.event_id_field = config_.event_id_field;
   spill.spill_file_bytes = config_.spill_file_bytes;
   spill.spill_max_bytes = config_.spill_max_bytes;
+  spill.most_doubt_bytes = config_.max_inflight_bytes;
   spill.highest_ticket = opened.highest_ticket;
   const auto make_store = [&](SpillStore::Post post) {
     return std::make_unique<SpillStore>(opened.folder, *std::move(opened.state), spill, std::move(opened.files),
@@ -148,7 +151,7 @@ Status Sidecar::Open() {
 void Sidecar::CloseLoop() {
   if (listener_) listener_->Close();
   if (spill_) {
-    spill_->Join();
+    spill_->Join(/*nothing_in_flight=*/router_->events_in_flight() == 0);
     CollectSpilled();
   }
   for (Connection* client : Clients()) {
@@ -301,6 +304,11 @@ void Sidecar::ProbeRedis() {
   link_->ProbeLater();
 }
 
+void Sidecar::UnknownForgotten() {
+  LogWarning("unknown-forgotten",
+             {{"cost", "until the next start, events with an id that is not in the window are spilled"}});
+}
+
 void Sidecar::StreamRefused(const StreamState& stream, std::string_view why) {
   LogWarning("stream-refused", {{"stream", stream.name}, {"why", why}});
 }
@@ -336,15 +344,15 @@ void Sidecar::OnLanded(std::string_view id) {
 }
 
 void Sidecar::OnXaddError(std::string_view error) {
-  router_->OnError(error, NowMs());
+  router_->OnError(error, Now());
 }
 
 void Sidecar::OnTail(StreamState& stream, const std::vector<Router::TailEntry>& entries, bool more) {
-  router_->OnTail(stream, entries, more, NowMs());
+  router_->OnTail(stream, entries, more, Now());
 }
 
 void Sidecar::OnTailError(StreamState& stream, std::string_view error) {
-  router_->OnTailError(stream, error, NowMs());
+  router_->OnTailError(stream, error, Now());
 }
 
 void Sidecar::OnUnusable(const std::string& why) {
@@ -370,7 +378,7 @@ void Sidecar::OnClient(UvHandle<uv_pipe_t> pipe) {
 }
 
 void Sidecar::Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body) {
-  router_->Accept(to, args, body, wall_ms_);
+  router_->Accept(to, args, body, WallTime{wall_ms_}, Now());
 }
 
 void Sidecar::AnswerStatus(ReplyTo to) {

@@ -54,6 +54,7 @@ class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
   void Spill(SpillRequest request) override;
   void Reply(ReplyTo to, std::string_view resp) override { to.client->Reply(to.slot, resp); }
   void ProbeRedis() override;
+  void UnknownForgotten() override;
   void StreamRefused(const StreamState& stream, std::string_view why) override;
   void StreamAcceptedAgain(const StreamState& stream) override;
 
@@ -82,6 +83,7 @@ class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
   void WantsResume(Connection* connection) override;
   void Forget(Connection* connection) override;
   int64_t NowMs() const override { return static_cast<int64_t>(uv_now(&loop_)); }
+  LoopTime Now() const { return {NowMs()}; }
   std::span<char> ReadBuffer() override { return read_buffer_; }
   void BufferedBytesChanged(int64_t by) override { buffered_bytes_ += by; }
   bool MayGoOnBuffering(Connection* connection) override;

@@ -16,6 +16,7 @@ namespace {
 constexpr int64_t kFileSlackBytes = 64ll << 20;
 // The disk is never filled to the last byte by us: a checkpoint and the drain's cursor need room, too.
 constexpr int64_t kReservedDiskBytes = 1ll << 20;
+constexpr int64_t kLogRefusedEveryMs = 10'000;
 
 }  // namespace
 
@@ -28,14 +29,14 @@ SpillStore::SpillStore(SpillFolder folder, StateFile state, Options options, std
       post_(std::move(post)),
       highest_ticket_(options_.highest_ticket) {}
 
-void SpillStore::Close() {
+void SpillStore::Close(bool nothing_in_flight) {
   std::string name;
   if (file_ != nullptr) {
     const Status sealed = SealActive(&name);
     if (!sealed.ok()) LogError("seal-failed", {{"error", sealed.error().message}});
   }
   if (state_) {
-    const Status closed = state_->Close();
+    const Status closed = nothing_in_flight && !answered_unknown_ ? state_->CloseClean() : state_->Close();
     if (!closed.ok()) LogError("state-close-failed", {{"error", closed.error().message}});
   }
 }
@@ -124,13 +125,10 @@ void SpillStore::ProcessOne(DescribeJob& job) {
 void SpillStore::SpillBatch(std::vector<SpillRequest*> batch) {
   int64_t bytes = 0;
   for (const SpillRequest* request : batch) bytes += static_cast<int64_t>(request->event->wire.size());
-  const Status room = CheckRoom(bytes);
-  if (!room.ok()) {
-    // What was never sent can be refused. What is in doubt must find its place: the reserve is for it.
-    const auto unsent = std::stable_partition(batch.begin(), batch.end(),
-                                              [](const SpillRequest* request) { return request->doubt.has_value(); });
-    Refuse(Batch(batch).subspan(static_cast<size_t>(unsent - batch.begin())), room.error());
-    batch.erase(unsent, batch.end());
+  if (const Status room = CheckRoom(bytes); room.ok()) {
+    doubt_bytes_ = 0;
+  } else {
+    RefuseForLackOfRoom(&batch, room.error());
     if (batch.empty()) return;
   }
   std::vector<int64_t> tickets;
@@ -144,6 +142,20 @@ void SpillStore::SpillBatch(std::vector<SpillRequest*> batch) {
   if (!stored.ok() && !commit_failed_) return Refuse(batch, stored.error());
   Answer(batch, stored, tickets);
   KeepHouse();
+}
+
+// What this sidecar never sent can be refused. What it sent and knows nothing of should find a place, since nobody can
+// take it back: but no more of that than one connection may carry, or a connection that breaks again and again would
+// fill a disk that is full already.
+void SpillStore::RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error) {
+  const auto refused = std::stable_partition(batch->begin(), batch->end(), [this](const SpillRequest* request) {
+    const auto bytes = static_cast<int64_t>(request->event->wire.size());
+    if (!request->was_sent || doubt_bytes_ + bytes > options_.most_doubt_bytes) return false;
+    doubt_bytes_ += bytes;
+    return true;
+  });
+  Refuse(Batch(*batch).subspan(static_cast<size_t>(refused - batch->begin())), error);
+  batch->erase(refused, batch->end());
 }
 
 // After the COMMIT: as spilled, or, if that failed, as unknown.
@@ -162,6 +174,7 @@ void SpillStore::Answer(Batch batch, const Status& stored, const std::vector<int
     }
     outcome.request = std::move(*batch[i]);
   }
+  answered_unknown_ = answered_unknown_ || !stored.ok();
   if (!stored.ok()) Distrust(stored.error());  // the marker is synced before anything is answered
   post_(std::move(done));
 }
@@ -204,7 +217,7 @@ Status SpillStore::Append(Batch batch, std::vector<int64_t>* tickets) {
     tickets->push_back(ticket.value());
     highest_ticket_ = std::max(highest_ticket_, ticket.value());
     tails_.try_emplace(event.stream->name, request->tail);
-    RETURN_IF_ERROR(file_->Append(ticket.value(), event.received_ms, view_, request->doubt, request->tail));
+    RETURN_IF_ERROR(file_->Append(ticket.value(), event.received.ms, view_, request->doubt, request->tail));
   }
   return {};
 }
@@ -234,11 +247,14 @@ Status SpillStore::OpenState() {
 }
 
 void SpillStore::Refuse(Batch batch, const Error& error) {
-  if (last_refusal_ != error.message) LogError("spill-refused", {{"events", batch.size()}, {"why", error.message}});
+  if (batch.empty()) return;
+  refused_ += batch.size();
   last_refusal_ = error.message;
+  LogRefused();
   std::vector<SpillCompletion> done;
   done.reserve(batch.size());
   for (SpillRequest* request : batch) {
+    answered_unknown_ = answered_unknown_ || request->was_sent;
     SpillOutcome outcome;
     outcome.kind = SpillOutcome::Kind::kRefused;
     outcome.why = error.message;
@@ -246,6 +262,14 @@ void SpillStore::Refuse(Batch batch, const Error& error) {
     done.emplace_back(std::move(outcome));
   }
   post_(std::move(done));
+}
+
+// At once, and then a line now and then, however many events are refused and for however many reasons.
+void SpillStore::LogRefused() {
+  const int64_t now_ms = SteadyClockMs();
+  if (refused_logged_ms_ != 0 && now_ms - refused_logged_ms_ < kLogRefusedEveryMs) return;
+  LogError("spill-refused", {{"events", std::exchange(refused_, 0)}, {"why", last_refusal_}});
+  refused_logged_ms_ = now_ms;
 }
 
 Status SpillStore::CheckRoom(int64_t bytes) {

@@ -75,6 +75,8 @@ class SpillStore {
     std::string event_id_field;
     int64_t spill_file_bytes = 256ll << 20;
     int64_t spill_max_bytes = 8ll << 30;
+    int64_t most_doubt_bytes = 8 << 20;  // of events in doubt that are stored although there is no room: what one
+                                         // connection may carry
     int64_t highest_ticket = 0;  // of the files that are there
   };
   /// Takes what is done, as soon as it is: before any housekeeping.
@@ -86,8 +88,8 @@ class SpillStore {
 
   /// Does the jobs in order; neighbouring events go to disk in one transaction. The jobs are used up.
   void Process(std::span<SpillJob> jobs);
-  /// Seals and closes.
-  void Close();
+  /// Seals and closes. `nothing_in_flight`: every event that was sent has had its answer.
+  void Close(bool nothing_in_flight);
   /// Files that no drainer may trust, and whose marker could not be written yet: a SealJob tries again.
   size_t unmarked() const { return distrusted_.size(); }
   /// Committed rows of the active file.
@@ -112,6 +114,8 @@ class SpillStore {
   int64_t WalBytes() const;
   Status RemoveDrained(int64_t bytes);
   void Refuse(Batch batch, const Error& error);
+  void RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error);
+  void LogRefused();
   void KeepHouse();
   void Distrust(const Error& error);
   Status MarkDistrusted();
@@ -128,7 +132,11 @@ class SpillStore {
   bool commit_failed_ = false;       // Store's last error came from COMMIT: what it wrote may be stored
   std::vector<int64_t> distrusted_;  // files whose marker could not be written yet
   int64_t highest_ticket_ = 0;
-  std::string last_refusal_;            // already logged
+  bool answered_unknown_ = false;       // in this life
+  int64_t doubt_bytes_ = 0;             // stored beyond the room since there was some
+  std::string last_refusal_;
+  uint64_t refused_ = 0;                // since the last line of the log about it
+  int64_t refused_logged_ms_ = 0;
   std::vector<std::string_view> args_;  // scratch
   EventView view_;                      // scratch
 };

@@ -44,11 +44,12 @@ std::vector<SpillCompletion> SpillThread::Collect() {
   return std::exchange(completions_, {});
 }
 
-void SpillThread::Join() {
+void SpillThread::Join(bool nothing_in_flight) {
   Submit();
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    nothing_in_flight_ = nothing_in_flight;
   }
   work_.notify_one();
   thread_.join();
@@ -68,7 +69,12 @@ void SpillThread::Run() {
     Publish();
     jobs.clear();
   }
-  store_->Close();
+  bool nothing_in_flight = false;
+  {
+    const std::lock_guard lock(mutex_);
+    nothing_in_flight = nothing_in_flight_;
+  }
+  store_->Close(nothing_in_flight);
 }
 
 void SpillThread::Publish() {

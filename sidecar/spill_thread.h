@@ -31,8 +31,8 @@ class SpillThread {
   void Submit();
   /// What is done since the last call.
   std::vector<SpillCompletion> Collect();
-  /// Finishes what is queued, seals, closes. The completions are there to collect afterwards.
-  void Join();
+  /// Finishes what is queued, seals, closes (see SpillStore::Close). The completions are there to collect afterwards.
+  void Join(bool nothing_in_flight);
 
   /// Committed rows of the active file.
   int64_t active_rows() const { return active_rows_.load(std::memory_order_relaxed); }
@@ -55,6 +55,7 @@ class SpillThread {
   std::vector<SpillJob> queue_;               // Guarded by mutex_
   std::vector<SpillCompletion> completions_;  // Guarded by mutex_
   bool stopping_ = false;                     // Guarded by mutex_
+  bool nothing_in_flight_ = false;            // Guarded by mutex_
   std::thread thread_;
 };
 

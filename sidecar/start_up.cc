@@ -22,26 +22,61 @@ Result<SpillFile> OpenWaitingOrDrained(const SpillFolder& folder, const SpillFil
   return SpillFile::Open(drained);
 }
 
-// Reads what is good of one file into the window. False: the window is full.
-Result<bool> FillFromFile(SpillFile& file, const IdentityHasher& hasher, Window* window) {
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
-  bool room = true;
-  for (const SpilledStream& stream : streams) {
-    const auto enter_spilled = [&](const SpilledEvent& row) {
-      if (!row.own_id) room = window->AddOlderSpilled(hasher.Of(row.event), row.ticket);
-      return room;
-    };
-    // Ids that we made count, too: their clients were told them with the UNKNOWN.
-    const auto enter_unknown = [&](const SpilledEvent& row) {
-      window->AddUnknown(hasher.Of(row.event), row.doubt ? std::min(row.doubt->anchor, stream.tail) : stream.tail);
-      return true;
-    };
+// What one file holds, into the window. Rows of a suspect file as unknown: all of them.
+class FileReader {
+ public:
+  FileReader(const WindowSources& sources, bool is_last, Window* window)
+      : sources_(sources), is_last_(is_last), window_(window) {}
+
+  Status Read(SpillFile& file) {
+    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
     const bool suspect = file.info().suspect;
-    RETURN_IF_ERROR(file.VisitNewestFirst(
-        stream, suspect ? std::function<bool(const SpilledEvent&)>(enter_unknown) : enter_spilled));
+    for (const SpilledStream& stream : streams) {
+      bytes_ = 0;
+      stream_rows_ = 0;
+      const auto enter_spilled = [&](const SpilledEvent& row) { return EnterSpilled(row); };
+      const auto enter_unknown = [&](const SpilledEvent& row) { return EnterUnknown(stream, row); };
+      RETURN_IF_ERROR(file.VisitNewestFirst(
+          stream, suspect ? std::function<bool(const SpilledEvent&)>(enter_unknown) : enter_spilled));
+    }
+    return {};
   }
-  return room;
-}
+  size_t rows() const { return rows_; }
+  bool all_unknown_kept() const { return all_unknown_kept_; }
+
+ private:
+  bool EnterSpilled(const SpilledEvent& row) {
+    // What a killed life had committed and not answered stands at the end of its last file, and was bounded in bytes.
+    const bool maybe_unanswered =
+        sources_.earlier_life_unanswered && is_last_ && bytes_ < 2 * sources_.max_inflight_bytes;
+    const bool has_place = stream_rows_ < window_->capacity() && window_->WouldKeep(row.received_ms);
+    if (!has_place && !maybe_unanswered) return false;
+    for (const std::string_view word : row.event.fields) bytes_ += static_cast<int64_t>(word.size());
+    ++stream_rows_;
+    ++rows_;
+    Window::Restored restored{sources_.hasher.Of(row.event), kStreamBegin, row.ticket};
+    restored.when_ms = row.received_ms;
+    restored.clients_id = !row.own_id;
+    restored.maybe_unanswered = maybe_unanswered;
+    window_->Restore(restored);
+    return true;
+  }
+
+  // Ids that we made count, too: their clients were told them with the UNKNOWN.
+  bool EnterUnknown(const SpilledStream& stream, const SpilledEvent& row) {
+    const StreamId anchor = row.doubt ? std::min(row.doubt->anchor, stream.tail) : stream.tail;
+    all_unknown_kept_ = window_->AddUnknown(sources_.hasher.Of(row.event), anchor) && all_unknown_kept_;
+    return true;
+  }
+
+  const WindowSources& sources_;
+  const bool is_last_;
+  Window* const window_;
+  int64_t bytes_ = 0;       // of the stream that is being read
+  size_t stream_rows_ = 0;  // likewise
+  size_t rows_ = 0;
+  bool all_unknown_kept_ = true;
+};
 
 Status ReadFile(const SpillFileInfo& info, OpenedFolder* opened) {
   ASSIGN_OR_RETURN(SpillFile file, OpenWaitingOrDrained(opened->folder, info));
@@ -98,23 +133,22 @@ Result<OpenedFolder> OpenSpillFolder(const std::string& path) {
   return opened;
 }
 
-Result<bool> FillWindow(const SpillFolder& folder, const IdentityHasher& hasher, Window* window) {
+Result<bool> FillWindow(const SpillFolder& folder, const WindowSources& sources, Window* window) {
   if (window->capacity() == 0) return true;
   ASSIGN_OR_RETURN(std::vector<SpillFileInfo> files, folder.List());
-  bool room = true;
+  size_t rows = 0;
   bool complete = true;
   for (auto info = files.rbegin(); info != files.rend(); ++info) {
-    // Suspect files are read even when the window is full: what is unknown is never forgotten.
-    if (info->quarantined || (!room && !info->suspect)) continue;
+    // Files follow one another in time, so as many rows as the window has places are enough. Suspect files are read in
+    // any case: nobody knows what became of their rows.
+    if (info->quarantined || (rows >= window->capacity() && !info->suspect)) continue;
     auto file = OpenWaitingOrDrained(folder, *info);
     Status filled;
     if (file.ok()) {
-      auto more = FillFromFile(file.value(), hasher, window);
-      if (more.ok()) {
-        room = room && more.value();
-      } else {
-        filled = std::move(more).error();
-      }
+      FileReader reader(sources, info == files.rbegin(), window);
+      filled = reader.Read(file.value());
+      rows += reader.rows();
+      complete = complete && reader.all_unknown_kept();
     } else {
       filled = std::move(file).error();
     }

@@ -28,9 +28,15 @@ struct OpenedFolder {
 /// newer version.
 Result<OpenedFolder> OpenSpillFolder(const std::string& path);
 
-/// Enters what the folder's files hold, newest first, as far as the window has room; rows of suspect files as unknown.
+struct WindowSources {
+  const IdentityHasher& hasher;
+  bool earlier_life_unanswered = true;  // as RouterOptions'
+  int64_t max_inflight_bytes = 0;
+};
+
+/// Enters what the folder's files hold, newest first, as far as it finds a place; rows of suspect files as unknown.
 /// A file that cannot be read is quarantined and passed over. False: one could not be read now (a full disk, a drain at
-/// work), so the window does not know what it holds.
-Result<bool> FillWindow(const SpillFolder& folder, const IdentityHasher& hasher, Window* window);
+/// work), or holds more unknown rows than are kept, so the window does not know all that it should.
+Result<bool> FillWindow(const SpillFolder& folder, const WindowSources& sources, Window* window);
 
 }  // namespace sprockets

@@ -34,30 +34,39 @@ void Window::SetLanded(Entry* entry, StreamId id) {
   SPROCKETS_ASSERT(entry->state == State::kPending);
   entry->state = State::kLanded;
   entry->id = id;
-  LinkNewest(entry);
+  settled_.Link(entry);
+  EvictBeyondCapacity();
 }
 
 void Window::SetSpilled(Entry* entry, int64_t ticket) {
   SPROCKETS_ASSERT(entry->state == State::kPending);
   entry->state = State::kSpilled;
   entry->ticket = ticket;
-  LinkNewest(entry);
+  settled_.Link(entry);
+  EvictBeyondCapacity();
 }
 
-void Window::SetUnknown(Entry* entry, StreamId anchor) {
+bool Window::SetUnknown(Entry* entry, StreamId anchor) {
   SPROCKETS_ASSERT(entry->state == State::kPending);
   entry->state = State::kUnknown;
   entry->id = anchor;
+  unknown_.Link(entry);
+  return ForgetUnknownBeyondLimit();
 }
 
 void Window::SetPendingAgain(Entry* entry) {
   SPROCKETS_ASSERT(entry->state == State::kUnknown);
+  unknown_.Unlink(entry);
   entry->state = State::kPending;
   entry->was_unknown = true;
 }
 
 void Window::Erase(Entry* entry) {
-  if (entry->state == State::kLanded || entry->state == State::kSpilled) Unlink(entry);
+  SPROCKETS_ASSERT(entry->state == State::kPending);
+  Remove(entry);
+}
+
+void Window::Remove(Entry* entry) {
   const auto [begin, end] = entries_.equal_range(entry->identity.who);
   for (auto it = begin; it != end; ++it) {
     if (&it->second != entry) continue;
@@ -66,59 +75,71 @@ void Window::Erase(Entry* entry) {
   }
 }
 
-Window::Entry* Window::AddOlder(const EventIdentity& identity, State state) {
-  Entry* entry = Insert(identity);
-  entry->state = state;
-  entry->newer = oldest_;
-  (oldest_ ? oldest_->older : newest_) = entry;
-  oldest_ = entry;
-  ++settled_;
-  return entry;
-}
-
-bool Window::AddOlderSpilled(const EventIdentity& identity, int64_t ticket) {
-  if (settled_ >= capacity_) return false;
-  if (Find(identity) == nullptr) AddOlder(identity, State::kSpilled)->ticket = ticket;
-  return true;
-}
-
-bool Window::AddOlderLanded(const EventIdentity& identity, StreamId id) {
-  Entry* known = Find(identity);
-  if (known != nullptr && known->state == State::kPending) {
+void Window::Restore(const Restored& restored) {
+  if (Entry* known = Find(restored.identity)) {
+    if (known->state != State::kPending || restored.id == kStreamBegin) return;
     known->landed_in_tail = true;
-    known->id = id;
-    return true;
+    known->id = restored.id;
+    return;
   }
-  if (settled_ >= capacity_) return false;
-  if (known == nullptr) AddOlder(identity, State::kLanded)->id = id;
-  return true;
-}
-
-void Window::AddUnknown(const EventIdentity& identity, StreamId anchor) {
-  Entry* known = Find(identity);
-  if (known != nullptr) return;
-  Entry* entry = Insert(identity);
-  entry->state = State::kUnknown;
-  entry->id = anchor;
-}
-
-void Window::LinkNewest(Entry* entry) {
-  entry->older = newest_;
-  entry->newer = nullptr;
-  (newest_ ? newest_->newer : oldest_) = entry;
-  newest_ = entry;
-  ++settled_;
+  if (capacity_ == 0) return;
+  Entry* entry = Insert(restored.identity);
+  entry->state = restored.id == kStreamBegin ? State::kSpilled : State::kLanded;
+  entry->id = restored.id;
+  entry->ticket = restored.ticket;
+  Age age{restored.clients_id, restored.when_ms, entry};
+  if (restored.maybe_unanswered) {
+    unanswered_.push(age);
+    if (unanswered_.size() <= most_unknown_) return;
+    age = unanswered_.top();  // it takes its chance among the others
+    unanswered_.pop();
+  }
+  restored_.push(age);
   EvictBeyondCapacity();
 }
 
-void Window::Unlink(Entry* entry) {
-  (entry->older ? entry->older->newer : oldest_) = entry->newer;
-  (entry->newer ? entry->newer->older : newest_) = entry->older;
-  --settled_;
+bool Window::WouldKeep(int64_t when_ms) const {
+  if (restored_.size() + settled_.size < capacity_) return true;
+  return !restored_.empty() && restored_.top() < Age{true, when_ms, nullptr};
+}
+
+bool Window::AddUnknown(const EventIdentity& identity, StreamId anchor) {
+  if (Find(identity) != nullptr) return true;
+  return SetUnknown(AddPending(identity), anchor);
+}
+
+bool Window::ForgetUnknownBeyondLimit() {
+  if (unknown_.size <= most_unknown_) return true;
+  Entry* oldest = unknown_.oldest;
+  unknown_.Unlink(oldest);
+  Remove(oldest);
+  return false;
 }
 
 void Window::EvictBeyondCapacity() {
-  while (settled_ > capacity_) Erase(oldest_);
+  while (settled_.size + restored_.size() > capacity_) {
+    Entry* oldest = restored_.empty() ? settled_.oldest : restored_.top().entry;
+    if (restored_.empty()) {
+      settled_.Unlink(oldest);
+    } else {
+      restored_.pop();
+    }
+    Remove(oldest);
+  }
+}
+
+void Window::List::Link(Entry* entry) {
+  entry->older = newest;
+  entry->newer = nullptr;
+  (newest ? newest->newer : oldest) = entry;
+  newest = entry;
+  ++size;
+}
+
+void Window::List::Unlink(Entry* entry) {
+  (entry->older ? entry->older->newer : oldest) = entry->newer;
+  (entry->newer ? entry->newer->older : newest) = entry->older;
+  --size;
 }
 
 }  // namespace sprockets

@@ -1,9 +1,16 @@
 // The window: which events were lately given to us under a client's own id, and what became of them, so that a second
 // copy gets the first one's answer instead of a second place in the stream. Pure; loop thread only.
+//
+// It keeps the newest `capacity` settled events. What earlier lives left (rows of spill files, entries of streams) is
+// read from many places in any order, so each such entry brings its time, and the oldest goes first, wherever it came
+// from; entries of this life are newer than all of them. Beyond the capacity it keeps what is pending, what was
+// answered UNKNOWN, and what an earlier life may have left without an answer: those are the events that do come again.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <queue>
 #include <unordered_map>
 #include <vector>
 
@@ -26,7 +33,7 @@ class Window {
     kPending,  // on its way to Redis or to disk; never evicted
     kLanded,   // in the stream, as `id`
     kSpilled,  // on disk, as `ticket`
-    kUnknown,  // answered UNKNOWN: may be stored; never evicted, never sent directly again
+    kUnknown,  // answered UNKNOWN: may be stored; never sent directly again
   };
 
   struct Entry {
@@ -40,11 +47,13 @@ class Window {
 
    private:
     friend class Window;
-    Entry* older = nullptr;  // eviction order, only while settled (landed or spilled)
+    Entry* older = nullptr;  // the order in which entries of this life are evicted; settled ones and unknown ones apart
     Entry* newer = nullptr;
   };
 
-  explicit Window(size_t capacity) : capacity_(capacity) {}
+  /// `most_unknown`: as many UNKNOWN ones are kept, and as many that an earlier life may have left unanswered.
+  explicit Window(size_t capacity, size_t most_unknown = 64 * 1024)
+      : capacity_(capacity), most_unknown_(most_unknown) {}
 
   /// The entry of this very event, or null.
   Entry* Find(const EventIdentity& identity);
@@ -55,35 +64,64 @@ class Window {
   Entry* AddPending(const EventIdentity& identity);
   void SetLanded(Entry* entry, StreamId id);
   void SetSpilled(Entry* entry, int64_t ticket);
-  void SetUnknown(Entry* entry, StreamId anchor);
+  /// False: for its sake an older unknown one had to be forgotten.
+  [[nodiscard]] bool SetUnknown(Entry* entry, StreamId anchor);
   /// A copy of an unknown event is being spilled again.
   void SetPendingAgain(Entry* entry);
   void Erase(Entry* entry);
 
-  /// What the spill files and the streams' tails tell at the start. They come newest first and count as older than
-  /// everything that is there already; false: the window is full, no older one will fit.
-  bool AddOlderSpilled(const EventIdentity& identity, int64_t ticket);
-  bool AddOlderLanded(const EventIdentity& identity, StreamId id);
-  /// Unknown ones always fit.
-  void AddUnknown(const EventIdentity& identity, StreamId anchor);
+  /// An event of an earlier life: in its stream as `id`, or, where that is 0-0, on disk as `ticket`.
+  struct Restored {
+    EventIdentity identity;
+    StreamId id;
+    int64_t ticket = 0;
+    int64_t when_ms = 0;         // when it was received or landed, milliseconds since 1970
+    bool clients_id = true;      // an event whose id we made has a place only where no client's needs one
+    bool maybe_unanswered = false;  // the earlier life may have ended before it could answer
+  };
+  void Restore(const Restored& restored);
+  /// Would an event of an earlier life with a client's id, and of this time, be kept? Whoever reads newest first may
+  /// stop when it would not.
+  bool WouldKeep(int64_t when_ms) const;
+  /// As SetUnknown.
+  [[nodiscard]] bool AddUnknown(const EventIdentity& identity, StreamId anchor);
 
   size_t size() const { return entries_.size(); }
   size_t capacity() const { return capacity_; }
+  size_t unknown() const { return unknown_.size; }
 
  private:
   using Entries = std::unordered_multimap<Digest, Entry, DigestHash>;
 
+  struct List {
+    Entry* oldest = nullptr;
+    Entry* newest = nullptr;
+    size_t size = 0;
+    void Link(Entry* entry);
+    void Unlink(Entry* entry);
+  };
+
+  /// When an entry of an earlier life is evicted: those with ids that we made first, then the oldest.
+  struct Age {
+    bool clients_id = true;
+    int64_t when_ms = 0;
+    Entry* entry = nullptr;
+    auto operator<=>(const Age&) const = default;
+  };
+  using OldestFirst = std::priority_queue<Age, std::vector<Age>, std::greater<>>;
+
   Entry* Insert(const EventIdentity& identity);
-  Entry* AddOlder(const EventIdentity& identity, State state);
-  void LinkNewest(Entry* entry);
-  void Unlink(Entry* entry);
+  void Remove(Entry* entry);
   void EvictBeyondCapacity();
+  bool ForgetUnknownBeyondLimit();
 
   const size_t capacity_;
-  Entries entries_;  // by who: the few with one id and several payloads stand side by side
-  Entry* oldest_ = nullptr;
-  Entry* newest_ = nullptr;
-  size_t settled_ = 0;
+  Entries entries_;       // by who: the few with one id and several payloads stand side by side
+  List settled_;          // landed or spilled in this life
+  List unknown_;
+  OldestFirst restored_;  // settled by earlier lives; evicted before settled_
+  OldestFirst unanswered_;     // what earlier lives may have left unanswered, beyond the capacity
+  const size_t most_unknown_;
 };
 
 }  // namespace sprockets

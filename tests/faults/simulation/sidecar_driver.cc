@@ -23,8 +23,10 @@ bool Sidecar::Start() {
   RouterOptions options;
   options.producer = std::to_string(1'000'000'000'000'000 + ++lives_);
   std::array<uint8_t, 32> key{};
+  options.earlier_life_unanswered = !opened_->state->ended_clean();
   router_ = std::make_unique<Router>(options, IdentityHasher(key), this);
-  const auto complete = FillWindow(opened_->folder, router_->hasher(), &router_->window());
+  const WindowSources sources{router_->hasher(), options.earlier_life_unanswered, options.max_inflight_bytes};
+  const auto complete = FillWindow(opened_->folder, sources, &router_->window());
   SPROCKETS_ASSERT(complete.ok());
   if (!complete.value()) router_->DoubtUnknownIds();
   written_down_ = opened_->state->connections();
@@ -40,6 +42,16 @@ bool Sidecar::Start() {
                                         });
   world_->Trace("sidecar started");
   return true;
+}
+
+// As SIGTERM does it: what Redis does not answer any more goes to disk, and then nothing is in flight.
+void Sidecar::Stop() {
+  router_->StopSending();
+  LoseConnection();
+  RunDisk();
+  store_->Close(router_->events_in_flight() == 0);
+  world_->Trace("sidecar stops");
+  Die();
 }
 
 void Sidecar::Die() {
@@ -75,7 +87,7 @@ void Sidecar::SendEvent(size_t index) {
   const uint64_t slot = next_slot_++;
   waiting_[slot] = index;
   world_->Trace("send " + event.payload);
-  router_->Accept({nullptr, slot}, args, body, world_->redis.now_ms);
+  router_->Accept({nullptr, slot}, args, body, {world_->redis.now_ms}, {world_->redis.now_ms});
 }
 
 void Sidecar::Reply(ReplyTo to, std::string_view resp) {
@@ -161,10 +173,10 @@ void Sidecar::Deliver(const std::string& resp) {
   world_->Trace(resp);
   const std::string_view line(resp.data(), resp.find('\r'));
   if (expected.tail_of == nullptr) {
-    if (line.starts_with('-')) return router_->OnError(line.substr(1), world_->redis.now_ms);
+    if (line.starts_with('-')) return router_->OnError(line.substr(1), {world_->redis.now_ms});
     return router_->OnLanded(std::string_view(resp).substr(line.size() + 2, resp.size() - line.size() - 4));
   }
-  if (line.starts_with('-')) return router_->OnTailError(*expected.tail_of, line.substr(1), world_->redis.now_ms);
+  if (line.starts_with('-')) return router_->OnTailError(*expected.tail_of, line.substr(1), {world_->redis.now_ms});
   redisReader* reader = redisReaderCreate();
   void* parsed = nullptr;
   redisReaderFeed(reader, resp.data(), resp.size());
@@ -179,7 +191,7 @@ void Sidecar::Deliver(const std::string& resp) {
     entries.push_back(std::move(tail));
   }
   router_->OnTail(*expected.tail_of, entries, entries.size() == static_cast<size_t>(expected.count),
-                  world_->redis.now_ms);
+                  {world_->redis.now_ms});
   freeReplyObject(reply);
 }
 

@@ -45,6 +45,7 @@ class Sidecar : public RouterEffects {
   /// Locks, recovers, fills the window. False: somebody else has the folder.
   bool Start();
   /// kill -9.
+  void Stop();
   void Die();
   bool running() const { return router_ != nullptr; }
 
@@ -68,6 +69,7 @@ class Sidecar : public RouterEffects {
   void Spill(SpillRequest request) override { jobs_.emplace_back(std::move(request)); }
   void Reply(ReplyTo to, std::string_view resp) override;
   void ProbeRedis() override {}
+  void UnknownForgotten() override {}
   void StreamRefused(const StreamState&, std::string_view) override {}
   void StreamAcceptedAgain(const StreamState&) override {}
 

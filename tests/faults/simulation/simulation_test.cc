@@ -140,6 +140,9 @@ class Deployment {
       case 8:
         if (world.Chance(world.faults.redis_forgets)) redis.CrashAndForget();
         break;
+      case 9:
+        if (sidecar_may_die) SidecarStep([this] { sidecar.Stop(); });
+        break;
       default:
         break;
     }
