@@ -240,7 +240,8 @@ Status SpillFile::Impl::CompareTotals(bool as_read) {
                std::to_string(streams) + " of " + std::to_string(sealed_streams) + " streams are in the catalogue"};
 }
 
-Status SpillFile::Impl::Compare(std::string_view stream, const StreamTotals& expected, const StreamTotals& found) const {
+Status SpillFile::Impl::Compare(std::string_view stream, const StreamTotals& expected,
+                                const StreamTotals& found) const {
   if (found == expected) return {};
   return Error{ErrorCode::kCorrupt, "stream " + Escape(stream) + ": " + std::to_string(found.rows) + " of " +
                                         std::to_string(expected.rows) + " rows are there, or not as they were written"};
@@ -377,7 +378,8 @@ Defect SpillFile::Impl::ReadRow(const Statement& row, const StreamTableInfo& tab
   const Doubt* doubt = spilled->doubt ? &*spilled->doubt : nullptr;
   const uint32_t names = row.IsNull(kRaw) ? table.names_checksum : ChecksumOfNames(event);
   const uint32_t checksum = ChecksumOfRow(names, spilled->ticket, spilled->received_ms, event, doubt);
-  if (checksum != row.Integer(kChecksum) || event.event_id() != row.Bytes(kEventId)) return "its checksum does not match";
+  if (checksum != row.Integer(kChecksum) || event.event_id() != row.Bytes(kEventId))
+    return "its checksum does not match";
   spilled->own_id = IsOwnId(event, producer);
   return std::nullopt;
 }

@@ -29,8 +29,8 @@ inline constexpr int32_t kSpillFormatVersion = 1;
 struct Doubt {
   StreamId anchor;                         // the event, if it landed, has a higher id (unless the stream began again)
   std::optional<ConnectionId> connection;  // that it was in flight on; none: none of this life
-  /// False: this event was never in flight, it may only be the second copy of one that landed and was answered. So it is
-  /// looked for, but if the stream has been trimmed meanwhile nothing has to be proven.
+  /// False: this event was never in flight, it may only be the second copy of one that landed and was answered. So it
+  /// is looked for, but if the stream has been trimmed meanwhile nothing has to be proven.
   bool needs_proof = true;
 };
 
@@ -71,8 +71,8 @@ class SpillWriter {
   int64_t rows() const;                // committed
   int64_t FileBytes() const;           // database and WAL
   int64_t oldest_received_ms() const;  // of the committed rows; 0: none
-  /// Checkpoint once 4 MiB of WAL are written; the WAL keeps its room. With `force` at once, and it gives its room back.
-  /// An error is as bad as one of Commit.
+  /// Checkpoint once 4 MiB of WAL are written; the WAL keeps its room. With `force` at once, and it gives its room
+  /// back. An error is as bad as one of Commit.
   Status CheckpointIfDue(bool force = false);
 
   /// Checkpoint, rollback journal, counts and checksums into the catalogue, close, sync, rename to .sealed, sync the

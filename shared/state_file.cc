@@ -41,12 +41,13 @@ CREATE TABLE connections (
 ) STRICT;
 )sql";
 
-// A row in it: the life that ended last left nothing in flight. Apart from the others, since files of before have none.
-constexpr std::string_view kCleanEnd = "CREATE TABLE IF NOT EXISTS clean_end (at_ms INTEGER NOT NULL) STRICT";
+// A row in it: nothing is in flight. Apart from the others, since files of before have none.
+constexpr std::string_view kNothingInFlight =
+    "CREATE TABLE IF NOT EXISTS nothing_in_flight (since_ms INTEGER NOT NULL) STRICT";
 
-Status WriteCleanEnd(Database& database) {
-  RETURN_IF_ERROR(database.Execute(kCleanEnd));
-  return database.Execute("INSERT INTO clean_end VALUES (" + std::to_string(WallClockMs()) + ")");
+Status WriteNothingInFlight(Database& database) {
+  RETURN_IF_ERROR(database.Execute(kNothingInFlight));
+  return database.Execute("INSERT INTO nothing_in_flight VALUES (" + std::to_string(WallClockMs()) + ")");
 }
 
 Status Initialize(Database& database, const StateFile::Found& found) {
@@ -57,7 +58,7 @@ Status Initialize(Database& database, const StateFile::Found& found) {
   insert.BindInteger(2, found.folder_has_files ? 1 : 0);
   RETURN_IF_ERROR(insert.Run());
   if (found.folder_has_files) return {};
-  return WriteCleanEnd(database);
+  return WriteNothingInFlight(database);
 }
 
 /// Out of the way, but not away. The database first: SQLite deletes a WAL that has none, and never applies it to a new
@@ -94,12 +95,11 @@ struct StateFile::Impl {
   Status MakeRoom();
   Status Write(const Known& next, std::span<const ConnectionId> gone, const ConnectionId* added);
   Status Commit(const std::function<Status()>& change);
-  Status CommitUse(const std::function<Status()>& change);
 
   std::optional<Database> database;  // nothing once it is closed
   Known known;
-  bool ended_clean = false;  // the life before this one
-  bool clean_end_written = false;
+  bool nothing_was_in_flight = false;  // as it was opened
+  bool noted = false;                  // NoteNothingInFlight, and it still holds
   int64_t next_ticket = 1;
   int64_t reserved_ticket = 0;
   bool failed = false;  // a COMMIT failed in a way that leaves the file in doubt: nothing may be built on it
@@ -158,11 +158,12 @@ Status StateFile::Impl::Load() {
   reserved_ticket = state.Integer(0);
   known.lost = state.Integer(1) != 0;
   if (!state.IsNull(2)) known.lost_under = state.Bytes(2);
-  ASSIGN_OR_RETURN(const std::optional<int64_t> has_clean_end,
-                   database->QueryInteger("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'clean_end'"));
-  if (has_clean_end) {
-    ASSIGN_OR_RETURN(const std::optional<int64_t> row, database->QueryInteger("SELECT 1 FROM clean_end"));
-    ended_clean = clean_end_written = row.has_value();
+  ASSIGN_OR_RETURN(
+      const std::optional<int64_t> has_table,
+      database->QueryInteger("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'nothing_in_flight'"));
+  if (has_table) {
+    ASSIGN_OR_RETURN(const std::optional<int64_t> row, database->QueryInteger("SELECT 1 FROM nothing_in_flight"));
+    nothing_was_in_flight = noted = row.has_value();
   }
   ASSIGN_OR_RETURN(Statement row, database->Prepare("SELECT run_id, client_id FROM connections ORDER BY id"));
   while (true) {
@@ -208,25 +209,14 @@ Status StateFile::Impl::Commit(const std::function<Status()>& change) {
   return status;
 }
 
-/// As Commit, for what comes before the first event of a life that may be in flight or unanswered when it ends.
-Status StateFile::Impl::CommitUse(const std::function<Status()>& change) {
-  if (!clean_end_written) return Commit(change);
-  Status committed = Commit([&] {
-    Status erased = database->Execute("DELETE FROM clean_end");
-    return erased.ok() ? change() : erased;
-  });
-  clean_end_written = !committed.ok();
-  return committed;
-}
-
 const std::vector<ConnectionId>& StateFile::connections() const {
   return impl_->known.connections;
 }
 bool StateFile::connections_lost() const {
   return impl_->known.lost;
 }
-bool StateFile::ended_clean() const {
-  return impl_->ended_clean;
+bool StateFile::nothing_was_in_flight() const {
+  return impl_->nothing_was_in_flight;
 }
 
 Status StateFile::Record(const ConnectionId& live, std::span<const ConnectionId> dead) {
@@ -261,7 +251,8 @@ Status StateFile::Strike(std::span<const ConnectionId> dead) {
 }
 
 Status StateFile::Impl::Write(const Known& next, std::span<const ConnectionId> gone, const ConnectionId* added) {
-  return CommitUse([&]() -> Status {
+  Status committed = Commit([&]() -> Status {
+    if (added != nullptr && noted) RETURN_IF_ERROR(database->Execute("DELETE FROM nothing_in_flight"));
     ASSIGN_OR_RETURN(Statement strike, database->Prepare("DELETE FROM connections WHERE run_id = ? AND client_id = ?"));
     for (const ConnectionId& connection : gone) {
       strike.BindBytes(1, connection.run_id);
@@ -280,12 +271,14 @@ Status StateFile::Impl::Write(const Known& next, std::span<const ConnectionId> g
     if (next.lost_under) update.BindBytes(2, *next.lost_under);
     return update.Run();
   });
+  if (committed.ok() && added != nullptr) noted = false;
+  return committed;
 }
 
 Result<int64_t> StateFile::NextTicket() {
   if (impl_->next_ticket > impl_->reserved_ticket) {
     const int64_t reserved = impl_->next_ticket + kTicketBlock - 1;
-    Status committed = impl_->CommitUse(
+    Status committed = impl_->Commit(
         [&] { return impl_->database->Execute("UPDATE state SET reserved_ticket = " + std::to_string(reserved)); });
     if (!committed.ok()) return std::move(committed).Prefixed("reserving tickets").error();
     impl_->reserved_ticket = reserved;
@@ -293,13 +286,12 @@ Result<int64_t> StateFile::NextTicket() {
   return impl_->next_ticket++;
 }
 
-Status StateFile::CloseClean() {
-  Status written;
-  if (!impl_->failed && !impl_->clean_end_written) {
-    written = impl_->Commit([this] { return WriteCleanEnd(*impl_->database); });
-  }
-  Status closed = Close();
-  return written.ok() ? closed : written;
+Status StateFile::NoteNothingInFlight() {
+  if (impl_->noted) return {};
+  RETURN_IF_ERROR(impl_->Commit([this] { return WriteNothingInFlight(*impl_->database); })
+                      .Prefixed("writing down that nothing is in flight"));
+  impl_->noted = true;
+  return {};
 }
 
 Status StateFile::Close() {

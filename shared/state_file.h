@@ -33,9 +33,9 @@ class StateFile {
   const std::vector<ConnectionId>& connections() const;
   /// Earlier connections exist that nobody can name: no fence is complete until the server's run_id has changed.
   bool connections_lost() const;
-  /// The life before this one ended by CloseClean, or there was none: nothing was in flight then, and nobody had been
-  /// told UNKNOWN.
-  bool ended_clean() const;
+  /// When the life before this one ended, nothing that it had sent was without its answer, and nobody had been told
+  /// UNKNOWN (NoteNothingInFlight); or there was none.
+  bool nothing_was_in_flight() const;
 
   /// One commit: adds `live` and strikes off `dead`. Before the live one carries its first event.
   /// Clears connections_lost if the server's run_id is another one than at the first call after the loss.
@@ -46,12 +46,12 @@ class StateFile {
   /// The next ticket: 1, 2, … never again, over all lives. Reserves a block of 10 000 with one commit whenever the last
   /// is used up.
   Result<int64_t> NextTicket();
-  /// Checkpoints and closes; the object is unusable afterwards. The life after this one counts with events that were in
-  /// flight.
+  /// One commit: no connection carries an event, and none ever will again but one that is recorded after this; what
+  /// earlier ones left in doubt is stored. Recording a connection takes it back. If this fails the life after this one
+  /// is only more careful.
+  Status NoteNothingInFlight();
+  /// Checkpoints and closes; the object is unusable afterwards.
   Status Close();
-  /// As Close, and writes down that nothing is in flight, for ended_clean. If that fails the life after this one is
-  /// only more careful.
-  Status CloseClean();
 
  private:
   struct Impl;

@@ -250,7 +250,7 @@ void Router::SpillSent(Event event, Doubt doubt) {
 // direct way: so absence needs no proof.
 Doubt Router::MaybeRepeat() const {
   Doubt doubt{kStreamBegin, std::nullopt};
-  doubt.needs_proof = options_.earlier_life_unanswered || unknown_forgotten_;
+  doubt.needs_proof = options_.earlier_life_in_flight || unknown_forgotten_;
   return doubt;
 }
 
@@ -378,7 +378,7 @@ void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, 
 // what an earlier life had in flight when it was killed is looked at in any case: it was bounded in bytes.
 bool Router::FillWindow(StreamState& stream, const std::vector<TailEntry>& entries) {
   const auto maybe_unanswered = [&] {
-    return options_.earlier_life_unanswered && stream.tail_bytes_read < 2 * options_.max_inflight_bytes;
+    return options_.earlier_life_in_flight && stream.tail_bytes_read < 2 * options_.max_inflight_bytes;
   };
   for (const TailEntry& entry : entries) {
     size_t id_at = EventView::kNoEventId;
@@ -395,8 +395,8 @@ bool Router::FillWindow(StreamState& stream, const std::vector<TailEntry>& entri
     window_.Restore(restored);
   }
   if (entries.empty()) return false;
-  const bool may_find_a_place = stream.tail_entries_read < window_.capacity() &&
-                                window_.WouldKeep(static_cast<int64_t>(entries.back().id.ms));
+  const bool may_find_a_place =
+      stream.tail_entries_read < window_.capacity() && window_.WouldKeep(static_cast<int64_t>(entries.back().id.ms));
   return may_find_a_place || maybe_unanswered();
 }
 
@@ -492,8 +492,8 @@ void Router::AnswerUnknown(PendingEvent& event, StreamId anchor, std::string_vie
   AppendError(reply, "UNKNOWN " + Escape(view.event_id()) + " " + Escape(why));
   Answer(event, reply);
   // Where we made the id, the client has been told it: it may come back with it.
-  const bool remembered = event.entry != nullptr ? window_.SetUnknown(event.entry, anchor)
-                                                 : window_.AddUnknown(hasher_.Of(view), anchor);
+  const bool remembered =
+      event.entry != nullptr ? window_.SetUnknown(event.entry, anchor) : window_.AddUnknown(hasher_.Of(view), anchor);
   if (!remembered) OnUnknownForgotten();
 }
 

@@ -108,7 +108,7 @@ struct RouterOptions {
   std::string event_id_field = "event_id";
   std::string producer;  // random in every life, see made_id.h
   int64_t max_inflight_bytes = 8 << 20;
-  bool earlier_life_unanswered = true;  // the earlier life may have had events in flight when it ended
+  bool earlier_life_in_flight = true;  // the earlier life may have had events in flight when it ended
   int64_t max_spill_queue_bytes = 8 << 20;
   size_t max_event_bytes = 1 << 20;
   size_t max_streams = 1024;

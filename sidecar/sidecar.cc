@@ -95,9 +95,9 @@ Status Sidecar::Open() {
   options.max_streams = config_.max_streams;
   options.dedupe_window = config_.dedupe_window;
   options.stream_globs = config_.streams;
-  options.earlier_life_unanswered = !opened.state->ended_clean();
+  options.earlier_life_in_flight = !opened.state->nothing_was_in_flight();
   router_ = std::make_unique<Router>(options, IdentityHasher(), static_cast<RouterEffects*>(this));
-  const WindowSources sources{router_->hasher(), options.earlier_life_unanswered, options.max_inflight_bytes};
+  const WindowSources sources{router_->hasher(), options.max_inflight_bytes};
   ASSIGN_OR_RETURN(const bool window_complete, FillWindow(opened.folder, sources, &router_->window()));
   if (!window_complete) router_->DoubtUnknownIds();
 

@@ -36,13 +36,15 @@ void SpillStore::Close(bool nothing_in_flight) {
     if (!sealed.ok()) LogError("seal-failed", {{"error", sealed.error().message}});
   }
   if (state_) {
-    const Status closed = nothing_in_flight && !answered_unknown_ ? state_->CloseClean() : state_->Close();
+    if (nothing_in_flight) NoteNothingInFlight();
+    const Status closed = state_ ? state_->Close() : Status();
     if (!closed.ok()) LogError("state-close-failed", {{"error", closed.error().message}});
   }
 }
 
 void SpillStore::Process(std::span<SpillJob> jobs) {
   std::vector<SpillRequest*> batch;
+  bool connection_ended = false;
   const auto spill_gathered = [&] {
     if (!batch.empty()) SpillBatch(std::exchange(batch, {}));
   };
@@ -54,6 +56,7 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
     spill_gathered();
     if (std::holds_alternative<ForgetLiveJob>(job)) {
       live_.reset();
+      connection_ended = true;
     } else if (auto* record = std::get_if<RecordJob>(&job)) {
       ProcessOne(*record);
     } else if (auto* seal = std::get_if<SealJob>(&job)) {
@@ -63,6 +66,16 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
     }
   }
   spill_gathered();
+  // Its doubts came in the same turn.
+  if (connection_ended && !live_) NoteNothingInFlight();
+}
+
+void SpillStore::NoteNothingInFlight() {
+  if (!state_ || answered_unknown_) return;
+  const Status noted = state_->NoteNothingInFlight();
+  if (noted.ok()) return;
+  LogWarning("state-file-not-written", {{"error", noted.error().message}});
+  state_.reset();  // it is read anew before it is needed
 }
 
 void SpillStore::PostOne(SpillCompletion done) {

@@ -77,7 +77,7 @@ class SpillStore {
     int64_t spill_max_bytes = 8ll << 30;
     int64_t most_doubt_bytes = 8 << 20;  // of events in doubt that are stored although there is no room: what one
                                          // connection may carry
-    int64_t highest_ticket = 0;  // of the files that are there
+    int64_t highest_ticket = 0;          // of the files that are there
   };
   /// Takes what is done, as soon as it is: before any housekeeping.
   using Post = std::function<void(std::vector<SpillCompletion>)>;
@@ -101,6 +101,7 @@ class SpillStore {
   void ProcessOne(RecordJob& job);
   void ProcessOne(SealJob& job);
   void ProcessOne(DescribeJob& job);
+  void NoteNothingInFlight();
   void PostOne(SpillCompletion done);
 
   void SpillBatch(std::vector<SpillRequest*> batch);
@@ -132,10 +133,10 @@ class SpillStore {
   bool commit_failed_ = false;       // Store's last error came from COMMIT: what it wrote may be stored
   std::vector<int64_t> distrusted_;  // files whose marker could not be written yet
   int64_t highest_ticket_ = 0;
-  bool answered_unknown_ = false;       // in this life
-  int64_t doubt_bytes_ = 0;             // stored beyond the room since there was some
+  bool answered_unknown_ = false;  // in this life
+  int64_t doubt_bytes_ = 0;        // stored beyond the room since there was some
   std::string last_refusal_;
-  uint64_t refused_ = 0;                // since the last line of the log about it
+  uint64_t refused_ = 0;  // since the last line of the log about it
   int64_t refused_logged_ms_ = 0;
   std::vector<std::string_view> args_;  // scratch
   EventView view_;                      // scratch

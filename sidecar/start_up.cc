@@ -47,8 +47,7 @@ class FileReader {
  private:
   bool EnterSpilled(const SpilledEvent& row) {
     // What a killed life had committed and not answered stands at the end of its last file, and was bounded in bytes.
-    const bool maybe_unanswered =
-        sources_.earlier_life_unanswered && is_last_ && bytes_ < 2 * sources_.max_inflight_bytes;
+    const bool maybe_unanswered = is_last_ && bytes_ < 2 * sources_.max_inflight_bytes;
     const bool has_place = stream_rows_ < window_->capacity() && window_->WouldKeep(row.received_ms);
     if (!has_place && !maybe_unanswered) return false;
     for (const std::string_view word : row.event.fields) bytes_ += static_cast<int64_t>(word.size());

@@ -30,7 +30,6 @@ Result<OpenedFolder> OpenSpillFolder(const std::string& path);
 
 struct WindowSources {
   const IdentityHasher& hasher;
-  bool earlier_life_unanswered = true;  // as RouterOptions'
   int64_t max_inflight_bytes = 0;
 };
 

@@ -75,8 +75,8 @@ class Window {
     EventIdentity identity;
     StreamId id;
     int64_t ticket = 0;
-    int64_t when_ms = 0;         // when it was received or landed, milliseconds since 1970
-    bool clients_id = true;      // an event whose id we made has a place only where no client's needs one
+    int64_t when_ms = 0;            // when it was received or landed, milliseconds since 1970
+    bool clients_id = true;         // an event whose id we made has a place only where no client's needs one
     bool maybe_unanswered = false;  // the earlier life may have ended before it could answer
   };
   void Restore(const Restored& restored);
@@ -116,11 +116,11 @@ class Window {
   bool ForgetUnknownBeyondLimit();
 
   const size_t capacity_;
-  Entries entries_;       // by who: the few with one id and several payloads stand side by side
-  List settled_;          // landed or spilled in this life
+  Entries entries_;  // by who: the few with one id and several payloads stand side by side
+  List settled_;     // landed or spilled in this life
   List unknown_;
-  OldestFirst restored_;  // settled by earlier lives; evicted before settled_
-  OldestFirst unanswered_;     // what earlier lives may have left unanswered, beyond the capacity
+  OldestFirst restored_;    // settled by earlier lives; evicted before settled_
+  OldestFirst unanswered_;  // what earlier lives may have left unanswered, beyond the capacity
   const size_t most_unknown_;
 };
 

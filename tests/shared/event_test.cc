@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "shared/limits.h"
 #include "shared/resp.h"
 
 namespace sprockets {
@@ -80,6 +81,17 @@ TEST_CASE("identity is stream, id and every other field, whatever their order, a
               identity({"XADD", "s", "*", "event_id", "E", "a", "1", "bb", "2"}).what);
   CHECK_FALSE(IdentityHasher().Of("s", std::vector<std::string_view>{"event_id", "E"}, 1) ==
               hasher.Of("s", std::vector<std::string_view>{"event_id", "E"}, 1));
+}
+
+TEST_CASE("4096 fields may come with an id and without one, and one more is refused") {
+  std::vector<std::string_view> args = {"XADD", "s", "*"};
+  for (size_t i = 0; i < kMaxFields; ++i) args.insert(args.end(), {"f", "v"});
+  EventView event;
+  CHECK(ParseXadd(args, "event_id", &event).ok());
+  args.insert(args.end(), {"event_id", "E"});  // by the client, or by the sidecar
+  CHECK(ParseXadd(args, "event_id", &event).ok());
+  args.insert(args.end(), {"event_id", "a second one is a field"});
+  CHECK_FALSE(ParseXadd(args, "event_id", &event).ok());
 }
 
 }  // namespace

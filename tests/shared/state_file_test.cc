@@ -169,3 +169,51 @@ TEST_CASE("recording connections and reserving tickets takes no new space on the
   state = Must(StateFile::Open(fixture.folder, {}));
   CHECK(Must(fixture.folder.TotalBytes()) == bytes);
 }
+
+TEST_CASE("that nothing was in flight is known only until a connection is written down") {
+  Fixture fixture;
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    CHECK(state.nothing_was_in_flight());  // there was no life before
+    Must(state.Record(kFirst, {}));
+  }
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    CHECK_FALSE(state.nothing_was_in_flight());
+    Must(state.NoteNothingInFlight());
+    Must(state.NextTicket());
+  }
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    CHECK(state.nothing_was_in_flight());
+    Must(state.NoteNothingInFlight());
+    Must(state.Record(kSecond, {}));
+    Must(state.NoteNothingInFlight());
+    Must(state.Record(kOtherLife, {}));
+    Must(state.Close());
+  }
+  CHECK_FALSE(Must(StateFile::Open(fixture.folder, {})).nothing_was_in_flight());
+}
+
+TEST_CASE("a state file that is lost, or of before, may have left something in flight") {
+  Fixture fixture;
+  SECTION("lost") {
+    StateFile state = Must(StateFile::Open(fixture.folder, {.folder_has_files = true}));
+    CHECK_FALSE(state.nothing_was_in_flight());
+  }
+  SECTION("of before") {
+    Must(Must(StateFile::Open(fixture.folder, {})).Close());
+    {
+      Database::Options options;
+      options.journal = Database::Journal::kWal;
+      options.application_id = 0x53505253;
+      options.user_version = 1;
+      Must(Must(Database::Open(fixture.folder.StatePath(), options)).Execute("DROP TABLE nothing_in_flight"));
+    }
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    CHECK_FALSE(state.nothing_was_in_flight());
+    Must(state.NoteNothingInFlight());
+    Must(state.Close());
+    CHECK(Must(StateFile::Open(fixture.folder, {})).nothing_was_in_flight());
+  }
+}

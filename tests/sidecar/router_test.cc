@@ -30,7 +30,7 @@ class World : public RouterEffects {
     args.insert(args.begin(), "XADD");
     std::string body;
     for (const std::string_view arg : args) AppendBulk(body, arg);
-    router.Accept({nullptr, ++slot}, args, body, {now_ms}, {now_ms});
+    router.Accept({nullptr, ++slot}, args, body, {wall_ms}, {now_ms});
     return slot;
   }
   void Connect(int64_t client_id = 1, bool fenced = true) { router.OnConnectionReady({"run", client_id}, fenced); }
@@ -75,6 +75,7 @@ class World : public RouterEffects {
     std::optional<StreamId> before;
     int64_t count;
   };
+  int64_t wall_ms = 1'700'000'000'000;
   int64_t now_ms = 1'000'000;
   uint64_t slot = 0;
   std::vector<std::string> sent;
@@ -318,6 +319,89 @@ TEST_CASE("an id of the shape that we make is looked for in the tail, and goes t
   world.Xadd({"s", "*", "data", "1", "event_id", "0123456789abcdef-7"});
   CHECK(world.sent.size() == 1);
   CHECK(world.spills.empty());
+}
+
+TEST_CASE("a possible repeat that finds no room is refused, and not remembered") {
+  World world;
+  const uint64_t a = world.Xadd({"s", "*", "data", "1", "event_id", "E"});
+  REQUIRE(world.spills.size() == 1);
+  REQUIRE(world.spills[0].doubt.has_value());
+  CHECK_FALSE(world.spills[0].was_sent);
+  world.Outcome(SpillOutcome::Kind::kRefused);
+  CHECK(world.replies[a] == "-RETRY disk says no\r\n");
+  CHECK(world.router.window().size() == 0);
+}
+
+TEST_CASE("a possible repeat needs proof only if the earlier life may have had something in flight") {
+  RouterOptions options = World::DefaultOptions();
+  options.earlier_life_in_flight = GENERATE(true, false);
+  World world(options);
+  world.Xadd({"s", "*", "data", "1", "event_id", "E"});
+  REQUIRE(world.spills.size() == 1);
+  CHECK(world.spills[0].doubt->needs_proof == options.earlier_life_in_flight);
+}
+
+TEST_CASE("a window full of newer events does not keep a tail from being searched for what was in flight") {
+  RouterOptions options = World::DefaultOptions();
+  options.dedupe_window = 2;
+  options.earlier_life_in_flight = GENERATE(true, false);
+  World world(options);
+  world.Connect();
+  for (const char* id : {"a", "b", "c"}) {
+    world.Xadd({"busy", "*", "event_id", id});
+    if (!world.tails.empty()) world.router.OnTail(*world.tails[0].stream, {}, false, {});
+    world.router.OnLanded("9-" + std::string(1, id[0] == 'a' ? '1' : id[0] == 'b' ? '2' : '3'));
+  }
+  world.tails.clear();
+  world.Xadd({"quiet", "*", "event_id", "new"});
+  std::vector<Router::TailEntry> page;
+  for (uint64_t ms = 8; ms > 0; --ms) page.push_back({{ms, 0}, {"event_id", "lost answer"}});
+  world.router.OnTail(*world.tails[0].stream, page, true, {});
+  CHECK(world.tails.size() == (options.earlier_life_in_flight ? 2 : 1));
+  if (options.earlier_life_in_flight) world.router.OnTail(*world.tails[1].stream, {}, false, {});
+  world.router.OnLanded("10-0");
+  const size_t sent = world.sent.size();
+  const uint64_t again = world.Xadd({"quiet", "*", "event_id", "lost answer"});
+  CHECK(world.sent.size() == sent + (options.earlier_life_in_flight ? 0 : 1));
+  if (options.earlier_life_in_flight) CHECK(world.replies[again] == "$3\r\n8-0\r\n");
+}
+
+TEST_CASE("once an UNKNOWN had to be forgotten, ids that the window does not know are looked for by the drain") {
+  World world;
+  for (int i = 0; i <= 64 * 1024; ++i) {
+    if (!world.router.connection()) world.ConnectWithTail();
+    world.Xadd({"s", "*", "data", "1", "event_id", std::to_string(i)});
+    if (i % 1000 == 0) {
+      world.router.OnConnectionLost();
+      while (!world.spills.empty()) world.Outcome(SpillOutcome::Kind::kRefused);
+    }
+  }
+  world.router.OnConnectionLost();
+  while (!world.spills.empty()) world.Outcome(SpillOutcome::Kind::kRefused);
+  CHECK(world.unknown_forgotten);
+  CHECK(world.router.window().unknown() == 64 * 1024);
+  world.ConnectWithTail();
+  const size_t sent = world.sent.size();
+  world.Xadd({"s", "*", "data", "1", "event_id", "0"});
+  CHECK(world.sent.size() == sent);
+  REQUIRE(world.spills.size() == 1);
+  CHECK(world.spills[0].doubt->needs_proof);
+}
+
+TEST_CASE("a refused stream is probed at the pace of the loop's clock, whatever the wall clock says") {
+  World world;
+  world.ConnectWithTail();
+  size_t tries = 0;
+  for (int i = 0; i < 300; ++i) {
+    world.now_ms = 1000 + 10 * i;
+    const size_t before = world.sent.size();
+    world.wall_ms = 1'700'000'000'000 + 10 * i;
+    world.Xadd({"s", "*", "data", "1"});
+    if (world.sent.size() == before) continue;
+    ++tries;
+    world.router.OnError("WRONGTYPE Operation against a key", {world.now_ms});
+  }
+  CHECK(tries < 6);
 }
 
 TEST_CASE("RETRY is given only where the event cannot have been stored") {

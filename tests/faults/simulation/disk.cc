@@ -415,7 +415,7 @@ Result<RecoveryReport> RecoverLeftBehind(const SpillFolder& folder) {
 // ---- State file
 
 struct StateFile::Impl {
-  bool ended_clean = false;
+  bool nothing_was_in_flight = false;
   sim::DiskState& state() const { return *TheWorld().disk.state; }
 };
 
@@ -429,10 +429,10 @@ Result<StateFile> StateFile::Open(const SpillFolder&, const Found& found) {
     TheWorld().disk.state.emplace();
     TheWorld().disk.state->next_ticket = found.highest_ticket + 1;
     TheWorld().disk.state->lost = found.folder_has_files;
-    TheWorld().disk.state->clean_end = !found.folder_has_files;
+    TheWorld().disk.state->nothing_in_flight = !found.folder_has_files;
   }
   StateFile file(std::make_unique<Impl>());
-  file.impl_->ended_clean = TheWorld().disk.state->clean_end;
+  file.impl_->nothing_was_in_flight = TheWorld().disk.state->nothing_in_flight;
   return file;
 }
 
@@ -444,8 +444,8 @@ Result<StateFile> StateFile::OpenExisting(const SpillFolder&) {
 const std::vector<ConnectionId>& StateFile::connections() const {
   return impl_->state().connections;
 }
-bool StateFile::ended_clean() const {
-  return impl_->ended_clean;
+bool StateFile::nothing_was_in_flight() const {
+  return impl_->nothing_was_in_flight;
 }
 bool StateFile::connections_lost() const {
   return impl_->state().lost;
@@ -456,7 +456,7 @@ Status StateFile::Record(const ConnectionId& live, std::span<const ConnectionId>
   world.Step("record");
   if (world.Chance(world.faults.record_fails)) return IoError("record");
   sim::DiskState& state = impl_->state();
-  state.clean_end = false;
+  state.nothing_in_flight = false;
   for (const ConnectionId& connection : dead) std::erase(state.connections, connection);
   if (std::find(state.connections.begin(), state.connections.end(), live) == state.connections.end())
     state.connections.push_back(live);
@@ -472,14 +472,13 @@ Status StateFile::Strike(std::span<const ConnectionId> dead) {
 }
 
 Result<int64_t> StateFile::NextTicket() {
-  impl_->state().clean_end = false;
   return impl_->state().next_ticket++;
 }
 Status StateFile::Close() {
   return {};
 }
-Status StateFile::CloseClean() {
-  impl_->state().clean_end = true;
+Status StateFile::NoteNothingInFlight() {
+  impl_->state().nothing_in_flight = true;
   return {};
 }
 

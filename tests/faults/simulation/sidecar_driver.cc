@@ -23,9 +23,9 @@ bool Sidecar::Start() {
   RouterOptions options;
   options.producer = std::to_string(1'000'000'000'000'000 + ++lives_);
   std::array<uint8_t, 32> key{};
-  options.earlier_life_unanswered = !opened_->state->ended_clean();
+  options.earlier_life_in_flight = !opened_->state->nothing_was_in_flight();
   router_ = std::make_unique<Router>(options, IdentityHasher(key), this);
-  const WindowSources sources{router_->hasher(), options.earlier_life_unanswered, options.max_inflight_bytes};
+  const WindowSources sources{router_->hasher(), options.max_inflight_bytes};
   const auto complete = FillWindow(opened_->folder, sources, &router_->window());
   SPROCKETS_ASSERT(complete.ok());
   if (!complete.value()) router_->DoubtUnknownIds();

@@ -61,7 +61,7 @@ struct DiskState {
   bool lost = false;
   std::string lost_under;  // the server's life at the first record after the loss
   int64_t next_ticket = 1;
-  bool clean_end = false;  // the life that ended last left nothing in flight
+  bool nothing_in_flight = false;
 };
 
 struct Disk {
