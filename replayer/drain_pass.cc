@@ -8,6 +8,7 @@
 #include "replayer/sidecar_door.h"
 #include "replayer/stop.h"
 #include "shared/clock.h"
+#include "shared/spill_retention.h"
 #include "shared/state_file.h"
 #include "shared/text.h"
 
@@ -109,6 +110,11 @@ Result<DrainPass::Next> DrainPass::PassOver(const SpillFileInfo& info, const Err
     // A later file may hold later events of the same streams.
     report_.Worsen(DrainResult::kLeft);
     report_.Warn("file-in-use", {{"file", NameOf(info)}, {"why", error.message}});
+    return Next::kEnd;
+  }
+  if (error.code == ErrorCode::kForbidden) {
+    report_.Worsen(DrainResult::kLeft);
+    report_.Warn("file-not-readable", {{"file", NameOf(info)}, {"why", error.message}});
     return Next::kEnd;
   }
   if (error.code != ErrorCode::kCorrupt) return error;
@@ -214,14 +220,7 @@ Status DrainPass::RefuseIfLowerFileWaits(const SpillFileInfo& info, const std::v
 Status RemoveOldDrained(const SpillFolder& folder, int64_t keep_ms) {
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
   for (const SpillFileInfo& info : files) {
-    if (info.state != SpillFileInfo::State::kDrained) continue;
-    Result<SpillFile> opened = SpillFile::Open(info);
-    if (!opened.ok()) continue;  // what --salvage set aside, for example: only its user knows when it may go
-    SpillFile file = std::move(opened).value();
-    ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, file.RejectedRows());
-    const bool is_old = file.drained_ms() != 0 && WallClockMs() - file.drained_ms() >= keep_ms;
-    RETURN_IF_ERROR(file.Close());
-    if (is_old && rejected.empty()) RETURN_IF_ERROR(folder.Remove(info));
+    if (IsExpendable(info, WallClockMs() - keep_ms)) RETURN_IF_ERROR(folder.Remove(info));
   }
   return {};
 }

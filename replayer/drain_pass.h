@@ -59,7 +59,7 @@ class DrainPass {
 /// Does the drain take this file: is it sealed or suspect, and can it be read?
 bool WaitsForDrain(const SpillFileInfo& info);
 
-/// Removes files that were drained at least `keep_ms` ago. One with rejected rows stays: it is their only copy.
+/// Removes files that were drained at least `keep_ms` ago and are expendable (spill_retention.h).
 Status RemoveOldDrained(const SpillFolder& folder, int64_t keep_ms);
 
 /// Rows that still wait in files that the drain takes, of streams that match the glob. Files that cannot be read do not

@@ -1,9 +1,9 @@
 // From the command line to a command.
-#include <csignal>
 #include <string_view>
 
 #include "replayer/commands.h"
 #include "shared/log.h"
+#include "shared/process.h"
 
 namespace sprockets {
 
@@ -16,6 +16,7 @@ int ExitCodeOf(const Error& error) {
     case ErrorCode::kIo:
     case ErrorCode::kFull:
     case ErrorCode::kStarved:
+    case ErrorCode::kForbidden:
       return 3;
     case ErrorCode::kRefused:
     case ErrorCode::kBusy:
@@ -27,7 +28,7 @@ int ExitCodeOf(const Error& error) {
 }
 
 int RunProgram(int argc, const char* const* argv, std::ostream& out) {
-  std::signal(SIGPIPE, SIG_IGN);
+  PrepareProcess();
   const Result<Invocation> invocation = ParseCommandLine(argc, argv);
   if (!invocation.ok()) {
     LogError("usage", {{"error", invocation.error().message}});

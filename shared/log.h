@@ -1,5 +1,6 @@
 // Logging: an event name and key=value pairs, as text or as one JSON object a line, to stderr. Changes of state with
-// counts, never a line per event. A log that cannot be written (a full disk) never stops the program.
+// counts, never a line per event. A log that cannot be written (a full disk) never stops the program, and after
+// LogInBackground one that nobody reads does not keep it waiting either.
 // Any thread.
 #pragma once
 
@@ -30,6 +31,12 @@ struct LogField {
 
 /// Once, before the first line. Without it, lines are text at level info.
 void InitLog(LogFormat format, LogLevel level = LogLevel::kInfo);
+
+/// From now on lines are written by a thread of their own. While stderr takes none, up to 1 MiB of them wait; what is
+/// beyond that is dropped, counted, and said when stderr takes lines again.
+void LogInBackground();
+/// Waits until every line is written, but not longer than this. Before the end of the program.
+void FlushLog(int64_t patience_ms);
 
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
 

@@ -22,7 +22,8 @@ enum class ErrorCode {
   kFull,         // no space or quota left; nothing was written
   kCorrupt,      // bytes are not what was written
   kForeign,      // the file is of a newer version or of another program: leave it untouched
-  kStarved,  // the process is short of descriptors or memory; nothing is wrong with the file
+  kStarved,      // the process is short of descriptors or memory; nothing is wrong with the file
+  kForbidden,    // this user may not; nothing is wrong with the file
   kNotFound,
 };
 

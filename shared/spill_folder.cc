@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "shared/clock.h"
+#include "shared/files.h"
 
 namespace sprockets {
 namespace {
@@ -39,10 +40,10 @@ constexpr auto kLockPoll = std::chrono::milliseconds(50);
 
 Error SystemError(const fs::path& path, std::string_view action) {
   const int number = errno;
-  ErrorCode code = ErrorCode::kIo;
-  if (number == ENOSPC || number == EDQUOT) code = ErrorCode::kFull;
-  if (number == EMFILE || number == ENFILE || number == ENOMEM) code = ErrorCode::kStarved;
-  return {code, "cannot " + std::string(action) + " " + path.native() + ": " + std::generic_category().message(number)};
+  const ErrorCode code = CodeOfSystemError(number);
+  const std::string owner = code == ErrorCode::kForbidden ? WhoOwns(path) : "";
+  return {code, "cannot " + std::string(action) + " " + path.native() + ": " + std::generic_category().message(number) +
+                    (owner.empty() ? "" : ": " + owner)};
 }
 
 std::string Stem(int64_t number) {
@@ -98,7 +99,9 @@ Status CreateFolder(const fs::path& path) {
 Result<fs::path> RealFolder(const fs::path& path) {
   std::error_code error;
   fs::path real = fs::canonical(path, error);
-  if (error) return Error{ErrorCode::kIo, "cannot use the folder " + path.native() + ": " + error.message()};
+  if (error) {
+    return Error{CodeOfSystemError(error.value()), "cannot use the folder " + path.native() + ": " + error.message()};
+  }
   if (!fs::is_directory(real, error)) return Error{ErrorCode::kIo, path.native() + " is not a folder"};
   if (access(real.c_str(), R_OK | W_OK | X_OK) != 0) return SystemError(path, "read and write the folder");
   return real;
@@ -113,7 +116,7 @@ Result<std::vector<std::string>> NamesIn(const fs::path& folder) {
     names.push_back(entry->path().filename().native());
   }
   if (error && error != std::errc::no_such_file_or_directory) {
-    return Error{ErrorCode::kIo, "cannot list " + folder.native() + ": " + error.message()};
+    return Error{CodeOfSystemError(error.value()), "cannot list " + folder.native() + ": " + error.message()};
   }
   return names;
 }
@@ -122,6 +125,7 @@ Status CreateMarker(const fs::path& path) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return SystemError(path, "create");
   close(fd);
+  GiveToOwnerOfFolder(path);
   RETURN_IF_ERROR(SyncPath(path));
   return SyncPath(path.parent_path());
 }
@@ -179,6 +183,7 @@ FileLock::~FileLock() {
 Result<FileLock> FileLock::Take(const fs::path& path, int64_t wait_ms) {
   FileLock lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock.held()) return SystemError(path, "open");
+  GiveToOwnerOfFolder(path);
   const int64_t give_up_ms = SteadyClockMs() + wait_ms;
   while (flock(lock.fd_, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
@@ -193,6 +198,7 @@ Result<SpillFolder> SpillFolder::Open(const fs::path& path) {
   RETURN_IF_ERROR(CreateFolder(path));
   ASSIGN_OR_RETURN(fs::path real, RealFolder(path));
   RETURN_IF_ERROR(CreateFolder(real / "drained"));
+  GiveToOwnerOfFolder(real / "drained");
   if (auto drained = RealFolder(real / "drained"); !drained.ok()) return std::move(drained).error();
   return SpillFolder(std::move(real));
 }
@@ -314,6 +320,7 @@ Status SpillFolder::KeepReserve() const {
   if (fd < 0) return SystemError(path, "create");
   const int error = posix_fallocate(fd, 0, wanted);
   close(fd);
+  GiveToOwnerOfFolder(path);
   if (error == 0) return {};
   unlink(path.c_str());
   errno = error;

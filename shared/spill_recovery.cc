@@ -54,6 +54,7 @@ Result<RecoveryReport> RecoverLeftBehind(const SpillFolder& folder) {
     switch (rows.error().code) {
       case ErrorCode::kForeign:
       case ErrorCode::kStarved:
+      case ErrorCode::kForbidden:
         return std::move(rows).error();
       case ErrorCode::kFull:
       case ErrorCode::kBusy:

@@ -12,6 +12,7 @@
 
 #include <sqlite3.h>
 
+#include "shared/files.h"
 #include "shared/text.h"
 
 namespace sprockets {
@@ -50,9 +51,12 @@ struct FileDescriptor {
 };
 
 ErrorCode CodeOf(int result, int system_error) {
-  // A good file must not be taken for a bad one by a process that has no descriptor left to open it with.
-  if (system_error == EMFILE || system_error == ENFILE || system_error == ENOMEM) return ErrorCode::kStarved;
+  // A good file must not be taken for a bad one by a process that has no descriptor left to open it with, or no right.
+  if (const ErrorCode code = CodeOfSystemError(system_error); code != ErrorCode::kIo) return code;
   switch (result & 0xff) {
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+      return ErrorCode::kForbidden;
     case SQLITE_NOMEM:
       return ErrorCode::kStarved;
     case SQLITE_BUSY:
@@ -82,6 +86,13 @@ Error FailureOf(sqlite3* database) {
     message += ")";
   }
   return {CodeOf(code, system_error), message};
+}
+
+/// What a user without rights should do about it.
+Error ExplainForbidden(Error error, const std::filesystem::path& path) {
+  const std::string owner = error.code == ErrorCode::kForbidden ? WhoOwns(path) : "";
+  if (!owner.empty()) error.message += ": " + owner;
+  return error;
 }
 
 int32_t BigEndian32(const uint8_t* bytes) {
@@ -129,9 +140,12 @@ int64_t SizeOf(const std::string& path) {
 /// SQLite would create it readable for everybody; its journals take over the mode of the database.
 Status CreatePrivateFile(const std::filesystem::path& path) {
   const FileDescriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (file.fd >= 0) return {};
-  const ErrorCode code = errno == ENOSPC || errno == EDQUOT ? ErrorCode::kFull : ErrorCode::kIo;
-  return Error{code, "cannot create it: " + std::generic_category().message(errno)};
+  if (file.fd >= 0) {
+    GiveToOwnerOfFolder(path);
+    return {};
+  }
+  const int number = errno;
+  return Error{CodeOfSystemError(number), "cannot create it: " + std::generic_category().message(number)};
 }
 
 }  // namespace
@@ -210,7 +224,9 @@ Error Database::Failure() const {
 
 Result<Database> Database::Open(const std::filesystem::path& path, const Options& options) {
   std::error_code ignored;
-  const auto type = std::filesystem::symlink_status(path, ignored).type();
+  std::error_code not_seen;
+  const auto type = std::filesystem::symlink_status(path, not_seen).type();
+  if (type == std::filesystem::file_type::none) return Error{CodeOfSystemError(not_seen.value()), not_seen.message()};
   if (type == std::filesystem::file_type::not_found) {
     if (!options.initialize) return Error{ErrorCode::kNotFound, "there is no such file"};
     RETURN_IF_ERROR(CreatePrivateFile(path));
@@ -230,7 +246,10 @@ Result<Database> Database::Open(const std::filesystem::path& path, const Options
     if (std::filesystem::symlink_status(path, ignored).type() == std::filesystem::file_type::not_found)
       return Error{ErrorCode::kNotFound, "there is no such file any more"};
     if (opened == SQLITE_CANTOPEN_SYMLINK) return Error{ErrorCode::kIo, "its path leads through a symbolic link"};
-    return database.Failure();
+    return ExplainForbidden(database.Failure(), path);
+  }
+  if (sqlite3_db_readonly(handle, "main") == 1) {
+    return ExplainForbidden(Error{ErrorCode::kForbidden, "it may not be written"}, path);
   }
 
   bool is_wal = false;
@@ -346,9 +365,9 @@ Status Database::RefuseDamagedWal() {
   const FileDescriptor wal(open((path_.native() + "-wal").c_str(), O_RDONLY | O_CLOEXEC));
   if (wal.fd < 0) {
     if (errno == ENOENT) return {};
-    const bool starved = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
-    return Error{starved ? ErrorCode::kStarved : ErrorCode::kIo,
-                 "its WAL cannot be looked at: " + std::generic_category().message(errno)};
+    const int number = errno;
+    return Error{CodeOfSystemError(number),
+                 "its WAL cannot be looked at: " + std::generic_category().message(number)};
   }
   good_frames = std::max(good_frames, 0);
   const int lost_commits = CommitsBehind(wal.fd, good_frames);

@@ -2,11 +2,13 @@
 #include <malloc.h>
 
 #include "shared/log.h"
+#include "shared/process.h"
 #include "sidecar/config.h"
 #include "sidecar/sidecar.h"
 
 int main(int argc, char** argv) {
   using namespace sprockets;
+  PrepareProcess();
   const auto command = ParseSidecarCommand(argc, argv);
   if (!command.ok()) {
     std::fprintf(stderr, "sprockets-sidecar: %s\n(--help lists the options)\n", command.error().message.c_str());
@@ -23,7 +25,10 @@ int main(int argc, char** argv) {
       break;
   }
   InitLog(command.value().config.log_format);
+  LogInBackground();
   // What a turn of the loop frees, the next one needs again: without this it goes back to the system each time.
   mallopt(M_TRIM_THRESHOLD, 4 << 20);
-  return Sidecar(command.value().config).Run();
+  const int exit_code = Sidecar(command.value().config).Run();
+  FlushLog(/*patience_ms=*/1000);
+  return exit_code;
 }

@@ -67,7 +67,6 @@ Sidecar::~Sidecar() {
 }
 
 int Sidecar::Run() {
-  signal(SIGPIPE, SIG_IGN);
   RaiseDescriptorLimit();
   const Status opened = Open();
   if (opened.ok()) {

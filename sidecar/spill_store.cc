@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <system_error>
 
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/resp.h"
+#include "shared/spill_retention.h"
 
 namespace sprockets {
 
@@ -17,6 +19,8 @@ constexpr int64_t kFileSlackBytes = 64ll << 20;
 // The disk is never filled to the last byte by us: a checkpoint and the drain's cursor need room, too.
 constexpr int64_t kReservedDiskBytes = 1ll << 20;
 constexpr int64_t kLogRefusedEveryMs = 10'000;
+constexpr int64_t kRelistMs = 10'000;
+constexpr int64_t kRelistWhenFullMs = 1'000;
 
 }  // namespace
 
@@ -247,6 +251,7 @@ Status SpillStore::OpenFile() {
   options.connections_lost = state_->connections_lost();
   ASSIGN_OR_RETURN(file_, SpillWriter::Create(folder_, options));
   tails_.clear();
+  listed_ms_ = 0;  // what was the active file is another one now
   LogInfo("spill-file-begun", {{"number", number}});
   return {};
 }
@@ -293,16 +298,28 @@ Status SpillStore::CheckRoom(int64_t bytes) {
     file_.reset();
   }
   RETURN_IF_ERROR(CheckDisk(2 * bytes + kReservedDiskBytes));
-  ASSIGN_OR_RETURN(const int64_t used, folder_.TotalBytes());
-  const int64_t over = used + bytes - options_.spill_max_bytes;
-  if (over > 0) {
-    RETURN_IF_ERROR(RemoveDrained(over));
-    ASSIGN_OR_RETURN(const int64_t used_now, folder_.TotalBytes());
-    if (used_now + bytes > options_.spill_max_bytes) {
-      return Error{ErrorCode::kFull, "the spill folder has reached --spill-max-bytes: drain it"};
-    }
+  ASSIGN_OR_RETURN(int64_t used, UsedBytes(kRelistMs));
+  if (used + bytes <= options_.spill_max_bytes) return {};
+  ASSIGN_OR_RETURN(used, UsedBytes(kRelistWhenFullMs));
+  if (used + bytes > options_.spill_max_bytes) {
+    ASSIGN_OR_RETURN(const int64_t removed, RemoveDrained(used + bytes - options_.spill_max_bytes));
+    used -= removed;
   }
-  return {};
+  if (used + bytes <= options_.spill_max_bytes) return {};
+  return Error{ErrorCode::kFull, "the spill folder has reached --spill-max-bytes: drain it"};
+}
+
+// What the folder holds. It is listed now and then only, since it may have thousands of files: a drain makes them fewer
+// meanwhile, never more, and the file that grows is ours.
+Result<int64_t> SpillStore::UsedBytes(int64_t relist_ms) {
+  const int64_t active = file_ == nullptr ? 0 : file_->FileBytes();
+  const int64_t now_ms = SteadyClockMs();
+  if (listed_ms_ == 0 || now_ms - listed_ms_ >= relist_ms) {
+    ASSIGN_OR_RETURN(const int64_t all, folder_.TotalBytes());
+    other_bytes_ = std::max<int64_t>(0, all - active);
+    listed_ms_ = now_ms;
+  }
+  return other_bytes_ + active;
 }
 
 // The WAL needs as much again, once: where that is missing, neither a checkpoint nor the next start could put its rows
@@ -310,7 +327,8 @@ Status SpillStore::CheckRoom(int64_t bytes) {
 Status SpillStore::CheckDisk(int64_t wanted) {
   ASSIGN_OR_RETURN(int64_t free, folder_.FreeBytes());
   if (free >= wanted + WalBytes()) return {};
-  RETURN_IF_ERROR(RemoveDrained(wanted + WalBytes() - free));
+  if (Result<int64_t> removed = RemoveDrained(wanted + WalBytes() - free); !removed.ok())
+    return std::move(removed).error();
   if (file_ != nullptr) {
     if (Status checkpointed = file_->CheckpointIfDue(/*force=*/true); !checkpointed.ok()) {
       Distrust(checkpointed.error());
@@ -331,18 +349,28 @@ int64_t SpillStore::WalBytes() const {
 }
 
 // Drained files are only kept for comfort: they go first, oldest first, unless a drainer is looking at them.
-Status SpillStore::RemoveDrained(int64_t bytes) {
+// Returns how many bytes that gave.
+Result<int64_t> SpillStore::RemoveDrained(int64_t bytes) {
+  if (SteadyClockMs() < look_for_drained_ms_) return 0;
   const auto lock = folder_.LockForDraining(0);
-  if (!lock.ok()) return {};
+  if (!lock.ok()) return 0;
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
+  int64_t removed = 0;
   for (const SpillFileInfo& file : files) {
-    if (bytes <= 0) break;
-    if (file.state != SpillFileInfo::State::kDrained) continue;
+    if (removed >= bytes) return removed;
+    if (file.state != SpillFileInfo::State::kDrained || kept_.contains(file.number)) continue;
+    if (!IsExpendable(file, std::numeric_limits<int64_t>::max())) {
+      kept_.insert(file.number);  // so that it is not opened for each batch
+      continue;
+    }
     RETURN_IF_ERROR(folder_.Remove(file));
     LogWarning("drained-file-removed", {{"number", file.number}, {"bytes", file.bytes}, {"why", "space"}});
-    bytes -= file.bytes;
+    removed += file.bytes;
+    other_bytes_ -= std::min(other_bytes_, file.bytes);
   }
-  return {};
+  // There is nothing more to be had, so the folder is not listed again for each batch.
+  look_for_drained_ms_ = SteadyClockMs() + kRelistWhenFullMs;
+  return removed;
 }
 
 // After the answers: nobody waits for this.
@@ -363,6 +391,7 @@ void SpillStore::Distrust(const Error& error) {
   known_files_[number] = {{}, file_->rows(), 0, file_->oldest_received_ms()};
   file_->Abandon();
   file_.reset();
+  listed_ms_ = 0;
   distrusted_.push_back(number);
   if (const Status marked = MarkDistrusted(); !marked.ok())
     LogError("suspect-marker-failed", {{"number", number}, {"error", marked.error().message}});
@@ -387,6 +416,7 @@ Status SpillStore::SealActive(std::string* name) {
     return sealed;
   }
   file_.reset();
+  listed_ms_ = 0;
   if (rows == 0) return {};
   known_files_[number] = {{}, rows, 0, oldest_ms};
   *name = folder_.PathOf(number, SpillFileInfo::State::kSealed).filename();

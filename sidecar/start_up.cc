@@ -63,9 +63,10 @@ class FileReader {
 
   // Ids that we made count, too: their clients were told them with the UNKNOWN.
   bool EnterUnknown(const SpilledStream& stream, const SpilledEvent& row) {
+    all_unknown_kept_ = window_->has_room_for_unknown();
+    if (!all_unknown_kept_) return false;
     const StreamId anchor = row.doubt ? std::min(row.doubt->anchor, stream.tail) : stream.tail;
-    all_unknown_kept_ = window_->AddUnknown(sources_.hasher.Of(row.event), anchor) && all_unknown_kept_;
-    return true;
+    return window_->AddUnknown(sources_.hasher.Of(row.event), anchor);
   }
 
   const WindowSources& sources_;
@@ -89,9 +90,10 @@ Status ReadFile(const SpillFileInfo& info, OpenedFolder* opened) {
   return {};
 }
 
-// No room for its checkpoint, no descriptor left, or a drain is at work on it.
+// No room for its checkpoint, no descriptor left, no right to open it, or a drain is at work on it.
 bool MayBeReadLater(const Error& error) {
-  return error.code == ErrorCode::kFull || error.code == ErrorCode::kBusy || error.code == ErrorCode::kStarved;
+  return error.code == ErrorCode::kFull || error.code == ErrorCode::kBusy || error.code == ErrorCode::kStarved ||
+         error.code == ErrorCode::kForbidden;
 }
 bool IsUnreadable(const Error& error) {
   return error.code == ErrorCode::kCorrupt || error.code == ErrorCode::kIo;

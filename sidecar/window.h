@@ -89,6 +89,7 @@ class Window {
   size_t size() const { return entries_.size(); }
   size_t capacity() const { return capacity_; }
   size_t unknown() const { return unknown_.size; }
+  bool has_room_for_unknown() const { return unknown_.size < most_unknown_; }
 
  private:
   using Entries = std::unordered_multimap<Digest, Entry, DigestHash>;
