@@ -1,11 +1,17 @@
 // Connecting, reconnecting, fencing.
 #include "replayer/session.h"
 
+#include <algorithm>
 #include <random>
+#include <string>
+#include <utility>
 
+#include "replayer/search.h"
 #include "replayer/stop.h"
 #include "shared/backoff.h"
 #include "shared/clock.h"
+#include "shared/resp.h"
+#include "shared/text.h"
 
 namespace sprockets {
 namespace {
@@ -13,6 +19,8 @@ namespace {
 constexpr int64_t kPatienceMs = 30'000;  // without a connection
 constexpr int64_t kFirstDelayMs = 50;
 constexpr int64_t kMostDelayMs = 2'000;
+constexpr int kProbeRounds = 4;  // together longer on the way than the event that is weighed against them
+constexpr size_t kProbePieceBytes = 16 * 1024;  // no limit of Redis can be set below it
 
 bool IsListable(const SpillFileInfo& file) {
   // The active file is the sidecar's; its connections are fenced when it has been sealed.
@@ -58,6 +66,34 @@ Status Session::Recover() {
     Status fenced = Fence();
     if (fenced.ok() || fenced.error().code != ErrorCode::kUnreachable || SteadyClockMs() > until) return fenced;
   }
+}
+
+Result<StreamFacts> Session::Facts(const std::string& stream) {
+  ASSIGN_OR_RETURN(const StreamFacts facts, ReadStreamFacts(client(), stream));
+  if (!facts.complete && !std::exchange(said_incomplete_, true)) {
+    report_.Warn("absence-not-provable",
+                 {{"stream", Escape(stream)},
+                  {"why",
+                   "XINFO STREAM is not allowed, or the server is older than 7.0: what is in doubt and not found is "
+                   "sent, and counted as unproven"}});
+  }
+  return facts;
+}
+
+Status Session::Probe(size_t bytes) {
+  const std::string piece(std::min(bytes, kProbePieceBytes), 'x');
+  std::string ping;
+  const std::string_view words[] = {"PING", piece};
+  AppendCommand(ping, words);
+  const size_t pieces = bytes / kProbePieceBytes + 1;
+  for (int round = 0; round < kProbeRounds; ++round) {
+    for (size_t i = 0; i < pieces; ++i) client().Queue(ping);
+    for (size_t i = 0; i < pieces; ++i) {
+      const auto answer = client().Receive();
+      if (!answer.ok()) return answer.error();
+    }
+  }
+  return {};
 }
 
 Status Session::FenceFor(SpillFile& file) {

@@ -2,6 +2,7 @@
 // them before anything is settled or sent. One thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -35,6 +36,12 @@ class Session {
   /// them. Where that is not possible, waits, and fence() is not complete.
   Status FenceFor(SpillFile& file);
 
+  /// What a stream is like; see search.h. Says once where it cannot be known well enough to prove an absence.
+  Result<StreamFacts> Facts(const std::string& stream);
+  /// Does the connection carry as much as `bytes`, there and back, in small pieces and several times over? Kinds of
+  /// answers do not count. kUnreachable: it broke.
+  Status Probe(size_t bytes);
+
   Server& server() { return *server_; }
   RedisClient& client() { return server_->client(); }
   const FenceState& fence() const { return fence_; }
@@ -54,6 +61,7 @@ class Session {
   std::set<ConnectionId> waited_out_;  // could not be killed; the wait for them on this connection is over
   bool waited_for_lost_ = false;       // the same, for connections that nobody can name
   bool connections_lost_ = false;      // of the file under drain
+  bool said_incomplete_ = false;
 };
 
 }  // namespace sprockets
