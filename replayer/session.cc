@@ -106,9 +106,9 @@ Status Session::FenceFor(SpillFile& file) {
   return fenced;
 }
 
-/// Reads the connections of files that were not there before. A file that cannot be read now is asked again next time:
-/// the rows that need its connections are its own.
-Status Session::ListConnections() {
+/// Reads what files that were not there before say about connections and renamed streams. A file that cannot be read
+/// now is asked again next time: the rows that need its connections are its own.
+Status Session::ListFiles() {
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
   for (const SpillFileInfo& info : files) {
     if (!IsListable(info) || listed_files_.contains(info.number)) continue;
@@ -116,15 +116,17 @@ Status Session::ListConnections() {
     if (!file.ok() && file.error().code == ErrorCode::kForeign) return std::move(file).error();
     if (!file.ok()) continue;
     const Result<std::vector<ConnectionId>> connections = file.value().Connections();
-    if (!connections.ok()) continue;
+    const auto renamed = file.value().RenamedStreams();
+    if (!connections.ok() || !renamed.ok()) continue;
     Know(connections.value());
+    for (const auto& [stream, target] : renamed.value()) led_elsewhere_[stream].insert(target);
     listed_files_.insert(info.number);
   }
   return {};
 }
 
 Status Session::Fence() {
-  RETURN_IF_ERROR(ListConnections());
+  RETURN_IF_ERROR(ListFiles());
   ASSIGN_OR_RETURN(const std::vector<ConnectionId> alive, server_->Kill({known_.begin(), known_.end()}));
   fence_.complete = alive.empty() && !connections_lost_;
   return WaitOut(alive);

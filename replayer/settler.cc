@@ -72,7 +72,7 @@ std::optional<StreamSettler::Since> StreamSettler::SinceWhen(const std::optional
   return since;
 }
 
-/// This stream, every one that its rows were led to, and the one that they shall go to.
+/// This stream, every one that its rows or those of other files were led to, and the one that they shall go to.
 std::vector<StreamSettler::Place> StreamSettler::PlacesOf(const std::optional<RangeDoubt>& range) {
   std::vector<Place> places;
   const auto add = [&](const std::string& name, std::optional<StreamId> anchor) {
@@ -91,6 +91,7 @@ std::vector<StreamSettler::Place> StreamSettler::PlacesOf(const std::optional<Ra
     add(led.target, options_.whole_file_in_doubt || range ? std::optional(led.anchor) : std::nullopt);
   }
   if (range && range->range.target != stream_.name) add(range->range.target, range->range.anchor);
+  for (const std::string& target : session_.LedElsewhere(stream_.name)) add(target, std::nullopt);
   add(options_.target, std::nullopt);
   return places;
 }

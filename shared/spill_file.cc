@@ -485,6 +485,17 @@ Status SpillFile::Impl::ReadLedTo() {
   }
 }
 
+Result<std::vector<std::pair<std::string, std::string>>> SpillFile::RenamedStreams() {
+  std::vector<std::pair<std::string, std::string>> renamed;
+  for (const auto& [stream_id, places] : impl_->led_to) {
+    ASSIGN_OR_RETURN(const StreamTableInfo* table, impl_->TableOf(stream_id));
+    for (const LedTo& place : places) {
+      if (place.target != table->name) renamed.emplace_back(table->name, place.target);
+    }
+  }
+  return renamed;
+}
+
 bool SpillFile::Impl::IsKept(int64_t stream_id, const LedTo& place) {
   const std::vector<LedTo>& known = led_to[stream_id];
   return std::any_of(known.begin(), known.end(), [&](const LedTo& other) {

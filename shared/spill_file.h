@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shared/connection_id.h"
@@ -162,6 +163,8 @@ class SpillFile {
   /// counted has 0 rows.
   Result<std::vector<SpilledStream>> Streams();
   Result<std::vector<ConnectionId>> Connections();
+  /// Of every stream whose rows were led elsewhere: its name, and one target a pair.
+  Result<std::vector<std::pair<std::string, std::string>>> RenamedStreams();
 
   /// Visits rows of a stream with `after` < ticket <= `up_to` (0: no limit) in ticket order until the visitor returns
   /// false. A row whose checksum does not match is kCorrupt and named, unless `on_bad_row` takes it (ticket, reason)

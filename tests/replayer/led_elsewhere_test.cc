@@ -91,6 +91,17 @@ TEST_CASE("rows of one file that went to several streams are each looked for in 
   }
 }
 
+TEST_CASE("a second copy of an event in a later file is found where an earlier drain led the first one") {
+  Stage stage;
+  WriteSpillFile(stage.folder, Ten());
+  REQUIRE(stage.Drain({"--rename", "st=st2"}).exit_code == 0);
+  WriteSpillFile(stage.folder, {InDoubt(Ten().at(3), kStreamBegin), Event("st", "another")});
+  const Run run = stage.Drain();
+  CHECK(run.exit_code == 0);
+  CHECK(run.json["already_there"] == 1);
+  CHECK((EventIds(stage.redis, "st") == Strings{"another"}));
+}
+
 TEST_CASE("what salvage takes out of a file whose events were led elsewhere is looked for there") {
   Stage stage;
   WriteSpillFile(stage.folder, Ten());

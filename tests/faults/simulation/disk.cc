@@ -313,6 +313,10 @@ Result<std::vector<ConnectionId>> SpillFile::Connections() {
   return impl_->file().connections;
 }
 
+Result<std::vector<std::pair<std::string, std::string>>> SpillFile::RenamedStreams() {
+  return std::vector<std::pair<std::string, std::string>>();
+}
+
 namespace {
 
 DiskStream& StreamOf(DiskFile& file, int64_t id) {
