@@ -29,7 +29,7 @@ struct BatchRow {
   int64_t ticket = 0;
   State state = State::kNeverSent;
   bool unproven = false;               // it was not found, but that is no proof
-  bool broke_alone = false;            // the server closed the connection when nothing but this row was in flight
+  bool broke_alone = false;            // the other side closed the connection with nothing but this row in flight
   bool needs_proof = true;             // see Doubt::needs_proof
   std::optional<StreamId> own_anchor;  // the sidecar was in doubt about it
   std::string own_run_id;              // of the connection that it was in flight on; empty: not known

@@ -160,7 +160,7 @@ std::string GeneralHelp() {
   }
   return text +
          "\nsprockets-replayer <command> --help has the options of a command. Exit codes: 0 done and verified,\n"
-         "1 finished but something differs, is unproven or is left, 2 usage, 3 a store is not reachable,\n"
+         "1 finished but something differs, is unproven, rejected or left, 2 usage, 3 a store is not reachable,\n"
          "4 refused by a guard or bad data.\n";
 }
 

@@ -66,6 +66,8 @@ int PrintSummary(const Config& config, const SpillFolder& folder, DrainCounts co
                  int64_t begun_ms, std::ostream& out) {
   const Result<uint64_t> left = CountLeft(folder, config.drain.streams);
   if (left.ok()) counts.left = left.value();
+  const Result<uint64_t> rejected = CountRejected(folder);
+  if (rejected.ok()) counts.rejected = rejected.value();
   const DrainResult result = Judge(counts, worst);
   out << (config.json ? SummaryJson : SummaryText)(counts, SteadyClockMs() - begun_ms, result) << std::flush;
   return ExitCode(result);
@@ -137,6 +139,7 @@ int DryRun(const Config& config, const SpillFolder& folder, std::ostream& out) {
   DrainCounts counts;
   DrainResult result = DrainResult::kVerified;
   for (const FileSurvey& file : files.value()) {
+    for (const StreamSurvey& stream : file.streams) counts.rejected += static_cast<uint64_t>(stream.rejected);
     if (file.is_done()) continue;
     if (!file.not_read.empty()) {
       result = DrainResult::kLeft;
@@ -148,13 +151,14 @@ int DryRun(const Config& config, const SpillFolder& folder, std::ostream& out) {
       counts.left += static_cast<uint64_t>(stream.left);
     }
   }
-  if (counts.left > 0) result = DrainResult::kLeft;
+  result = Judge(counts, result);
   if (config.json) {
     out << SummaryJson(counts, 0, result);
   } else {
     for (const auto& [stream, rows] : left)
       out << Escape(stream) << ": " << FormatCount(static_cast<uint64_t>(rows)) << " wait\n";
-    out << (result == DrainResult::kVerified ? "nothing waits\n" : "left\n");
+    if (counts.rejected > 0) out << FormatCount(counts.rejected) << " rejected\n";
+    out << (result == DrainResult::kVerified ? "nothing waits" : ResultWord(result)) << "\n";
   }
   return ExitCode(result);
 }

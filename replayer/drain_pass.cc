@@ -27,7 +27,12 @@ bool WaitsForDrain(const SpillFileInfo& info) {
 }
 
 DrainPass::DrainPass(const Config& config, const SpillFolder& folder, DrainReport& report)
-    : config_(config), folder_(folder), report_(report), session_(config, folder, report), pace_(config.drain.rate) {}
+    : config_(config),
+      folder_(folder),
+      report_(report),
+      session_(config, folder, report),
+      pace_(config.drain.rate),
+      searches_(folder) {}
 
 Status DrainPass::SealActive() {
   const Result<FileLock> lock = folder_.LockForWriting(0);
@@ -150,12 +155,12 @@ Result<StreamDrain::End> DrainPass::DrainStream(SpillFile& file, const SpilledSt
   // A range that was led to a third stream is finished there: nobody would look for its events in that one again.
   const auto& open = stream.cursor.open;
   if (open && open->target != stream.name && open->target != target) {
-    StreamDrain elsewhere(session_, report_, pace_, file, stream, SettlerOptions(file, open->target));
+    StreamDrain elsewhere(session_, report_, pace_, searches_, file, stream, SettlerOptions(file, open->target));
     ASSIGN_OR_RETURN(const StreamDrain::End end, elsewhere.FinishOpenRange());
     if (end != StreamDrain::End::kDone) return end;
     current.cursor = elsewhere.cursor();
   }
-  StreamDrain drain(session_, report_, pace_, file, std::move(current), SettlerOptions(file, target));
+  StreamDrain drain(session_, report_, pace_, searches_, file, std::move(current), SettlerOptions(file, target));
   ASSIGN_OR_RETURN(const StreamDrain::End end, drain.Run());
   if (end == StreamDrain::End::kStreamRefused) {
     report_.Warn("stream-refused", {{"stream", Escape(stream.name)},
@@ -223,6 +228,26 @@ Status RemoveOldDrained(const SpillFolder& folder, int64_t keep_ms) {
     if (IsExpendable(info, WallClockMs() - keep_ms)) RETURN_IF_ERROR(folder.Remove(info));
   }
   return {};
+}
+
+Result<uint64_t> CountRejected(const SpillFolder& folder) {
+  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
+  uint64_t count = 0;
+  for (const SpillFileInfo& info : files) {
+    if (info.state != SpillFileInfo::State::kDrained && !WaitsForDrain(info)) continue;
+    Result<SpillFile> file = SpillFile::Open(info);
+    if (!file.ok()) continue;
+    const Result<std::vector<SpillFile::Rejected>> rejected = file.value().RejectedRows();
+    if (!rejected.ok() || rejected.value().empty()) continue;
+    count += rejected.value().size();
+    LogWarning("rejected-rows-kept",
+               {{"file", NameOf(info)},
+                {"rows", rejected.value().size()},
+                {"first_ticket", rejected.value().front().ticket},
+                {"why", rejected.value().front().reason},
+                {"way_out", "show FILE lists them; when Redis can take them (proto-max-bulk-len), drain --file FILE"}});
+  }
+  return count;
 }
 
 Result<uint64_t> CountLeft(const SpillFolder& folder, std::string_view streams_glob) {

@@ -11,6 +11,7 @@
 #include "replayer/config.h"
 #include "replayer/drain_report.h"
 #include "replayer/pace.h"
+#include "replayer/searches.h"
 #include "replayer/session.h"
 #include "replayer/stream_drain.h"
 #include "shared/result.h"
@@ -52,6 +53,7 @@ class DrainPass {
   DrainReport& report_;
   Session session_;
   Pace pace_;
+  Searches searches_;
   std::set<std::string> stopped_streams_;  // refused by Redis: their later files wait, too, for the order
   bool offers_again_ = false;
 };
@@ -61,6 +63,10 @@ bool WaitsForDrain(const SpillFileInfo& info);
 
 /// Removes files that were drained at least `keep_ms` ago and are expendable (spill_retention.h).
 Status RemoveOldDrained(const SpillFolder& folder, int64_t keep_ms);
+
+/// Rows that Redis would not take, in every file of the folder, drained ones too. Warns of each file that has some, and
+/// says what can be done. Files that cannot be read do not count.
+Result<uint64_t> CountRejected(const SpillFolder& folder);
 
 /// Rows that still wait in files that the drain takes, of streams that match the glob. Files that cannot be read do not
 /// count.

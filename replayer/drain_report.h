@@ -20,7 +20,7 @@ struct DrainCounts {
   uint64_t landed = 0;         // sent, and Redis answered with an id
   uint64_t already_there = 0;  // in doubt, and found in the stream
   uint64_t unproven = 0;       // in doubt, not found, and absence was no proof
-  uint64_t rejected = 0;       // kept aside: Redis breaks the connection over them
+  uint64_t rejected = 0;       // kept aside, by this drain or an earlier one: Redis breaks the connection over them
   uint64_t left = 0;           // rows that still wait
 
   void Add(const DrainCounts& other);

@@ -1,6 +1,7 @@
 // Copying the good rows of a damaged file.
 #include "replayer/salvage.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -100,6 +101,24 @@ class RowCopier {
   int64_t bad_ = 0;
 };
 
+/// Where an earlier drain led rows of the damaged file, the good ones are to be looked for.
+Status CopyPlaces(const SpillFolder& folder, int64_t number, const std::vector<SpilledStream>& damaged) {
+  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
+  for (const SpillFileInfo& info : files) {
+    if (info.number != number) continue;
+    ASSIGN_OR_RETURN(SpillFile file, SpillFile::Open(info));
+    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
+    for (const SpilledStream& stream : streams) {
+      const auto is_same = [&](const SpilledStream& other) { return other.name == stream.name; };
+      const auto source = std::find_if(damaged.begin(), damaged.end(), is_same);
+      if (source == damaged.end()) continue;
+      for (const LedTo& place : source->led_to) RETURN_IF_ERROR(file.KeepLedTo(stream.id, place));
+    }
+    RETURN_IF_ERROR(file.Close());
+  }
+  return {};
+}
+
 }  // namespace
 
 Status Salvage(const SpillFolder& folder, const SpillFileInfo& info, DrainReport& report) {
@@ -130,6 +149,7 @@ Status Salvage(const SpillFolder& folder, const SpillFileInfo& info, DrainReport
   }
   RETURN_IF_ERROR(writer->Seal(folder));
   if (copier.copied() > 0) RETURN_IF_ERROR(folder.MarkSuspect(number));
+  if (copier.copied() > 0) RETURN_IF_ERROR(CopyPlaces(folder, number, streams));
   const std::string damage = damaged.wal_damage();
   RETURN_IF_ERROR(damaged.Close());
   // Only now that the good rows are sealed may the original leave.

@@ -47,6 +47,24 @@ size_t TickOff(const redisReply& page, const EntryReader& reader, Settlement& wa
   return bytes;
 }
 
+bool IsForbidden(const redisReply& reply) {
+  // A command that the server's configuration has taken away is unknown to it.
+  return IsError(reply) && (TextOf(reply).starts_with("NOPERM") || TextOf(reply).starts_with("ERR unknown command"));
+}
+
+/// What can be known of a stream where XINFO is not allowed.
+Result<StreamFacts> ReadLastEntry(RedisClient& client, std::string_view stream) {
+  StreamFacts facts;
+  facts.complete = false;
+  ASSIGN_OR_RETURN(const RedisClient::Reply last, client.Call({"XREVRANGE", stream, "+", "-", "COUNT", "1"}));
+  facts.last_id_known = !IsForbidden(*last);
+  if (!facts.last_id_known) return facts;
+  if (IsError(*last)) return RefusalOf("XREVRANGE", TextOf(*last));
+  facts.exists = last->type == REDIS_REPLY_ARRAY && last->elements > 0;
+  if (facts.exists) facts.last_id = IdIn(*last->element[0]).value_or(kStreamBegin);
+  return facts;
+}
+
 }  // namespace
 
 Error RefusalOf(std::string_view command, std::string_view text) {
@@ -57,6 +75,7 @@ Error RefusalOf(std::string_view command, std::string_view text) {
 Result<StreamFacts> ReadStreamFacts(RedisClient& client, std::string_view stream) {
   ASSIGN_OR_RETURN(const RedisClient::Reply reply, client.Call({"XINFO", "STREAM", stream}));
   StreamFacts facts;
+  if (IsForbidden(*reply)) return ReadLastEntry(client, stream);
   if (IsError(*reply)) {
     if (TextOf(*reply) == "ERR no such key") return facts;
     return RefusalOf("XINFO STREAM", TextOf(*reply));
@@ -84,17 +103,22 @@ Result<StreamFacts> ReadStreamFacts(RedisClient& client, std::string_view stream
   return facts;
 }
 
-Status SearchStream(RedisClient& client, std::string_view stream, StreamId from, StreamId bound,
-                    const EntryReader& reader, Settlement& wanted, const std::function<void()>& on_page) {
+Status SearchStream(RedisClient& client, std::string_view stream, StreamId bound, const EntryReader& reader,
+                    Settlement& wanted, const std::function<void()>& on_page) {
   const std::string last = ToString(bound);
   size_t count = kFirstPageEntries;
+  StreamId from = wanted.begin();
   while (from < bound && !wanted.all_found()) {
     const std::optional<StreamId> first = Next(from);
-    if (!first) return {};
+    if (!first) break;
     ASSIGN_OR_RETURN(const RedisClient::Reply page,
                      client.Call({"XRANGE", stream, ToString(*first), last, "COUNT", std::to_string(count)}));
+    if (IsForbidden(*page)) {
+      return Error{ErrorCode::kRefused,
+                   "what is in doubt waits until this user may look for it: XRANGE: " + std::string(TextOf(*page))};
+    }
     if (IsError(*page)) return RefusalOf("XRANGE", TextOf(*page));
-    if (page->type != REDIS_REPLY_ARRAY || page->elements == 0) return {};
+    if (page->type != REDIS_REPLY_ARRAY || page->elements == 0) break;
     const std::optional<StreamId> page_end = IdIn(*page->element[page->elements - 1]);
     if (!page_end) return Error{ErrorCode::kRefused, "XRANGE: not an entry"};
     from = *page_end;
@@ -102,6 +126,7 @@ Status SearchStream(RedisClient& client, std::string_view stream, StreamId from,
     count = std::clamp<size_t>(kPageBytes / entry_bytes, 1, std::min(count * kPageGrowth, kMostPageEntries));
     on_page();
   }
+  wanted.Searched(bound);
   return {};
 }
 

@@ -1,11 +1,17 @@
 // Connecting, reconnecting, fencing.
 #include "replayer/session.h"
 
+#include <algorithm>
 #include <random>
+#include <string>
+#include <utility>
 
+#include "replayer/search.h"
 #include "replayer/stop.h"
 #include "shared/backoff.h"
 #include "shared/clock.h"
+#include "shared/resp.h"
+#include "shared/text.h"
 
 namespace sprockets {
 namespace {
@@ -13,6 +19,8 @@ namespace {
 constexpr int64_t kPatienceMs = 30'000;  // without a connection
 constexpr int64_t kFirstDelayMs = 50;
 constexpr int64_t kMostDelayMs = 2'000;
+constexpr int kProbeRounds = 4;  // together longer on the way than the event that is weighed against them
+constexpr size_t kProbePieceBytes = 16 * 1024;  // no limit of Redis can be set below it
 
 bool IsListable(const SpillFileInfo& file) {
   // The active file is the sidecar's; its connections are fenced when it has been sealed.
@@ -60,6 +68,34 @@ Status Session::Recover() {
   }
 }
 
+Result<StreamFacts> Session::Facts(const std::string& stream) {
+  ASSIGN_OR_RETURN(const StreamFacts facts, ReadStreamFacts(client(), stream));
+  if (!facts.complete && !std::exchange(said_incomplete_, true)) {
+    report_.Warn("absence-not-provable",
+                 {{"stream", Escape(stream)},
+                  {"why",
+                   "XINFO STREAM is not allowed, or the server is older than 7.0: what is in doubt and not found is "
+                   "sent, and counted as unproven"}});
+  }
+  return facts;
+}
+
+Status Session::Probe(size_t bytes) {
+  const std::string piece(std::min(bytes, kProbePieceBytes), 'x');
+  std::string ping;
+  const std::string_view words[] = {"PING", piece};
+  AppendCommand(ping, words);
+  const size_t pieces = bytes / kProbePieceBytes + 1;
+  for (int round = 0; round < kProbeRounds; ++round) {
+    for (size_t i = 0; i < pieces; ++i) client().Queue(ping);
+    for (size_t i = 0; i < pieces; ++i) {
+      const auto answer = client().Receive();
+      if (!answer.ok()) return answer.error();
+    }
+  }
+  return {};
+}
+
 Status Session::FenceFor(SpillFile& file) {
   ASSIGN_OR_RETURN(const std::vector<ConnectionId> own, file.Connections());
   Know(own);
@@ -70,9 +106,9 @@ Status Session::FenceFor(SpillFile& file) {
   return fenced;
 }
 
-/// Reads the connections of files that were not there before. A file that cannot be read now is asked again next time:
-/// the rows that need its connections are its own.
-Status Session::ListConnections() {
+/// Reads what files that were not there before say about connections and renamed streams. A file that cannot be read
+/// now is asked again next time: the rows that need its connections are its own.
+Status Session::ListFiles() {
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
   for (const SpillFileInfo& info : files) {
     if (!IsListable(info) || listed_files_.contains(info.number)) continue;
@@ -80,15 +116,17 @@ Status Session::ListConnections() {
     if (!file.ok() && file.error().code == ErrorCode::kForeign) return std::move(file).error();
     if (!file.ok()) continue;
     const Result<std::vector<ConnectionId>> connections = file.value().Connections();
-    if (!connections.ok()) continue;
+    const auto renamed = file.value().RenamedStreams();
+    if (!connections.ok() || !renamed.ok()) continue;
     Know(connections.value());
+    for (const auto& [stream, target] : renamed.value()) led_elsewhere_[stream].insert(target);
     listed_files_.insert(info.number);
   }
   return {};
 }
 
 Status Session::Fence() {
-  RETURN_IF_ERROR(ListConnections());
+  RETURN_IF_ERROR(ListFiles());
   ASSIGN_OR_RETURN(const std::vector<ConnectionId> alive, server_->Kill({known_.begin(), known_.end()}));
   fence_.complete = alive.empty() && !connections_lost_;
   return WaitOut(alive);

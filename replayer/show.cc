@@ -1,4 +1,5 @@
 // The show command: spilled events as JSON lines.
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,8 @@ void AppendJsonList(std::string& line, std::string_view name, std::span<const st
   line += ']';
 }
 
-std::string JsonLine(const SpillFileInfo& info, const SpilledEvent& spilled) {
+/// `rejected`: why Redis would not take it; null: it is not known that it would not.
+std::string JsonLine(const SpillFileInfo& info, const SpilledEvent& spilled, const std::string* rejected) {
   std::string line = "{\"file\":";
   AppendJsonString(line, info.path.filename().native());
   line.append(",\"ticket\":").append(std::to_string(spilled.ticket)).append(",\"stream\":");
@@ -29,6 +31,10 @@ std::string JsonLine(const SpillFileInfo& info, const SpilledEvent& spilled) {
   AppendJsonBytes(line, spilled.event.event_id());
   line.append(",\"received_ms\":").append(std::to_string(spilled.received_ms));
   line.append(",\"in_doubt\":").append(spilled.doubt || info.suspect ? "true" : "false");
+  if (rejected != nullptr) {
+    line += ",\"rejected\":";
+    AppendJsonBytes(line, *rejected);
+  }
   AppendJsonList(line, "options", spilled.event.options);
   AppendJsonList(line, "fields", spilled.event.fields);
   return line += "}\n";
@@ -46,12 +52,18 @@ class Printer {
   Status PrintFile(const SpillFileInfo& info, bool only_what_waits) {
     ASSIGN_OR_RETURN(SpillFile file, SpillFile::Open(info));
     ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
+    ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, file.RejectedRows());
     for (const SpilledStream& stream : streams) {
       if (is_full()) return {};
       if (config_.stream && stream.name != *config_.stream) continue;
       const int64_t after = only_what_waits ? stream.cursor.done_ticket : 0;
+      std::map<int64_t, std::string> reasons;
+      for (const SpillFile::Rejected& row : rejected) {
+        if (row.stream_id == stream.id) reasons[row.ticket] = row.reason;
+      }
       const auto print = [&](const SpilledEvent& spilled) {
-        out_ << JsonLine(info, spilled);
+        const auto reason = reasons.find(spilled.ticket);
+        out_ << JsonLine(info, spilled, reason == reasons.end() ? nullptr : &reason->second);
         ++printed_;
         return !is_full() && out_.good();
       };

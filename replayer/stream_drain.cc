@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "replayer/search.h"
 #include "replayer/stop.h"
 #include "shared/clock.h"
 #include "shared/redis_error.h"
@@ -16,14 +15,14 @@ namespace {
 constexpr int64_t kRefusalPatienceMs = 10'000;  // without anything landing
 constexpr int64_t kFirstDelayMs = 50;
 constexpr int64_t kMostDelayMs = 2'000;
-constexpr int64_t kBreaksUntilAlone = 3;
-constexpr int kMostBreaksInARow = 8;  // connections that worked and broke without anything landing in between
+constexpr int64_t kBreaksOfPoison = 5;  // over one row alone, while everything else passes
+constexpr int kMostBreaksInARow = 8;    // connections that worked and broke without anything landing in between
 constexpr size_t kPumpEveryRows = 32;
 
 }  // namespace
 
-StreamDrain::StreamDrain(Session& session, DrainReport& report, Pace& pace, SpillFile& file, SpilledStream stream,
-                         StreamSettler::Options options)
+StreamDrain::StreamDrain(Session& session, DrainReport& report, Pace& pace, Searches& searches, SpillFile& file,
+                         SpilledStream stream, StreamSettler::Options options)
     : session_(session),
       report_(report),
       pace_(pace),
@@ -31,7 +30,7 @@ StreamDrain::StreamDrain(Session& session, DrainReport& report, Pace& pace, Spil
       stream_(std::move(stream)),
       cursor_(stream_.cursor),
       options_(std::move(options)),
-      settler_(session, report, file, stream_, options_),
+      settler_(session, report, searches, file, stream_, options_),
       backoff_(kFirstDelayMs, kMostDelayMs),
       random_(std::random_device{}()) {}
 
@@ -67,6 +66,12 @@ Result<StreamDrain::End> StreamDrain::FinishBatch() {
 }
 
 Status StreamDrain::ResumeOpenRange() {
+  if (stream_.rejected > 0) {
+    ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, file_.RejectedRows());
+    for (const SpillFile::Rejected& row : rejected) {
+      if (row.stream_id == stream_.id) rejected_.insert(row.ticket);
+    }
+  }
   if (!cursor_.open) return {};
   const BatchRange range{cursor_.done_ticket, cursor_.open->last_ticket, 0};
   ASSIGN_OR_RETURN(batch_, ReadBatch(file_, stream_, options_.target, range, [] {}));
@@ -78,13 +83,11 @@ Status StreamDrain::ResumeOpenRange() {
   }
   report_.counts.read += batch_->rows.size();
   batch_->Doubt();
-  ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, file_.RejectedRows());
   for (BatchRow& row : batch_->rows) {
-    const auto is_row = [&](const SpillFile::Rejected& other) {
-      return other.stream_id == stream_.id && other.ticket == row.ticket;
-    };
-    if (std::any_of(rejected.begin(), rejected.end(), is_row)) row.state = BatchRow::State::kSetAside;
+    if (rejected_.contains(row.ticket)) row.state = BatchRow::State::kSetAside;
   }
+  suspect_ticket_ = batch_->rows.front().ticket;
+  goes_alone_ = cursor_.open->breaks > 0;
   reopen_ = true;
   in_doubt_ = true;
   return {};
@@ -132,40 +135,78 @@ Result<StreamDrain::Step> StreamDrain::TryBatch() {
     const Step sent = Send();
     if (sent != Step::kDone) return sent;
   }
+  RETURN_IF_ERROR(AcceptLanded());
   return Step::kDone;
 }
 
 Result<StreamDrain::Step> StreamDrain::SettleBatch() {
   std::optional<StreamSettler::RangeDoubt> range;
   if (in_doubt_) range = {*cursor_.open, life_changed_};
+  const uint64_t there_before = report_.counts.already_there;
   const Status settled = settler_.Settle(*batch_, range);
   if (!settled.ok()) return StepOf(settled.error());
-  RETURN_IF_ERROR(RejectPoison());
+  if (report_.counts.already_there > there_before) breaks_in_a_row_ = 0;  // what landed, though nobody said so
+  ASSIGN_OR_RETURN(const Step weighed, WeighBreak());
+  if (weighed != Step::kDone) return weighed;
   const auto in_doubt = [](const BatchRow& row) { return row.state == BatchRow::State::kInDoubt; };
   if (std::any_of(batch_->rows.begin(), batch_->rows.end(), in_doubt)) return SettleBatch();
   return Step::kDone;
 }
 
-/// A row that the server closed the connection over when it was sent alone is kept aside, or nothing behind it would
-/// ever land.
-Status StreamDrain::RejectPoison() {
-  for (BatchRow& row : batch_->rows) {
-    if (!row.broke_alone || !row.wants_sending()) continue;
-    RETURN_IF_ERROR(file_.Reject(stream_.id, row.ticket, why_, cursor_));
-    row.state = BatchRow::State::kSetAside;
-    ++report_.counts.rejected;
-    breaks_in_a_row_ = 0;
-    report_.Warn("rejected", {{"file", file_.info().path.filename().native()},
-                              {"ticket", row.ticket},
-                              {"stream", Escape(stream_.name)},
-                              {"event_id", Escape(batch_->EventIdOf(row))},
-                              {"why", why_}});
-    // A second row of the same event counted on this one.
-    for (BatchRow& other : batch_->rows) {
-      if (other.state == BatchRow::State::kTwin) other.state = BatchRow::State::kInDoubt;
-    }
+/// After the rows are settled: did the last break speak against the row that was alone in flight?
+Result<StreamDrain::Step> StreamDrain::WeighBreak() {
+  if (!cursor_.open) return Step::kDone;
+  Cursor::OpenRange& open = *cursor_.open;
+  BatchRow* row = FirstMissing();
+  if (row == nullptr || row->ticket != suspect_ticket_) open.breaks = 0;  // the one that was suspected is there
+  if (row == nullptr || !std::exchange(row->broke_alone, false)) return Step::kDone;
+  const Status probed = session_.Probe(row->end - row->begin);
+  if (!probed.ok()) {
+    open.breaks = 0;
+    return StepOf(probed.error());
+  }
+  breaks_in_a_row_ = 0;
+  backoff_.Reset();
+  // Everything before the first missing row is done. So the row that is counted for is the range's first one.
+  suspect_ticket_ = row->ticket;
+  cursor_.done_ticket = row->ticket - 1;
+  if (++open.breaks >= kBreaksOfPoison) {
+    RETURN_IF_ERROR(Reject(*row));
+  } else {
+    RETURN_IF_ERROR(file_.SaveCursor(stream_.id, cursor_));
+  }
+  return Step::kDone;
+}
+
+/// A row over which every connection breaks is kept aside, or nothing behind it would ever land.
+Status StreamDrain::Reject(BatchRow& row) {
+  cursor_.done_ticket = row.ticket;
+  cursor_.open->breaks = 0;
+  RETURN_IF_ERROR(file_.Reject(stream_.id, row.ticket, why_, cursor_));
+  row.state = BatchRow::State::kSetAside;
+  goes_alone_ = false;
+  ++report_.counts.rejected;
+  report_.Warn("rejected", {{"file", file_.info().path.filename().native()},
+                            {"ticket", row.ticket},
+                            {"stream", Escape(stream_.name)},
+                            {"event_id", Escape(batch_->EventIdOf(row))},
+                            {"why", why_}});
+  // A second row of the same event counted on this one.
+  for (BatchRow& other : batch_->rows) {
+    if (other.state == BatchRow::State::kTwin) other.state = BatchRow::State::kInDoubt;
   }
   return {};
+}
+
+/// Rows that an earlier run rejected and that are in Redis now.
+Status StreamDrain::AcceptLanded() {
+  if (rejected_.empty()) return {};
+  std::vector<int64_t> landed;
+  for (const BatchRow& row : batch_->rows) {
+    const bool is_there = row.state == BatchRow::State::kPresent || row.state == BatchRow::State::kTwin;
+    if (is_there && rejected_.erase(row.ticket) > 0) landed.push_back(row.ticket);
+  }
+  return landed.empty() ? Status() : file_.Accept(stream_.id, landed);
 }
 
 /// Redis's errors as steps; any other error stays one.
@@ -187,7 +228,7 @@ Result<StreamId> StreamDrain::LastIdOfTarget() {
   auto& seen = session_.server().last_seen();
   const auto known = seen.find(options_.target);
   if (known != seen.end()) return known->second;
-  ASSIGN_OR_RETURN(const StreamFacts facts, ReadStreamFacts(session_.client(), options_.target));
+  ASSIGN_OR_RETURN(const StreamFacts facts, session_.Facts(options_.target));
   seen[options_.target] = facts.last_id;
   return facts.last_id;
 }
@@ -220,23 +261,34 @@ Result<StreamDrain::Step> StreamDrain::ReopenRange() {
   const std::string& run_id = session_.server().self().run_id;
   const bool same_run = open.run_id == run_id;
   life_changed_ |= !session_.server().IsSameLife(open.run_id);
-  open.breaks = same_run ? open.breaks + (broke_ ? 1 : 0) : 0;
+  if (!same_run) open.breaks = 0;
   open.run_id = run_id;
   if (open.target != options_.target) {
+    RETURN_IF_ERROR(KeepPlaceOf(open));
     open.target = options_.target;
     open.anchor = last_id.value();
-  } else if (!same_run) {
+  } else if (!same_run && last_id.value() < open.anchor) {
     // A stream that came back without its end may give ids below the first anchor.
-    open.anchor = std::min(open.anchor, last_id.value());
+    RETURN_IF_ERROR(KeepPlaceOf(open));
+    open.anchor = last_id.value();
   }
   RETURN_IF_ERROR(file_.SaveCursor(stream_.id, cursor_));
   reopen_ = false;
-  broke_ = false;
   return Step::kDone;
 }
 
-bool StreamDrain::sends_alone() const {
-  return cursor_.open && cursor_.open->breaks >= kBreaksUntilAlone;
+/// What the range will not say any more: since when its rows may be in the stream that they were sent to.
+Status StreamDrain::KeepPlaceOf(const Cursor::OpenRange& open) {
+  const LedTo place{open.target, open.anchor, open.run_id};
+  RETURN_IF_ERROR(file_.KeepLedTo(stream_.id, place));
+  stream_.led_to.push_back(place);
+  return {};
+}
+
+BatchRow* StreamDrain::FirstMissing() {
+  const auto missing =
+      std::find_if(batch_->rows.begin(), batch_->rows.end(), [](const BatchRow& row) { return row.wants_sending(); });
+  return missing == batch_->rows.end() ? nullptr : &*missing;
 }
 
 std::vector<BatchRow*> StreamDrain::RowsToSend() {
@@ -244,7 +296,7 @@ std::vector<BatchRow*> StreamDrain::RowsToSend() {
   for (BatchRow& row : batch_->rows) {
     if (!row.wants_sending()) continue;
     rows.push_back(&row);
-    if (sends_alone()) break;
+    if (goes_alone_) break;
   }
   return rows;
 }
@@ -268,12 +320,12 @@ StreamDrain::Step StreamDrain::Send() {
     Step step = reply.ok() ? TakeReply(*row, *reply.value()) : Step::kBroken;
     if (step == Step::kBroken) {
       if (!reply.ok()) why_ = reply.error().message;
-      broke_ = reply.ok() || client.closed_by_server();
-      row->broke_alone = broke_ && sends_alone();
+      row->broke_alone = goes_alone_ && (reply.ok() || client.closed_by_server());
       return step;
     }
     worst = std::max(worst, step);
   }
+  if (worst == Step::kDone) goes_alone_ = false;
   report_.ShowProgress();
   return worst;
 }
@@ -327,14 +379,17 @@ Result<std::optional<StreamDrain::End>> StreamDrain::AfterFailedStep(Step step) 
 
 Status StreamDrain::RecoverFromBreak() {
   if (++breaks_in_a_row_ > kMostBreaksInARow) {
-    return Error{ErrorCode::kUnreachable, "Redis breaks every connection: " + why_};
+    return Error{ErrorCode::kUnreachable, "every connection to Redis breaks: " + why_};
   }
   settler_.Forget();
   if (cursor_.open) {
     batch_->Doubt();
     reopen_ = true;
     in_doubt_ = true;
+    goes_alone_ = true;
   }
+  // The first break costs no wait: where others follow, it is the network, which needs time.
+  if (breaks_in_a_row_ > 1) (void)SleepUnlessStopped(backoff_.NextMs(random_()));
   return session_.Recover();
 }
 
@@ -345,11 +400,10 @@ void StreamDrain::CloseBatch() {
   cursor_.done_ticket = batch_->last_ticket();
   cursor_.open.reset();
   cursor_dirty_ = true;
-  settler_.Passed(cursor_.done_ticket);
   batch_.reset();
   in_doubt_ = false;
   life_changed_ = false;
-  broke_ = false;
+  goes_alone_ = false;
   refused_since_ms_.reset();
   backoff_.Reset();
   report_.ShowProgress();

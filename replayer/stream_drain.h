@@ -5,12 +5,18 @@
 //   replies
 //
 // The commit that opens a range also moves the cursor past the one before. A range that a break or a crash left open is
-// finished as it is: the same rows, all of them in doubt. One thread.
+// finished as it is: the same rows, all of them in doubt.
+//
+// After a break the range's first missing row goes alone: Redis takes commands in order, so if a row broke the
+// connection it is that one. A break over a row alone counts against it only if, on the next connection, much more than
+// that row passes; if that breaks, too, it is the network, and the count begins again. Only a row that has broken so
+// many connections one after the other is rejected. One thread.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +24,7 @@
 #include "replayer/batch.h"
 #include "replayer/drain_report.h"
 #include "replayer/pace.h"
+#include "replayer/searches.h"
 #include "replayer/session.h"
 #include "replayer/settler.h"
 #include "shared/backoff.h"
@@ -36,8 +43,8 @@ class StreamDrain {
   };
 
   /// Where `stream` is to be led, and what more is in doubt than its rows say.
-  StreamDrain(Session& session, DrainReport& report, Pace& pace, SpillFile& file, SpilledStream stream,
-              StreamSettler::Options options);
+  StreamDrain(Session& session, DrainReport& report, Pace& pace, Searches& searches, SpillFile& file,
+              SpilledStream stream, StreamSettler::Options options);
 
   /// All rows that are left. An error is the file's (kCorrupt, kIo, …), or kUnreachable: Redis is gone for good.
   Result<End> Run();
@@ -59,7 +66,10 @@ class StreamDrain {
   Result<Step> OpenRange();
   Result<Step> ReopenRange();
   Status RecordConnection();
-  Status RejectPoison();
+  Status KeepPlaceOf(const Cursor::OpenRange& open);
+  Result<Step> WeighBreak();
+  Status Reject(BatchRow& row);
+  Status AcceptLanded();
   Step Send();
   void Prefetch();
   Step TakeReply(BatchRow& row, const redisReply& reply);
@@ -70,14 +80,14 @@ class StreamDrain {
   Result<End> Leave(End end);
 
   std::vector<BatchRow*> RowsToSend();
-  bool sends_alone() const;
+  BatchRow* FirstMissing();
   Result<StreamId> LastIdOfTarget();
 
   Session& session_;
   DrainReport& report_;
   Pace& pace_;
   SpillFile& file_;
-  const SpilledStream stream_;
+  SpilledStream stream_;
   Cursor cursor_;  // as on disk, or ahead of it by whole settled batches
   bool cursor_dirty_ = false;
   StreamSettler::Options options_;
@@ -85,10 +95,12 @@ class StreamDrain {
   std::optional<Batch> batch_;
   std::optional<Result<Batch>> next_;     // read while Redis works on batch_
   bool reopen_ = false;                   // the open range is of an earlier connection
-  bool broke_ = false;                    // … which the server closed
   bool in_doubt_ = false;                 // the open range was in flight before, so that its rows are in doubt
   bool life_changed_ = false;             // … on another life of the server
   std::optional<ConnectionId> recorded_;  // the connection that the file lists as the live one
+  bool goes_alone_ = false;               // the next row: something in this range may have broken a connection
+  int64_t suspect_ticket_ = 0;            // the row that cursor_.open->breaks are counted for
+  std::set<int64_t> rejected_;            // tickets: by an earlier run
   int breaks_in_a_row_ = 0;
   std::optional<int64_t> refused_since_ms_;  // by the steady clock; nothing landed since
   Backoff backoff_;

@@ -44,7 +44,8 @@ CREATE TABLE _streams (
   open_target      ANY,                         -- the stream that it goes to
   open_anchor      TEXT,                        -- that stream's last entry id when the batch was first tried
   open_run_id      ANY,                         -- of the Redis that it was last sent to
-  open_breaks      INTEGER                      -- how often a connection to that Redis broke with the batch in flight
+  open_breaks      INTEGER                      -- how often a connection to that Redis broke over the batch's first row
+                                                -- alone, while everything else passed
 ) STRICT;
 
 -- Connections to Redis that may still deliver an event of this file: what a fence must kill.
@@ -55,10 +56,20 @@ CREATE TABLE _connections (
   UNIQUE (run_id, client_id)
 ) STRICT;
 
--- Rows that Redis will not take. They stay in their stream's table.
+-- Rows that Redis will not take. They stay in their stream's table. A row leaves this list when it is in Redis after all.
 CREATE TABLE _rejected (
   stream_id INTEGER NOT NULL,
   ticket    INTEGER NOT NULL,
   reason    ANY NOT NULL,                       -- in Redis's words
   PRIMARY KEY (stream_id, ticket)
 ) STRICT, WITHOUT ROWID;
+
+-- A drain that leads a stream's events elsewhere (--rename), or that finds a stream shorter than it was, adds
+--
+--   CREATE TABLE _led_to (
+--     stream_id INTEGER NOT NULL,
+--     target    ANY NOT NULL,             -- a stream that events of this one were sent to, all of them or some
+--     anchor    TEXT NOT NULL,            -- the target's last entry id when the first of them was sent
+--     run_id    ANY NOT NULL,             -- of the Redis at that time
+--     PRIMARY KEY (stream_id, target)
+--   ) STRICT, WITHOUT ROWID;

@@ -4,14 +4,6 @@
 #include <algorithm>
 
 namespace sprockets {
-namespace {
-
-/// A stream whose last id is below the anchor is not the stream that the anchor was seen in: it began again.
-StreamId EffectiveAnchor(StreamId anchor, const StreamFacts& facts) {
-  return !facts.exists || facts.last_id < anchor ? kStreamBegin : anchor;
-}
-
-}  // namespace
 
 std::vector<ConnectionId> ConnectionsToFence(const std::vector<ConnectionId>& listed, const std::string& run_id,
                                              const ConnectionId& self) {
@@ -34,27 +26,39 @@ std::vector<ConnectionId> ConnectionsOfUnknownLife(const std::vector<ConnectionI
 }
 
 StreamId SearchFrom(StreamId anchor, bool run_id_changed, const StreamFacts& facts) {
-  return run_id_changed ? kStreamBegin : EffectiveAnchor(anchor, facts);
+  const bool began_again = !facts.exists || facts.last_id < anchor;
+  return run_id_changed || began_again ? kStreamBegin : anchor;
 }
 
-bool AbsenceIsProof(StreamId anchor, const StreamFacts& facts, const FenceState& fence) {
+bool AbsenceIsProof(StreamId anchor, const StreamFacts& facts, const FenceState& fence, StreamId seen) {
+  seen = std::max(seen, anchor);
   if (!fence.complete || !facts.complete) return false;
-  const StreamId effective = EffectiveAnchor(anchor, facts);
-  // Trimming takes from the front: while an entry at or before the anchor is there, nothing behind the anchor was
-  // trimmed.
-  const bool nothing_trimmed = (facts.length > 0 && facts.first_id <= effective) || facts.entries_added == facts.length;
-  return nothing_trimmed && facts.max_deleted_id <= effective;
+  if (facts.max_deleted_id > anchor || facts.last_id < seen) return false;
+  const auto reaches_back_to = [&](StreamId id) { return facts.length > 0 && facts.first_id <= id; };
+  if (anchor != kStreamBegin) return reaches_back_to(anchor);
+  return facts.entries_added == facts.length && (seen == kStreamBegin || reaches_back_to(seen));
 }
 
-void Settlement::Want(const EventIdentity& identity) {
-  if (found_.try_emplace(identity, false).second) ++missing_;
+void Settlement::Want(const EventIdentity& identity, StreamId from) {
+  const auto [wanted, is_new] = wanted_.try_emplace(identity, Wanted{from});
+  if (is_new) {
+    ++missing_;
+  } else if (wanted->second.found || wanted->second.from <= from) {
+    return;
+  }
+  wanted->second.from = from;
+  begin_ = std::min(begin_.value_or(from), from);
 }
 
 void Settlement::SawEntry(const EventIdentity& identity) {
-  const auto wanted = found_.find(identity);
-  if (wanted == found_.end() || wanted->second) return;
-  wanted->second = true;
+  const auto wanted = wanted_.find(identity);
+  if (wanted == wanted_.end() || wanted->second.found) return;
+  wanted->second.found = true;
   --missing_;
+}
+
+void Settlement::Searched(StreamId bound) {
+  begin_ = bound_ = bound;
 }
 
 void Settlement::Landed(const EventIdentity& identity) {
@@ -62,9 +66,9 @@ void Settlement::Landed(const EventIdentity& identity) {
 }
 
 Settlement::Verdict Settlement::Judge(const EventIdentity& identity) const {
-  const auto wanted = found_.find(identity);
-  SPROCKETS_ASSERT(wanted != found_.end());
-  return wanted->second ? Verdict::kFound : Verdict::kMissing;
+  const auto wanted = wanted_.find(identity);
+  SPROCKETS_ASSERT(wanted != wanted_.end());
+  return wanted->second.found ? Verdict::kFound : Verdict::kMissing;
 }
 
 }  // namespace sprockets

@@ -19,6 +19,11 @@ inline constexpr std::string_view kOwnColumns =
     "_options BLOB, _checksum INTEGER NOT NULL, _raw BLOB";
 inline constexpr int kOwnColumnCount = 8;
 
+/// Made by the drain when there is first something to be written into it. Meanings: schema/spill.sql.
+inline constexpr const char* kLedToTable =
+    "CREATE TABLE IF NOT EXISTS _led_to (stream_id INTEGER NOT NULL, target ANY NOT NULL, anchor TEXT NOT NULL, "
+    "run_id ANY NOT NULL, PRIMARY KEY (stream_id, target)) STRICT, WITHOUT ROWID";
+
 /// What must be in a stream's table. One wrong, missing or doubled row changes it.
 struct StreamTotals {
   int64_t rows = 0;

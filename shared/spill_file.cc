@@ -20,6 +20,7 @@ enum RowColumn { kTicket, kEventId, kReceivedMs, kAnchor, kConnection, kOptions,
 static_assert(kFirstField == kOwnColumnCount);
 
 struct StreamTableInfo {
+  std::string name;   // of the stream
   std::string table;  // quoted
   std::optional<FieldLayout> layout;
   uint32_t names_checksum = 0;  // of the layout
@@ -28,12 +29,17 @@ struct StreamTableInfo {
 /// What ReadRow found wrong; nothing if the row is good.
 using Defect = std::optional<std::string>;
 
-std::string SelectRowsSql(const StreamTableInfo& stream, std::string_view order) {
+/// Which rows of a table, and in which order.
+constexpr std::string_view kAllRows = "ORDER BY _ticket ASC";
+constexpr std::string_view kNewestFirst = "ORDER BY _ticket DESC";
+constexpr std::string_view kDoubts = "AND _anchor IS NOT NULL ORDER BY _ticket ASC";
+
+std::string SelectRowsSql(const StreamTableInfo& stream, std::string_view which) {
   std::string sql = "SELECT _ticket, _event_id, _received_ms, _anchor, _conn, _options, _checksum, _raw";
   for (size_t i = 0; stream.layout && i < stream.layout->names().size(); ++i) {
     if (i != stream.layout->event_id_at()) sql += ", " + QuoteIdentifier(stream.layout->names()[i]);
   }
-  return sql + " FROM " + stream.table + " WHERE _ticket > ?1 AND _ticket <= ?2 ORDER BY _ticket " + std::string(order);
+  return sql + " FROM " + stream.table + " WHERE _ticket > ?1 AND _ticket <= ?2 " + std::string(which);
 }
 
 Result<StreamId> StreamIdAt(const Statement& statement, int column) {
@@ -71,10 +77,14 @@ struct SpillFile::Impl {
   Defect ReadRow(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const;
   Defect ReadFields(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const;
   Defect ReadDoubt(const Statement& row, SpilledEvent* spilled) const;
-  Status VisitRows(const SpilledStream& stream, std::string_view order, int64_t after, int64_t up_to,
+  Status VisitRows(const SpilledStream& stream, std::string_view which, int64_t after, int64_t up_to,
                    const std::function<bool(const SpilledEvent&)>& visitor,
                    const std::function<void(int64_t, std::string_view)>& on_bad_row);
   Status UpdateCursor(int64_t stream_id, const Cursor& cursor);
+  Status InOneCommit(const std::function<Status()>& write);
+  Status ReadLedTo();
+  bool IsKept(int64_t stream_id, const LedTo& place);
+  Status InsertLedTo(int64_t stream_id, const LedTo& place);
 
   SpillFileInfo info;
   std::optional<Database> database;  // nothing once it is closed
@@ -85,8 +95,9 @@ struct SpillFile::Impl {
   bool sealed = false;
   int64_t sealed_streams = 0;
   int64_t drained_ms = 0;
-  std::map<int64_t, ConnectionId> connections;  // by row
-  std::map<int64_t, StreamTableInfo> tables;    // by stream, as they are asked for
+  std::map<int64_t, ConnectionId> connections;   // by row
+  std::map<int64_t, StreamTableInfo> tables;     // by stream, as they are asked for
+  std::map<int64_t, std::vector<LedTo>> led_to;  // by stream
   struct Reading {
     StreamTotals expected;
     StreamTotals read;  // from the first row on, without a gap
@@ -133,6 +144,7 @@ Result<SpillFile> SpillFile::Open(const SpillFileInfo& file) {
   impl->database = std::move(database).value();
   if (Status read = impl->ReadHead(); !read.ok()) return std::move(read).Prefixed(context).error();
   if (Status read = impl->ReadConnections(); !read.ok()) return std::move(read).Prefixed(context).error();
+  if (Status read = impl->ReadLedTo(); !read.ok()) return std::move(read).Prefixed(context).error();
   return SpillFile(std::move(impl));
 }
 
@@ -185,6 +197,7 @@ Result<StreamTableInfo> SpillFile::Impl::ReadTable(int64_t stream_id) {
   ASSIGN_OR_RETURN(const bool found, stream.Step());
   if (!found) return Error{ErrorCode::kNotFound, "there is no stream " + std::to_string(stream_id) + " in this file"};
   StreamTableInfo table;
+  table.name = stream.Bytes(2);
   ASSIGN_OR_RETURN(table.table, QuoteTable(stream.Bytes(0)));
 
   // Not the function of that name, which a stream named pragma_table_info would hide.
@@ -291,6 +304,7 @@ Result<SpilledStream> SpillFile::Impl::ReadStream(const Statement& row) {
     open.breaks = row.Integer(11);
     stream.cursor.open = std::move(open);
   }
+  if (const auto known = led_to.find(stream.id); known != led_to.end()) stream.led_to = known->second;
   stream.rejected = row.Integer(12);
   const Status counted = CountRows(&stream);
   if (!counted.ok() && !info.quarantined) return counted.error();
@@ -321,27 +335,32 @@ Status SpillFile::Visit(const SpilledStream& stream, int64_t after, int64_t up_t
                         const std::function<bool(const SpilledEvent&)>& visitor,
                         const std::function<void(int64_t, std::string_view)>& on_bad_row) {
   const int64_t last = up_to == 0 ? std::numeric_limits<int64_t>::max() : up_to;
-  return impl_->VisitRows(stream, "ASC", after, last, visitor, on_bad_row);
+  return impl_->VisitRows(stream, kAllRows, after, last, visitor, on_bad_row);
+}
+
+Status SpillFile::VisitDoubts(const SpilledStream& stream, int64_t after,
+                              const std::function<bool(const SpilledEvent&)>& visitor) {
+  return impl_->VisitRows(stream, kDoubts, after, std::numeric_limits<int64_t>::max(), visitor, nullptr);
 }
 
 Status SpillFile::VisitNewestFirst(const SpilledStream& stream,
                                    const std::function<bool(const SpilledEvent&)>& visitor) {
-  return impl_->VisitRows(stream, "DESC", 0, std::numeric_limits<int64_t>::max(), visitor, nullptr);
+  return impl_->VisitRows(stream, kNewestFirst, 0, std::numeric_limits<int64_t>::max(), visitor, nullptr);
 }
 
-Status SpillFile::Impl::VisitRows(const SpilledStream& stream, std::string_view order, int64_t after, int64_t up_to,
+Status SpillFile::Impl::VisitRows(const SpilledStream& stream, std::string_view which, int64_t after, int64_t up_to,
                                   const std::function<bool(const SpilledEvent&)>& visitor,
                                   const std::function<void(int64_t, std::string_view)>& on_bad_row) {
   const std::string context = info.path.native() + ": stream " + Escape(stream.name);
   auto table = TableOf(stream.id);
   if (!table.ok()) return std::move(table).error().Prefixed(context);
-  auto rows = database->Prepare(SelectRowsSql(*table.value(), order));
+  auto rows = database->Prepare(SelectRowsSql(*table.value(), which));
   if (!rows.ok()) return std::move(rows).error().Prefixed(context);
   Statement& row = rows.value();
   row.BindInteger(1, after);
   row.BindInteger(2, up_to);
-  const auto reading = readings.find(stream.id);
-  const bool goes_on = reading != readings.end() && order == "ASC" && after == reading->second.read.last_ticket;
+  const auto reading = which == kAllRows ? readings.find(stream.id) : readings.end();
+  const bool goes_on = reading != readings.end() && after == reading->second.read.last_ticket;
   SpilledEvent spilled;
   spilled.event.stream = stream.name;
   while (true) {
@@ -457,26 +476,111 @@ Status SpillFile::Impl::UpdateCursor(int64_t stream_id, const Cursor& cursor) {
   return {};
 }
 
+Status SpillFile::Impl::ReadLedTo() {
+  led_to.clear();
+  ASSIGN_OR_RETURN(const std::optional<int64_t> is_there,
+                   database->QueryInteger("SELECT count(*) FROM sqlite_schema WHERE name = '_led_to'"));
+  if (is_there.value_or(0) == 0) return {};
+  ASSIGN_OR_RETURN(Statement row, database->Prepare("SELECT stream_id, target, anchor, run_id FROM _led_to"));
+  while (true) {
+    ASSIGN_OR_RETURN(const bool found, row.Step());
+    if (!found) return {};
+    ASSIGN_OR_RETURN(const StreamId anchor, StreamIdAt(row, 2));
+    led_to[row.Integer(0)].push_back({std::string(row.Bytes(1)), anchor, std::string(row.Bytes(3))});
+  }
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> SpillFile::RenamedStreams() {
+  std::vector<std::pair<std::string, std::string>> renamed;
+  for (const auto& [stream_id, places] : impl_->led_to) {
+    ASSIGN_OR_RETURN(const StreamTableInfo* table, impl_->TableOf(stream_id));
+    for (const LedTo& place : places) {
+      if (place.target != table->name) renamed.emplace_back(table->name, place.target);
+    }
+  }
+  return renamed;
+}
+
+bool SpillFile::Impl::IsKept(int64_t stream_id, const LedTo& place) {
+  const std::vector<LedTo>& known = led_to[stream_id];
+  return std::any_of(known.begin(), known.end(), [&](const LedTo& other) {
+    return other.target == place.target && other.anchor <= place.anchor;
+  });
+}
+
+/// Of two tries the older one counts: its anchor, and its server.
+Status SpillFile::Impl::InsertLedTo(int64_t stream_id, const LedTo& place) {
+  RETURN_IF_ERROR(database->Execute(kLedToTable));
+  ASSIGN_OR_RETURN(Statement insert,
+                   database->Prepare("INSERT INTO _led_to (stream_id, target, anchor, run_id) VALUES (?1, ?2, ?3, ?4) "
+                                     "ON CONFLICT DO UPDATE SET anchor = ?3"));
+  const std::string anchor = ToString(place.anchor);
+  insert.BindInteger(1, stream_id);
+  insert.BindBytes(2, place.target);
+  insert.BindBytes(3, anchor);
+  insert.BindBytes(4, place.run_id);
+  return insert.Run();
+}
+
+Status SpillFile::KeepLedTo(int64_t stream_id, const LedTo& place) {
+  if (impl_->IsKept(stream_id, place)) return {};
+  const auto write = [&] { return impl_->InsertLedTo(stream_id, place); };
+  RETURN_IF_ERROR(impl_->InOneCommit(write).Prefixed("saving where rows went in " + impl_->info.path.native()));
+  return impl_->ReadLedTo();
+}
+
 Status SpillFile::SaveCursor(int64_t stream_id, const Cursor& cursor) {
-  return impl_->UpdateCursor(stream_id, cursor).Prefixed("saving the cursor in " + impl_->info.path.native());
+  const auto save = [&]() -> Status {
+    ASSIGN_OR_RETURN(const StreamTableInfo* table, impl_->TableOf(stream_id));
+    std::optional<LedTo> place;
+    if (cursor.open && cursor.open->target != table->name) {
+      place = {cursor.open->target, cursor.open->anchor, cursor.open->run_id};
+    }
+    if (!place || impl_->IsKept(stream_id, *place)) return impl_->UpdateCursor(stream_id, cursor);
+    const auto write = [&]() -> Status {
+      RETURN_IF_ERROR(impl_->InsertLedTo(stream_id, *place));
+      return impl_->UpdateCursor(stream_id, cursor);
+    };
+    RETURN_IF_ERROR(impl_->InOneCommit(write));
+    return impl_->ReadLedTo();
+  };
+  return save().Prefixed("saving the cursor in " + impl_->info.path.native());
 }
 
 Status SpillFile::Reject(int64_t stream_id, int64_t ticket, std::string_view reason, const Cursor& cursor) {
-  Database& database = *impl_->database;
-  RETURN_IF_ERROR(database.Begin());
   const auto write = [&]() -> Status {
-    ASSIGN_OR_RETURN(Statement insert,
-                     database.Prepare("INSERT OR REPLACE INTO _rejected (stream_id, ticket, reason) VALUES (?, ?, ?)"));
+    ASSIGN_OR_RETURN(
+        Statement insert,
+        impl_->database->Prepare("INSERT OR REPLACE INTO _rejected (stream_id, ticket, reason) VALUES (?, ?, ?)"));
     insert.BindInteger(1, stream_id);
     insert.BindInteger(2, ticket);
     insert.BindBytes(3, reason);
     RETURN_IF_ERROR(insert.Run());
-    RETURN_IF_ERROR(impl_->UpdateCursor(stream_id, cursor));
-    return database.Commit();
+    return impl_->UpdateCursor(stream_id, cursor);
   };
+  return impl_->InOneCommit(write).Prefixed("rejecting a row of " + impl_->info.path.native());
+}
+
+Status SpillFile::Accept(int64_t stream_id, std::span<const int64_t> tickets) {
+  const auto write = [&]() -> Status {
+    ASSIGN_OR_RETURN(Statement remove,
+                     impl_->database->Prepare("DELETE FROM _rejected WHERE stream_id = ? AND ticket = ?"));
+    for (const int64_t ticket : tickets) {
+      remove.BindInteger(1, stream_id);
+      remove.BindInteger(2, ticket);
+      RETURN_IF_ERROR(remove.Run());
+    }
+    return {};
+  };
+  return impl_->InOneCommit(write).Prefixed("accepting rows of " + impl_->info.path.native());
+}
+
+Status SpillFile::Impl::InOneCommit(const std::function<Status()>& write) {
+  RETURN_IF_ERROR(database->Begin());
   Status status = write();
-  if (!status.ok()) database.Rollback();
-  return std::move(status).Prefixed("rejecting a row of " + impl_->info.path.native());
+  if (status.ok()) status = database->Commit();
+  if (!status.ok()) database->Rollback();
+  return status;
 }
 
 Result<std::vector<SpillFile::Rejected>> SpillFile::RejectedRows() {
@@ -500,7 +604,7 @@ Status SpillFile::MarkDrained(int64_t now_ms) {
 
 Status SpillFile::ResetCursors() {
   Status status = impl_->database->Execute(
-      "BEGIN IMMEDIATE; UPDATE _file SET drained_ms = 0; DELETE FROM _rejected; UPDATE _streams SET done_ticket = 0, "
+      "BEGIN IMMEDIATE; UPDATE _file SET drained_ms = 0; UPDATE _streams SET done_ticket = 0, "
       "open_last_ticket = NULL, open_target = NULL, open_anchor = NULL, open_run_id = NULL, open_breaks = NULL; "
       "COMMIT");
   if (status.ok()) {

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shared/connection_id.h"
@@ -108,9 +109,18 @@ struct Cursor {
     std::string target;       // the stream that they go to (--rename leads elsewhere)
     StreamId anchor;          // the target's last id on the first connection that tried this range
     std::string run_id;       // of the server at the last try
-    int64_t breaks = 0;       // tries under run_id at which the connection broke with the range in flight
+    int64_t breaks = 0;       // how often under run_id a connection broke over the range's first row alone, while
+                              // everything else passed
   };
   std::optional<OpenRange> open;
+};
+
+/// A stream that events were sent to: another one than their own (--rename), or their own, where no open range says so
+/// any more.
+struct LedTo {
+  std::string target;
+  StreamId anchor;     // the target's last id when the first of them was sent
+  std::string run_id;  // of the server at that time
 };
 
 struct SpilledStream {
@@ -121,6 +131,7 @@ struct SpilledStream {
   int64_t last_ticket = 0;
   StreamId tail;  // the stream's last id when its first event came into this file
   Cursor cursor;
+  std::vector<LedTo> led_to;  // where rows of it may be, beside what the open range and the rows themselves say
   int64_t rejected = 0;
   int64_t rows_left = 0;  // above cursor.done_ticket
 };
@@ -158,6 +169,8 @@ class SpillFile {
   /// counted has 0 rows.
   Result<std::vector<SpilledStream>> Streams();
   Result<std::vector<ConnectionId>> Connections();
+  /// Of every stream whose rows were led elsewhere: its name, and one target a pair.
+  Result<std::vector<std::pair<std::string, std::string>>> RenamedStreams();
 
   /// Visits rows of a stream with `after` < ticket <= `up_to` (0: no limit) in ticket order until the visitor returns
   /// false. A row whose checksum does not match is kCorrupt and named, unless `on_bad_row` takes it (ticket, reason)
@@ -165,13 +178,19 @@ class SpillFile {
   Status Visit(const SpilledStream& stream, int64_t after, int64_t up_to,
                const std::function<bool(const SpilledEvent&)>& visitor,
                const std::function<void(int64_t, std::string_view)>& on_bad_row = nullptr);
+  /// As Visit, only the rows with a doubt of their own.
+  Status VisitDoubts(const SpilledStream& stream, int64_t after,
+                     const std::function<bool(const SpilledEvent&)>& visitor);
   /// All rows, newest first; for the sidecar's window.
   Status VisitNewestFirst(const SpilledStream& stream, const std::function<bool(const SpilledEvent&)>& visitor);
 
   // The drainer's writes, each one commit.
   Status AddConnection(const ConnectionId& connection);
-  /// Moves the cursor past what is done and opens the next range in the same commit.
+  /// Moves the cursor past what is done and opens the next range in the same commit, which also keeps in mind where the
+  /// range is led if that is another stream.
   Status SaveCursor(int64_t stream_id, const Cursor& cursor);
+  /// Keeps in mind that rows of the stream were sent there, since when at the earliest.
+  Status KeepLedTo(int64_t stream_id, const LedTo& place);
   /// Keeps a row that Redis will not take aside, with the reason, and saves the cursor, in the same commit.
   Status Reject(int64_t stream_id, int64_t ticket, std::string_view reason, const Cursor& cursor);
   struct Rejected {
@@ -180,8 +199,11 @@ class SpillFile {
     std::string reason;
   };
   Result<std::vector<Rejected>> RejectedRows();
+  /// These rows of a stream are in Redis after all: they are not rejected any more.
+  Status Accept(int64_t stream_id, std::span<const int64_t> tickets);
   Status MarkDrained(int64_t now_ms);
-  /// Forgets all cursors and rejections, for `drain --file`: the whole file is offered again.
+  /// Forgets all cursors, for `drain --file`: the whole file is offered again. A rejected row stays rejected until it
+  /// is accepted, and where rows were led is not forgotten.
   Status ResetCursors();
 
   /// Seals a recovered active file: every row is checked, counts and checksums go into the catalogue, close, sync. The

@@ -61,6 +61,18 @@ TEST_CASE("An event in doubt that was trimmed away before it was settled is unpr
   CheckUnproven(stack);
 }
 
+TEST_CASE("An event in doubt whose stream was renamed or deleted before it was settled is unproven, and named",
+          "[unproven]") {
+  Stack stack(InDoubt());
+  AddInDoubt(stack);
+  const bool renames = GENERATE(true, false);
+  const bool goes_on = GENERATE(true, false);
+  CHECK_FALSE((renames ? stack.redis.Call({"RENAME", "s", "archived"}) : stack.redis.Call({"DEL", "s"})).IsError(""));
+  if (goes_on) REQUIRE(stack.Xadd("s", {"n", "after"}).Landed());
+  CheckUnproven(stack);
+  CHECK(stack.Length("s") == (goes_on ? 2 : 1));
+}
+
 TEST_CASE("Absence is proven while an entry from before the doubt is left, whatever was trimmed", "[unproven]") {
   Stack stack(InDoubt());
   REQUIRE(stack.Xadd("s", {"n", "oldest"}).Landed());

@@ -125,13 +125,58 @@ TEST_CASE("an incomplete fence never proves absence") {
   CHECK_FALSE(AbsenceIsProof({2, 0}, Facts(1, 9, 9), FenceState{false}));
 }
 
-TEST_CASE("a stream that began again is measured from its beginning") {
-  const StreamFacts facts = Facts(1, 3, 3);
-  CHECK(SearchFrom({9, 0}, false, facts) == kStreamBegin);
-  CHECK(AbsenceIsProof({9, 0}, facts, {}));
-  StreamFacts trimmed = facts;
-  trimmed.entries_added = 4;
-  CHECK_FALSE(AbsenceIsProof({9, 0}, trimmed, {}));
+TEST_CASE("a stream that began again, or is not there, proves nothing about what was seen before") {
+  const StreamFacts began_again = Facts(1, 3, 3);
+  CHECK(SearchFrom({9, 0}, false, began_again) == kStreamBegin);
+  CHECK_FALSE(AbsenceIsProof({9, 0}, began_again, {}));
+  CHECK_FALSE(AbsenceIsProof({9, 0}, StreamFacts{}, {}));
+  // Deleted and begun again, as Redis makes ids: all of them are above the anchor, and none was removed.
+  const StreamFacts later = Facts(20, 22, 3);
+  CHECK(SearchFrom({9, 0}, false, later) == StreamId{9, 0});
+  CHECK_FALSE(AbsenceIsProof({9, 0}, later, {}));
+}
+
+TEST_CASE("an anchor of 0-0 proves by the count of what was added, unless entries were seen that are not there") {
+  CHECK(AbsenceIsProof(kStreamBegin, StreamFacts{}, {}));
+  CHECK(AbsenceIsProof(kStreamBegin, Facts(20, 22, 3), {}));
+  CHECK(AbsenceIsProof(kStreamBegin, Facts(20, 22, 3), {}, {20, 0}));
+  CHECK(AbsenceIsProof(kStreamBegin, Facts(20, 22, 3), {}, {22, 0}));
+  StreamFacts trimmed = Facts(21, 22, 2);
+  trimmed.entries_added = 3;
+  CHECK_FALSE(AbsenceIsProof(kStreamBegin, trimmed, {}));
+  SECTION("the key is missing") {
+    CHECK_FALSE(AbsenceIsProof(kStreamBegin, StreamFacts{}, {}, {9, 0}));
+  }
+  SECTION("another stream of the same name") {
+    CHECK_FALSE(AbsenceIsProof(kStreamBegin, Facts(20, 22, 3), {}, {9, 0}));
+  }
+  SECTION("a stream that lost its end") {
+    CHECK_FALSE(AbsenceIsProof(kStreamBegin, Facts(20, 22, 3), {}, {23, 0}));
+  }
+}
+
+TEST_CASE("a stream that has lost its end proves nothing, also where the anchor is left") {
+  CHECK(AbsenceIsProof({5, 0}, Facts(1, 9, 9), {}, {9, 0}));
+  CHECK_FALSE(AbsenceIsProof({5, 0}, Facts(1, 9, 9), {}, {10, 0}));
+}
+
+/// As Redis gives ids: a stream that is deleted or renamed away and begins again has none below the clock.
+TEST_CASE("absence is never called proof when the stream was removed with the event, however it goes on") {
+  for (const uint64_t anchor : {uint64_t{1}, uint64_t{2}}) {
+    for (int later_entries = 0; later_entries <= 3; ++later_entries) {
+      for (int removals = 0; removals < 4 * 4; ++removals) {
+        ModelStream again;
+        for (int i = 0; i < later_entries; ++i) again.Add(10 + static_cast<uint64_t>(i), 0);
+        for (int left = removals, i = 0; i < 2; ++i, left /= 4) {
+          if (left % 4 == 1) again.TrimFirst();
+          if (left % 4 >= 2) again.Delete(static_cast<size_t>(left % 4 - 2));
+        }
+        INFO("anchor " << anchor << ", " << later_entries << " later, removals " << removals);
+        CHECK_FALSE(AbsenceIsProof({anchor, 0}, again.Facts(), {}));
+        CHECK_FALSE(AbsenceIsProof(kStreamBegin, again.Facts(), {}, {anchor, 0}));
+      }
+    }
+  }
 }
 
 TEST_CASE("the search begins at the anchor, or at the very beginning if the server lives another life") {
@@ -172,6 +217,30 @@ TEST_CASE("a settlement is all found when every wanted event was seen, once or m
   CHECK(settlement.Judge(Identity(2)) == Settlement::Verdict::kFound);
   settlement.SawEntry(Identity(1));
   CHECK(settlement.all_found());
+}
+
+TEST_CASE("what is wanted later is looked for from its own anchor, and nothing is read twice without need") {
+  Settlement settlement;
+  settlement.Want(Identity(1), {5, 0});
+  settlement.Want(Identity(2), {3, 0});
+  CHECK(settlement.begin() == StreamId{3, 0});
+  settlement.Searched({20, 0});
+  CHECK(settlement.begin() == StreamId{20, 0});
+  CHECK(settlement.bound() == StreamId{20, 0});
+  settlement.Want(Identity(1), {5, 0});
+  settlement.Want(Identity(1), {6, 0});
+  CHECK(settlement.begin() == StreamId{20, 0});
+  settlement.Want(Identity(3), {7, 0});
+  CHECK(settlement.begin() == StreamId{7, 0});
+  settlement.Searched({30, 0});
+  settlement.Want(Identity(1), {4, 0});
+  CHECK(settlement.begin() == StreamId{4, 0});
+  settlement.Searched({30, 0});
+  settlement.SawEntry(Identity(2));
+  settlement.Want(Identity(2), kStreamBegin);
+  CHECK(settlement.begin() == StreamId{30, 0});
+  settlement.Want(Identity(4), {40, 0});
+  CHECK(settlement.begin() == StreamId{30, 0});
 }
 
 TEST_CASE("the same id with another payload is not found") {

@@ -159,10 +159,9 @@ TEST_CASE("a missing row, a foreign row and a missing stream are noticed") {
 TEST_CASE("a drain that reads a file once notices a missing and a foreign row at the end of their stream") {
   Fixture fixture;
   fixture.SpillAndSeal(Bounties(10));
-  const auto change =
-      GENERATE(as<std::string>{}, "DELETE FROM \"bounty-stream\" WHERE _ticket = 4",
-               "DELETE FROM \"bounty-stream\" WHERE _ticket = 10", "DELETE FROM \"bounty-stream\"",
-               "UPDATE \"bounty-stream\" SET _ticket = 99 WHERE _ticket = 10", "");
+  const auto change = GENERATE(as<std::string>{}, "DELETE FROM \"bounty-stream\" WHERE _ticket = 4",
+                               "DELETE FROM \"bounty-stream\" WHERE _ticket = 10", "DELETE FROM \"bounty-stream\"",
+                               "UPDATE \"bounty-stream\" SET _ticket = 99 WHERE _ticket = 10", "");
   const int64_t rows_a_visit = GENERATE(1, 3, 100);
   const bool another_begins = GENERATE(false, true);  // reads the first rows a second time: no sum without gaps
   CAPTURE(change, rows_a_visit, another_begins);
@@ -665,6 +664,10 @@ TEST_CASE("a cursor survives, with what it left open") {
   CHECK(stream.cursor.open->anchor == StreamId{17, 2});
   CHECK(stream.cursor.open->run_id == "run");
   CHECK(stream.cursor.open->breaks == 2);
+  REQUIRE(stream.led_to.size() == 1);
+  CHECK(stream.led_to[0].target == cursor.open->target);
+  CHECK(stream.led_to[0].anchor == StreamId{17, 2});
+  CHECK(stream.led_to[0].run_id == "run");
 
   cursor = Cursor{10, std::nullopt};
   Must(file.SaveCursor(stream.id, cursor));
@@ -673,7 +676,35 @@ TEST_CASE("a cursor survives, with what it left open") {
   CHECK(stream.rows_left == 0);
 }
 
-TEST_CASE("a rejected row is kept with its reason until the file is offered again") {
+TEST_CASE("where rows were led is kept for every target, with the oldest anchor, whatever the cursor does later") {
+  Fixture fixture;
+  fixture.SpillAndSeal(Bounties(10));
+  SpillFile file = fixture.OnlyFileOpened();
+  const SpilledStream stream = Must(file.Streams()).at(0);
+  CHECK(stream.led_to.empty());
+  const auto lead = [&](const std::string& target, StreamId anchor, const std::string& run_id) {
+    Must(file.SaveCursor(stream.id, Cursor{2, Cursor::OpenRange{4, target, anchor, run_id, 0}}));
+  };
+  lead("b", {9, 0}, "first");
+  lead("b", {10, 0}, "second");
+  lead(stream.name, {7, 0}, "first");
+  lead("a", {5, 0}, "first");
+  lead("b", {8, 0}, "second");
+  Must(file.SaveCursor(stream.id, Cursor{10, std::nullopt}));
+  Must(file.ResetCursors());
+  Must(file.Close());
+  SpillFile again = fixture.OnlyFileOpened();
+  const std::vector<LedTo> led_to = Must(again.Streams()).at(0).led_to;
+  REQUIRE(led_to.size() == 2);
+  CHECK(led_to[0].target == "a");
+  CHECK(led_to[0].anchor == StreamId{5, 0});
+  CHECK(led_to[1].target == "b");
+  CHECK(led_to[1].anchor == StreamId{8, 0});
+  CHECK(led_to[1].run_id == "first");
+  Must(again.Verify());
+}
+
+TEST_CASE("a rejected row is kept with its reason until it is accepted, also when the file is offered again") {
   Fixture fixture;
   fixture.SpillAndSeal(Bounties(3));
   SpillFile file = fixture.OnlyFileOpened();
@@ -692,6 +723,11 @@ TEST_CASE("a rejected row is kept with its reason until the file is offered agai
   CHECK(file.drained_ms() == 123);
   Must(file.ResetCursors());
   CHECK(file.drained_ms() == 0);
+  CHECK(Must(file.RejectedRows()).size() == 1);
+  const int64_t other = rejected.front().ticket + 1;
+  Must(file.Accept(rejected.front().stream_id, std::span(&other, 1)));
+  CHECK(Must(file.RejectedRows()).size() == 1);
+  Must(file.Accept(rejected.front().stream_id, std::span(&rejected.front().ticket, 1)));
   CHECK(Must(file.RejectedRows()).empty());
   CHECK(Must(file.Streams()).at(0).rows_left == 3);
   Must(file.Verify());

@@ -299,6 +299,9 @@ Result<std::vector<SpilledStream>> SpillFile::Streams() {
     spilled.last_ticket = stream.rows.empty() ? 0 : stream.rows.back().ticket;
     spilled.tail = stream.tail;
     spilled.cursor = stream.cursor;
+    spilled.led_to = stream.led_to;
+    spilled.rejected = std::count_if(impl_->file().rejected.begin(), impl_->file().rejected.end(),
+                                     [&](const Rejected& row) { return row.stream_id == stream.id; });
     spilled.rows_left = std::count_if(stream.rows.begin(), stream.rows.end(),
                                       [&](const DiskRow& row) { return row.ticket > stream.cursor.done_ticket; });
     streams.push_back(std::move(spilled));
@@ -308,6 +311,10 @@ Result<std::vector<SpilledStream>> SpillFile::Streams() {
 
 Result<std::vector<ConnectionId>> SpillFile::Connections() {
   return impl_->file().connections;
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> SpillFile::RenamedStreams() {
+  return std::vector<std::pair<std::string, std::string>>();
 }
 
 namespace {
@@ -343,6 +350,11 @@ Status SpillFile::Visit(const SpilledStream& stream, int64_t after, int64_t up_t
   return {};
 }
 
+Status SpillFile::VisitDoubts(const SpilledStream& stream, int64_t after,
+                              const std::function<bool(const SpilledEvent&)>& visitor) {
+  return Visit(stream, after, 0, [&](const SpilledEvent& event) { return !event.doubt || visitor(event); });
+}
+
 Status SpillFile::VisitNewestFirst(const SpilledStream& stream,
                                    const std::function<bool(const SpilledEvent&)>& visitor) {
   const DiskStream copy = StreamOf(impl_->file(), stream.id);
@@ -360,9 +372,19 @@ Status SpillFile::AddConnection(const ConnectionId& connection) {
   return {};
 }
 
+Status SpillFile::KeepLedTo(int64_t stream_id, const LedTo& place) {
+  TheWorld().Step("drain: keep place");
+  StreamOf(impl_->file(), stream_id).led_to.push_back(place);
+  return {};
+}
+
 Status SpillFile::SaveCursor(int64_t stream_id, const Cursor& cursor) {
   TheWorld().Step("drain: save cursor");
-  StreamOf(impl_->file(), stream_id).cursor = cursor;
+  DiskStream& stream = StreamOf(impl_->file(), stream_id);
+  stream.cursor = cursor;
+  if (cursor.open && cursor.open->target != stream.name) {
+    stream.led_to.push_back({cursor.open->target, cursor.open->anchor, cursor.open->run_id});
+  }
   TheWorld().Step("drain: saved cursor");
   return {};
 }
@@ -370,6 +392,13 @@ Status SpillFile::SaveCursor(int64_t stream_id, const Cursor& cursor) {
 Status SpillFile::Reject(int64_t stream_id, int64_t ticket, std::string_view reason, const Cursor& cursor) {
   impl_->file().rejected.push_back({stream_id, ticket, std::string(reason)});
   return SaveCursor(stream_id, cursor);
+}
+
+Status SpillFile::Accept(int64_t stream_id, std::span<const int64_t> tickets) {
+  std::erase_if(impl_->file().rejected, [&](const Rejected& row) {
+    return row.stream_id == stream_id && std::find(tickets.begin(), tickets.end(), row.ticket) != tickets.end();
+  });
+  return {};
 }
 
 Result<std::vector<SpillFile::Rejected>> SpillFile::RejectedRows() {

@@ -44,6 +44,7 @@ struct DiskStream {
   StreamId tail;
   std::vector<DiskRow> rows;
   Cursor cursor;
+  std::vector<LedTo> led_to;
 };
 
 struct DiskFile {
