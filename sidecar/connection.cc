@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <poll.h>
 
 #include "shared/result.h"
 
@@ -12,6 +13,7 @@ namespace {
 constexpr size_t kMaxUnansweredRequests = 16 * 1024;  // of one client, then it is not read any more
 constexpr size_t kMaxUnsentBytes = 1 << 20;           // of one client's replies, likewise
 constexpr int64_t kStallMs = 10'000;                  // half a command, or unread replies, for that long: cut off
+constexpr int64_t kCommandMs = 30'000;                // one command, from its first byte to its last
 constexpr size_t kReadStep = 64 * 1024;
 
 }  // namespace
@@ -70,6 +72,8 @@ void Connection::OnRead(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffe
     if (size > 0) connection->door_->BufferedBytesChanged(size);
   }
   if (size == 0) return;
+  // Whoever has only finished sending still reads: it gets the answers to all that it has sent.
+  if (size == UV_EOF && !connection->idle()) return connection->CloseAfterReplies();
   if (size < 0) return connection->Close();
   connection->OnBytes(buffer->base, static_cast<size_t>(size));
 }
@@ -98,7 +102,7 @@ void Connection::Keep(std::string_view rest) {
 
 bool Connection::MayHandle() const {
   return door_->CanAccept() && slots_.size() < kMaxUnansweredRequests &&
-         out_.size() + writing_.size() < kMaxUnsentBytes;
+         out_.size() + writing_.size() + waiting_bytes_ < kMaxUnsentBytes;
 }
 
 bool Connection::MayRead() {
@@ -132,6 +136,7 @@ size_t Connection::Process(std::string_view input) {
       CloseAfterReplies();
       return input.size();
     }
+    ++commands_;
     if (outcome == CommandParser::Outcome::kComplete && !HandleCommand(rest)) {
       CloseAfterReplies();
       return input.size();
@@ -141,7 +146,10 @@ size_t Connection::Process(std::string_view input) {
       door_->RejectTooLarge({this, first_slot_ + slots_.size() - 1});
     }
     done += parser_.consumed();
-    if (outcome == CommandParser::Outcome::kIncomplete) break;
+    if (outcome == CommandParser::Outcome::kIncomplete) {
+      --commands_;
+      break;
+    }
   }
   return done;
 }
@@ -150,6 +158,10 @@ size_t Connection::Process(std::string_view input) {
 bool Connection::HandleCommand(std::string_view input) {
   const auto args = parser_.args();
   if (IsCommand(args[0], "xadd")) {
+    if (client_.in_refused_transaction) {
+      ReplyNow(kRefusedInTransaction);
+      return true;
+    }
     slots_.emplace_back();
     const ReplyTo to{this, first_slot_ + slots_.size() - 1};
     if (parser_.is_array()) {
@@ -194,6 +206,7 @@ void Connection::Reply(uint64_t slot, std::string_view resp) {
     Slot& later = slots_[slot - first_slot_];
     later.ready = true;
     if (!closed()) later.resp = resp;
+    waiting_bytes_ += later.resp.size();
   }
   ForgetIfDone();
 }
@@ -201,6 +214,7 @@ void Connection::Reply(uint64_t slot, std::string_view resp) {
 void Connection::PopReady() {
   while (!slots_.empty() && slots_.front().ready) {
     if (!closed()) out_.append(slots_.front().resp);
+    waiting_bytes_ -= slots_.front().resp.size();
     slots_.pop_front();
     ++first_slot_;
   }
@@ -257,7 +271,26 @@ void Connection::CheckStall() {
   const int64_t now = door_->NowMs();
   const bool half_a_command = reading_ && parser_.in_command() && now - last_read_ms_ > kStallMs;
   const bool does_not_read = (!out_.empty() || !writing_.empty()) && now - last_write_ms_ > kStallMs;
-  if (half_a_command || does_not_read) Close();
+  if (half_a_command || does_not_read || TakesTooLong(now) || HasLeft()) Close();
+}
+
+// A command that trickles in keeps memory from others. The time in which we could not have taken it does not count.
+bool Connection::TakesTooLong(int64_t now) {
+  const bool goes_on = parser_.in_command() && commands_ == commands_at_check_;
+  if (goes_on && door_->CanAccept()) half_command_ms_ += now - checked_ms_;
+  if (!goes_on) half_command_ms_ = 0;
+  commands_at_check_ = commands_;
+  checked_ms_ = now;
+  return half_command_ms_ > kCommandMs;
+}
+
+// Nobody is told of a hang-up while a connection is not read.
+bool Connection::HasLeft() const {
+  if (reading_) return false;
+  uv_os_fd_t fd = -1;
+  if (uv_fileno(reinterpret_cast<const uv_handle_t*>(pipe_.get()), &fd) != 0) return false;
+  pollfd state{fd, 0, 0};
+  return poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 void Connection::Close() {

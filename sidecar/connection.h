@@ -90,6 +90,8 @@ class Connection {
   void WriteRest();
   void CloseAfterReplies();
   void ForgetIfDone();
+  bool TakesTooLong(int64_t now);
+  bool HasLeft() const;
 
   Door* const door_;
   UvHandle<uv_pipe_t> pipe_;
@@ -99,9 +101,14 @@ class Connection {
   bool reading_ = false;
   bool closing_ = false;  // no more commands; close when the replies are out
   int64_t last_read_ms_ = 0;
+  uint64_t commands_ = 0;  // that came in whole
+  uint64_t commands_at_check_ = 0;
+  int64_t half_command_ms_ = 0;  // so long the same one has been on its way
+  int64_t checked_ms_ = 0;
 
   std::deque<Slot> slots_;  // requests not yet answered, oldest first
   uint64_t first_slot_ = 0;
+  size_t waiting_bytes_ = 0;  // of replies behind one that is not there yet
   std::string out_;      // replies in order, not yet given to the kernel
   std::string writing_;  // given to libuv, which keeps a pointer to it
   uv_write_t write_request_{};

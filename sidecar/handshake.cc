@@ -18,11 +18,12 @@ std::string Command(std::initializer_list<std::string_view> words) {
   return command;
 }
 
+// NOPERM is one class for a command and for a key, and servers word it differently: only what certainly speaks of the
+// command is told as missing. What the key alone forbids says nothing about the streams.
 bool CommandDenied(const Handshake::Answer& answer) {
   if (!answer.is_error) return false;
-  const bool key_denied = answer.text.find("access one of the keys") != std::string_view::npos ||
-                          answer.text.starts_with("WRONGTYPE") || answer.text.starts_with("ERR no such key");
-  return !key_denied;
+  if (answer.text.starts_with("NOPERM")) return answer.text.find("to run the '") != std::string_view::npos;
+  return answer.text.starts_with("ERR unknown command");
 }
 
 }  // namespace
@@ -75,6 +76,7 @@ void Handshake::Take(HandshakeStep::Kind kind, const Answer& answer) {
 
 void Handshake::TakeInfo(std::string_view info) {
   run_id = InfoField(info, "run_id");
+  replication_id = InfoField(info, "master_replid");
   version = InfoField(info, "redis_version");
   cluster = InfoField(info, "cluster_enabled") == "1";
   if (!refusal.empty()) return;

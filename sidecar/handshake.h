@@ -25,6 +25,7 @@ struct Handshake {
   bool cluster = false;  // never usable: hash slots are not ours to know
 
   std::string run_id;  // empty: INFO is not allowed
+  std::string replication_id;  // master_replid: another one after a promotion, where run_id stays
   std::string version;
   int64_t client_id = 0;  // 0: CLIENT ID is not allowed
   bool may_kill = false;

@@ -1,6 +1,7 @@
 #include "sidecar/listener.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -58,7 +59,26 @@ Result<std::unique_ptr<Listener>> Listener::Open(uv_loop_t* loop, const std::str
   umask(old_mask);
   if (error == 0) error = uv_listen(reinterpret_cast<uv_stream_t*>(listener->pipe_.get()), kBacklog, OnConnection);
   if (error != 0) return Error{ErrorCode::kIo, "listening on " + path + ": " + uv_strerror(error)};
+  listener->path_ = path;
+  struct stat made {};
+  if (stat(path.c_str(), &made) == 0) {
+    listener->device_ = made.st_dev;
+    listener->inode_ = made.st_ino;
+  }
   return listener;
+}
+
+void Listener::Close() {
+  if (pipe_ == nullptr) return;
+  struct stat found {};
+  const bool is_ours =
+      lstat(path_.c_str(), &found) == 0 && found.st_dev == device_ && found.st_ino == inode_;
+  if (!is_ours) {
+    // Closing would unlink whatever has the name now: a successor's socket.
+    free(const_cast<char*>(pipe_->pipe_fname));
+    pipe_->pipe_fname = nullptr;
+  }
+  pipe_.reset();
 }
 
 void Listener::OnConnection(uv_stream_t* server, int status) {

@@ -9,6 +9,8 @@
 #include <uv.h>
 
 #include "shared/result.h"
+#include <sys/types.h>
+
 #include "sidecar/uv_handles.h"
 
 namespace sprockets {
@@ -20,8 +22,9 @@ class Listener {
   /// kBusy: another program answers there. kIo names the path and the reason.
   static Result<std::unique_ptr<Listener>> Open(uv_loop_t* loop, const std::string& path, int mode, OnAccept on_accept);
 
-  /// Stops accepting and removes the socket file.
-  void Close() { pipe_.reset(); }
+  ~Listener() { Close(); }
+  /// Stops accepting and removes the socket file, if it is still the one that was made here.
+  void Close();
 
  private:
   Listener() = default;
@@ -30,6 +33,9 @@ class Listener {
   uv_loop_t* loop_ = nullptr;
   UvHandle<uv_pipe_t> pipe_;
   OnAccept on_accept_;
+  std::string path_;
+  dev_t device_ = 0;  // with inode_: which file it is
+  ino_t inode_ = 0;
 };
 
 }  // namespace sprockets

@@ -137,7 +137,17 @@ LocalOutcome AnswerLocally(Args args, ClientInfo* client, const ServerInfo& serv
     return LocalOutcome::kAnswerAndClose;
   } else if (is("reset")) {
     client->name.clear();
+    client->in_refused_transaction = false;
     AppendSimple(*reply, "RESET");
+  } else if (is("multi")) {
+    client->in_refused_transaction = true;
+    Unknown(args, reply);
+  } else if (is("exec") && client->in_refused_transaction) {
+    client->in_refused_transaction = false;
+    AppendError(*reply, "EXECABORT Transaction discarded because of previous errors.");
+  } else if (is("discard") && client->in_refused_transaction) {
+    client->in_refused_transaction = false;
+    Ok(reply);
   } else if (is("hello")) {
     Hello(args, client, reply);
   } else if (is("auth")) {

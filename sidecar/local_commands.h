@@ -12,7 +12,14 @@ namespace sprockets {
 struct ClientInfo {
   int64_t id = 0;
   std::string name;  // CLIENT SETNAME
+  /// Between a MULTI, which is refused here, and what ends it: clients take what stands in there for one transaction and
+  /// report it as failed, so nothing of it may be stored.
+  bool in_refused_transaction = false;
 };
+
+/// The answer to an XADD in a refused transaction.
+inline constexpr std::string_view kRefusedInTransaction =
+    "-ERR MULTI is not possible here, so this XADD was not taken: send it without a transaction\r\n";
 
 /// What INFO tells; the door brings it.
 struct ServerInfo {

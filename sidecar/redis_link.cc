@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <sys/ioctl.h>
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
@@ -16,6 +17,7 @@ namespace sprockets {
 namespace {
 
 constexpr size_t kFlushBytes = 128 * 1024;
+constexpr int64_t kIdleMs = 400;       // then a PING keeps the connection alive
 constexpr int64_t kSteadyMs = 10'000;  // a connection that stood that long was a good one: the next backoff begins anew
 
 std::string_view TextOf(const redisReply& reply) {
@@ -64,6 +66,7 @@ RedisLink::RedisLink(uv_loop_t* loop, Options options, std::vector<ConnectionId>
       retry_timer_(loop, [this] { Connect(); }),
       probe_timer_(loop, [this] { Probe(); }),
       deadline_timer_(loop, [this] { OnDeadline(); }),
+      keep_alive_timer_(loop, [this] { KeepAlive(); }),
       random_(std::random_device{}()),
       written_down_(std::move(earlier)),
       earlier_lost_(earlier_lost) {}
@@ -81,6 +84,7 @@ RedisLink* RedisLink::From(const redisAsyncContext* context) {
 }
 
 void RedisLink::Start() {
+  keep_alive_timer_.Start(kIdleMs, kIdleMs);
   Connect();
 }
 
@@ -124,13 +128,24 @@ void RedisLink::OnResolved(int status, addrinfo* addresses) {
   resolving_ = nullptr;
   if (stopping_) return;
   if (status != 0) return Lost(std::string("resolving the host's name: ") + uv_strerror(status));
-  std::array<char, 64> text{};
-  if (addresses->ai_family == AF_INET) {
-    uv_ip4_name(reinterpret_cast<sockaddr_in*>(addresses->ai_addr), text.data(), text.size());
-  } else {
-    uv_ip6_name(reinterpret_cast<sockaddr_in6*>(addresses->ai_addr), text.data(), text.size());
+  addresses_.clear();
+  for (const addrinfo* address = addresses; address != nullptr; address = address->ai_next) {
+    std::array<char, 64> text{};
+    if (address->ai_family == AF_INET) {
+      uv_ip4_name(reinterpret_cast<const sockaddr_in*>(address->ai_addr), text.data(), text.size());
+    } else {
+      uv_ip6_name(reinterpret_cast<const sockaddr_in6*>(address->ai_addr), text.data(), text.size());
+    }
+    addresses_.emplace_back(text.data());
   }
-  ConnectTo(text.data());
+  if (addresses_.empty()) return Lost("resolving the host's name: it has no address");
+  ConnectToNext();
+}
+
+void RedisLink::ConnectToNext() {
+  const std::string address = std::move(addresses_.front());
+  addresses_.pop_front();
+  ConnectTo(address);
 }
 
 void RedisLink::ConnectTo(const std::string& host) {
@@ -298,6 +313,9 @@ void RedisLink::Release() {
 }
 
 void RedisLink::Lost(std::string_view why) {
+  // A name may stand for several addresses, of which Redis listens on one.
+  if (state_ == State::kConnecting && !addresses_.empty() && !stopping_) return ConnectToNext();
+  const bool was_idle = awaited_ == 0 && Now() - ready_since_ms_ > kIdleMs;
   const bool was_ready = state_ == State::kReady;
   if (was_ready && Now() - ready_since_ms_ > kSteadyMs) backoff_.Reset();
   state_ = stopping_ ? State::kStopped : State::kWaiting;
@@ -308,7 +326,8 @@ void RedisLink::Lost(std::string_view why) {
   if (was_ready || last_failure_ != why)
     LogWarning(was_ready ? "redis-lost" : "redis-not-ready", {{"server", options_.url.ForLogs()}, {"why", why}});
   last_failure_ = why;
-  if (!stopping_) retry_timer_.Start(backoff_.NextMs(random_()));
+  // One that was let go for its idleness is no sign of trouble.
+  if (!stopping_) retry_timer_.Start(was_ready && was_idle ? 0 : backoff_.NextMs(random_()));
   if (was_ready) events_->OnLinkLost();
 }
 
@@ -414,7 +433,7 @@ void RedisLink::Flush() {
 void RedisLink::Expect() {
   if (awaited_++ > 0) return;
   progress_ms_ = Now();
-  arriving_bytes_ = 0;
+  arrivals_ = poll_->arrivals();
   if (!deadline_timer_.active()) deadline_timer_.Start(options_.timeout_ms);
 }
 
@@ -428,9 +447,10 @@ void RedisLink::OnDeadline() {
   int64_t left = progress_ms_ + options_.timeout_ms - Now();
   if (left <= 0 && state_ != State::kConnecting) {
     // It may be we who were stopped: what has arrived meanwhile counts.
+    const bool is_arriving = AnswerIsArriving();
     redisAsyncHandleRead(context_);
     if (context_ == nullptr || awaited_ == 0) return;
-    if (AnswerIsArriving()) progress_ms_ = Now();
+    if (is_arriving) progress_ms_ = Now();
     left = progress_ms_ + options_.timeout_ms - Now();
   }
   if (left > 0) return deadline_timer_.Start(left);
@@ -439,8 +459,15 @@ void RedisLink::OnDeadline() {
 
 // A large reply that comes in pieces is progress, too.
 bool RedisLink::AnswerIsArriving() {
-  const size_t bytes = context_->c.reader->len;
-  return bytes > std::exchange(arriving_bytes_, bytes);
+  int unread = 0;
+  if (ioctl(context_->c.fd, FIONREAD, &unread) == 0 && unread > 0) return true;
+  const uint64_t arrivals = poll_->arrivals();
+  return arrivals != std::exchange(arrivals_, arrivals);
+}
+
+// Redis closes what is idle for longer than its `timeout`, which may be as short as a second.
+void RedisLink::KeepAlive() {
+  if (state_ == State::kReady && awaited_ == 0) Command("*1\r\n$4\r\nPING\r\n", Dispatch<&RedisLink::OnKeptAlive>);
 }
 
 }  // namespace sprockets

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <random>
@@ -79,6 +80,10 @@ class RedisLink {
 
   State state() const { return state_; }
   const std::string& run_id() const { return handshake_.run_id; }
+  const RedisUrl& url() const { return options_.url; }
+  const std::string& replication_id() const { return handshake_.replication_id; }
+  /// Why there is no connection; empty: there is one, or was none yet.
+  const std::string& last_failure() const { return last_failure_; }
   /// Since when the link has been ready, on the loop's clock; 0: it is not.
   int64_t ready_since_ms() const { return ready_since_ms_; }
 
@@ -89,7 +94,9 @@ class RedisLink {
   void Connect();
   void Resolve();
   void OnResolved(int status, addrinfo* addresses);
+  void ConnectToNext();
   void ConnectTo(const std::string& host);
+  void KeepAlive();
   void Adopt(redisAsyncContext* context);
   void OnConnected(int status);
   void OnDisconnected();
@@ -104,6 +111,7 @@ class RedisLink {
   void Lost(std::string_view why);
   void Probe();
   void OnProbeAnswer(const redisReply& reply);
+  void OnKeptAlive(const redisReply&) {}
   void Command(std::string_view wire, Callback* callback, void* data = nullptr);
   template <void (RedisLink::*Handler)(const redisReply&)>
   static void Dispatch(redisAsyncContext* context, void* reply, void* data);
@@ -123,6 +131,7 @@ class RedisLink {
   UvTimer retry_timer_;
   UvTimer probe_timer_;
   UvTimer deadline_timer_;
+  UvTimer keep_alive_timer_;
   Backoff backoff_{100, 5'000};
   Backoff probe_backoff_{200, 5'000};
   std::minstd_rand random_;
@@ -132,6 +141,7 @@ class RedisLink {
   redisAsyncContext* context_ = nullptr;  // owned by hiredis; null when it has gone
   RedisPoll* poll_ = nullptr;             // lives as long as context_
   uv_getaddrinfo_t* resolving_ = nullptr;
+  std::deque<std::string> addresses_;  // of the host, those that were not tried yet
 
   std::vector<HandshakeStep> steps_;
   size_t steps_answered_ = 0;
@@ -148,7 +158,7 @@ class RedisLink {
   size_t unflushed_bytes_ = 0;
   int64_t awaited_ = 0;        // replies that the context owes us
   int64_t progress_ms_ = 0;    // when it last gave one, or began to owe
-  size_t arriving_bytes_ = 0;  // of an unfinished reply, as last looked at
+  uint64_t arrivals_ = 0;  // RedisPoll's, as last looked at
   int64_t ready_since_ms_ = 0;
   std::string last_failure_;  // already logged
   std::string last_missing_rights_;

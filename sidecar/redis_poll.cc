@@ -26,6 +26,7 @@ void RedisPoll::OnPoll(uv_poll_t* handle, int status, int events) {
   RedisPoll* poll = From(handle->data);
   // On an error hiredis must look at the socket itself: it reads SO_ERROR or the end of file and tells every callback.
   if (status < 0) events = UV_READABLE | UV_WRITABLE;
+  if ((events & UV_READABLE) != 0) ++poll->arrivals_;
   if ((events & UV_READABLE) != 0 && poll->context_ != nullptr) redisAsyncHandleRead(poll->context_);
   if ((events & UV_WRITABLE) != 0 && poll->context_ != nullptr) redisAsyncHandleWrite(poll->context_);
 }

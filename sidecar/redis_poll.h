@@ -3,6 +3,8 @@
 // sidecar would hang exactly where it has to spill. Loop thread only.
 #pragma once
 
+#include <cstdint>
+
 #include <uv.h>
 
 struct redisAsyncContext;
@@ -18,6 +20,8 @@ class RedisPoll {
   /// Writes what was queued since the last turn. Called once a turn, so that a turn's commands leave in one write; only
   /// what the kernel does not take waits for a writable event.
   void Flush();
+  /// How often something has arrived: bytes, or the end.
+  uint64_t arrivals() const { return arrivals_; }
 
  private:
   RedisPoll() = default;
@@ -30,6 +34,7 @@ class RedisPoll {
   uv_poll_t handle_{};
   redisAsyncContext* context_ = nullptr;
   int watched_ = 0;
+  uint64_t arrivals_ = 0;
   bool dirty_ = false;  // something was queued since the last flush
   bool flushing_ = false;
 };

@@ -79,7 +79,7 @@ void Router::Accept(ReplyTo to, std::span<const std::string_view> args, std::str
   ++counters_.accepted;
   Event event = Wrap(to, args, body);
   event->stream = stream;
-  event->received = received;
+  event->received = received_last_ = received;
   if (view_.has_event_id() && SettledByWindow(event)) return;
   Route(std::move(event), now);
 }
@@ -219,6 +219,17 @@ void Router::Hold(Event event) {
   effects_->ReadTail(stream, std::nullopt, needs_window ? kFirstTailPage : 1);
 }
 
+WallTime Router::OldestUnanswered(WallTime now) const {
+  WallTime oldest = now;
+  if (!in_flight_.empty()) oldest = std::min(oldest, in_flight_.front()->received);
+  if (held_ > 0) {
+    for (const auto& [name, stream] : streams_) {
+      if (!stream->held.empty()) oldest = std::min(oldest, stream->held.front()->received);
+    }
+  }
+  return spilling_ > 0 ? std::min(oldest, spill_progress_) : oldest;
+}
+
 void Router::Send(Event event) {
   in_flight_bytes_ += static_cast<int64_t>(event->wire.size());
   in_flight_.push_back(std::move(event));
@@ -258,7 +269,7 @@ void Router::Spill(Event event, std::optional<Doubt> doubt, bool was_sent) {
   if (was_sent) ++counters_.in_doubt;
   event->is_probe = false;
   spill_queue_bytes_ += static_cast<int64_t>(event->wire.size());
-  ++spilling_;
+  if (spilling_++ == 0) spill_progress_ = event->received;
   const StreamId tail = event->stream->last_known;
   effects_->Spill({std::move(event), std::move(doubt), was_sent, tail});
 }
@@ -440,6 +451,7 @@ void Router::ReleaseHeld(StreamState& stream, LoopTime now) {
 void Router::OnSpillOutcome(SpillOutcome outcome) {
   Event event = std::move(outcome.request.event);
   --spilling_;
+  spill_progress_ = received_last_;
   spill_queue_bytes_ -= static_cast<int64_t>(event->wire.size());
   switch (outcome.kind) {
     case SpillOutcome::Kind::kSpilled:

@@ -184,6 +184,9 @@ class Router {
   size_t events_in_flight() const { return in_flight_.size(); }
   int64_t bytes_in_flight() const { return in_flight_bytes_; }
   size_t events_spilling() const { return spilling_; }
+  /// When the oldest event that waits for its answer came, or, on its way to disk, when the disk last answered; `now` if
+  /// none waits.
+  WallTime OldestUnanswered(WallTime now) const;
   size_t events_unanswered() const { return in_flight_.size() + spilling_ + held_; }
 
  private:
@@ -234,6 +237,8 @@ class Router {
   size_t held_ = 0;
   int64_t spill_queue_bytes_ = 0;
   size_t spilling_ = 0;
+  WallTime spill_progress_;  // when the disk last answered, or the first event went there
+  WallTime received_last_;
   std::vector<Event> spare_;  // emptied events whose strings keep their room
   EventView view_;            // scratch
 };

@@ -81,7 +81,7 @@ int Sidecar::Run() {
 
 // The door opens last: whoever gets in finds everything standing.
 Status Sidecar::Open() {
-  started_ms_ = wall_ms_ = WallClockMs();
+  started_ms_ = wall_ms_ = redis_since_ms_ = WallClockMs();
   ASSIGN_OR_RETURN(OpenedFolder opened, OpenSpillFolder(config_.spill_dir));
   lock_ = std::move(opened.lock);
 
@@ -227,16 +227,18 @@ void Sidecar::CollectSpilled() {
       }
       Reply(waiting.mapped(), reply);
     } else if (auto* described = std::get_if<Described>(&completion)) {
-      const auto waiting = admin_waiting_.extract(described->token);
-      std::string reply;
-      AppendBulk(reply, StatusJson(described->report));
-      Reply(waiting.mapped(), reply);
+      describing_ = false;
+      described_ms_ = wall_ms_;
+      last_report_ = std::move(described->report);
+      AnswerWaitingStatus();
     }
   }
 }
 
 void Sidecar::EverySecond() {
   for (Connection* client : Clients()) client->CheckStall();
+  // The disk may hang: then what was known last has to do.
+  if (describing_) AnswerWaitingStatus();
   if (++seconds_ % kLogEverySeconds == 0) LogDegradation();
   SealFacts facts;
   facts.now_ms = NowMs();
@@ -282,7 +284,7 @@ void Sidecar::BeginStop() {
 }
 
 void Sidecar::ContinueStop() {
-  if (router_->events_unanswered() > 0 || !admin_waiting_.empty()) return stop_timer_->Start(kStopMs);
+  if (router_->events_unanswered() > 0 || !admin_waiting_.empty() || !status_waiting_.empty()) return stop_timer_->Start(kStopMs);
   const bool all_out = std::all_of(clients_.begin(), clients_.end(),
                                    [](const auto& client) { return client.second->idle() || client.second->closed(); });
   if (all_out) uv_stop(&loop_);
@@ -319,12 +321,14 @@ void Sidecar::StreamAcceptedAgain(const StreamState& stream) {
 // ---- The link's events
 
 void Sidecar::OnLinkReady(const ConnectionId& connection, bool earlier_fenced) {
+  redis_since_ms_ = wall_ms_;
   router_->OnConnectionReady(connection, earlier_fenced);
   if (!earlier_fenced) fence_wait_->Start(config_.fence_wait_ms);
   if (stopping_) link_->Stop(true);
 }
 
 void Sidecar::OnLinkLost() {
+  redis_since_ms_ = wall_ms_;
   fence_wait_->Stop();
   spill_->Queue(ForgetLiveJob{});
   const uint64_t doubts = router_->events_in_flight();
@@ -380,9 +384,17 @@ void Sidecar::Accept(ReplyTo to, std::span<const std::string_view> args, std::st
   router_->Accept(to, args, body, WallTime{wall_ms_}, Now());
 }
 
+// However many ask, the folder is looked at once for all of them.
 void Sidecar::AnswerStatus(ReplyTo to) {
-  admin_waiting_.emplace(next_token_, to);
-  spill_->Queue(DescribeJob{next_token_++});
+  status_waiting_.push_back(to);
+  if (!std::exchange(describing_, true)) spill_->Queue(DescribeJob{});
+}
+
+void Sidecar::AnswerWaitingStatus() {
+  if (status_waiting_.empty()) return;
+  std::string reply;
+  AppendBulk(reply, StatusJson(last_report_));
+  for (const ReplyTo& to : std::exchange(status_waiting_, {})) Reply(to, reply);
 }
 
 void Sidecar::AnswerSeal(ReplyTo to) {
@@ -440,6 +452,18 @@ ServerInfo Sidecar::Info() const {
   return info;
 }
 
+nlohmann::ordered_json Sidecar::RedisStatus() const {
+  const bool ready = link_->state() == RedisLink::State::kReady;
+  const std::string& error = ready ? router_->last_refusal() : link_->last_failure();
+  return {{"state", ready ? "connected" : "disconnected"},
+          {"breaker", NameOf(router_->breaker().state())},
+          {"run_id", link_->run_id()},
+          {"replid", link_->replication_id()},
+          {"db", config_.redis.database},
+          {"since_ms", redis_since_ms_},
+          {"last_error", error}};
+}
+
 std::string Sidecar::StatusJson(const SpillReport& report) const {
   const RouterCounters& counters = router_->counters();
   nlohmann::ordered_json files = nlohmann::ordered_json::array();
@@ -449,13 +473,9 @@ std::string Sidecar::StatusJson(const SpillReport& report) const {
     if (file.rows >= 0) entry["rows"] = file.rows;
     files.push_back(std::move(entry));
   }
-  const bool ready = link_->state() == RedisLink::State::kReady;
   const nlohmann::ordered_json status = {
       {"mode", "redis"},
-      {"redis",
-       {{"state", ready ? "connected" : "disconnected"},
-        {"breaker", NameOf(router_->breaker().state())},
-        {"run_id", link_->run_id()}}},
+      {"redis", RedisStatus()},
       {"counters",
        {{"accepted", counters.accepted},
         {"landed", counters.landed},
@@ -468,7 +488,12 @@ std::string Sidecar::StatusJson(const SpillReport& report) const {
         {"other_payload", counters.other_payload}}},
       {"spill",
        {{"rows", report.rows}, {"bytes", report.bytes}, {"oldest_ms", report.oldest_ms}, {"files", std::move(files)}}},
-      {"in_flight", {{"events", router_->events_in_flight()}, {"bytes", router_->bytes_in_flight()}}}};
+      {"in_flight",
+       {{"events", router_->events_in_flight()},
+        {"bytes", router_->bytes_in_flight()},
+        {"unanswered", router_->events_unanswered()},
+        {"oldest_age_ms", wall_ms_ - router_->OldestUnanswered(WallTime{wall_ms_}).ms}}},
+      {"report_age_ms", described_ms_ == 0 ? 0 : wall_ms_ - described_ms_}};
   return status.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
 #include <uv.h>
 
 #include "sidecar/config.h"
@@ -44,6 +45,8 @@ class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
   void BeginStop();
   void ContinueStop();
   void LogDegradation();
+  void AnswerWaitingStatus();
+  nlohmann::ordered_json RedisStatus() const;
   std::string StatusJson(const SpillReport& report) const;
 
   // RouterEffects
@@ -116,9 +119,14 @@ class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
   Connection* buffering_ = nullptr;  // may go on although there is too much already
   int64_t next_client_id_ = 1;
   uint64_t next_token_ = 1;
-  std::unordered_map<uint64_t, ReplyTo> admin_waiting_;  // STATUS and SEAL that the writer thread answers
+  std::unordered_map<uint64_t, ReplyTo> admin_waiting_;  // SEAL that the writer thread answers
+  std::vector<ReplyTo> status_waiting_;                  // STATUS that the writer thread's next report answers
+  bool describing_ = false;                              // that report was asked for
+  int64_t described_ms_ = 0;                             // when the last one came, on the wall clock
+  SpillReport last_report_;
   bool seal_requested_ = false;
   bool redis_refuses_ = false;  // and the log has said so
+  int64_t redis_since_ms_ = 0;  // when Redis was last lost or found, on the wall clock
 
   int64_t seconds_ = 0;
   int64_t started_ms_ = 0;
