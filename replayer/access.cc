@@ -21,10 +21,7 @@ int PrintDifferences(const Config& config, const AccessSet& set, RedisClient& re
     return true;
   };
   const Result<Compared> compared = CompareAccess(set, redis, tell);
-  if (!compared.ok()) {
-    LogError("access-failed", {{"error", compared.error().message}});
-    return ExitCodeOf(compared.error());
-  }
+  if (!compared.ok()) return Fail(config, "access", compared.error(), out);
   const bool same = compared.value().differences == 0;
   if (!config.json) out << (same ? "verified\n" : "left\n");
   return same ? 0 : 1;
@@ -34,10 +31,7 @@ int PrintDifferences(const Config& config, const AccessSet& set, RedisClient& re
 
 int RunAccess(const Config& config, std::ostream& out) {
   const int64_t begun_ms = SteadyClockMs();
-  const auto fail = [](const Error& error) {
-    LogError("access-failed", {{"error", error.message}});
-    return ExitCodeOf(error);
-  };
+  const auto fail = [&](const Error& error) { return Fail(config, "access", error, out); };
   const Result<AccessSet> set = ReadAccessSet(config.set.folder);
   if (!set.ok()) return fail(set.error());
   Result<RedisClient> redis = RedisClient::Connect(*config.redis, config.set.redis_deadline_ms);

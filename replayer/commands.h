@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ostream>
+#include <string_view>
 
 #include "replayer/config.h"
 
@@ -17,6 +18,10 @@ int RunMigrate(const Config& config, std::ostream& out);
 int RunRebuild(const Config& config, std::ostream& out);
 int RunVerify(const Config& config, std::ostream& out);
 int RunAccess(const Config& config, std::ostream& out);
+
+/// How a command ends that cannot do its work: the error in the log and, with --json, as the document that every run
+/// ends with. Returns the exit code.
+int Fail(const Config& config, std::string_view command, const Error& error, std::ostream& out);
 
 /// 2 usage, 3 a store is not reachable, 4 refused or bad data.
 int ExitCodeOf(const Error& error);

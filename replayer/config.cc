@@ -43,7 +43,7 @@ constexpr std::array kDrainOptions{
     Option{"keep", "DURATION", "how long drained files stay", "24h", false},
     Option{"follow", "", "go on until told to stop, for use as a service", "", false},
     Option{"file", "FILE", "offer this drained file again", "", false},
-    Option{"force", "", "with --file: send the unproven, too", "", false},
+    Option{"force", "", "with --file: send the unproven, too; drain into another Redis than the sidecar's", "", false},
     Option{"salvage", "FILE", "take what is good out of this quarantined file, then drain", "", false},
     Option{"rename", "OLD=NEW", "lead what waits for stream OLD to NEW", "", true},
     Option{"fence-wait", "DURATION", "how long to wait where a connection cannot be fenced", "5s", false},
@@ -223,7 +223,6 @@ Status CheckDrain(const Config& config) {
   if (!drain.file.empty() && !drain.salvage.empty()) return Usage("--file and --salvage are two runs; give one");
   if (drain.dry_run && (!drain.file.empty() || !drain.salvage.empty()))
     return Usage("--dry-run does not go with --file or --salvage");
-  if (drain.force && drain.file.empty()) return Usage("--force goes with --file only");
   if (!config.redis && !drain.dry_run) return Usage("--redis is needed: where the streams are (or SPROCKETS_REDIS)");
   return {};
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "replayer/active_file.h"
 #include "replayer/commands.h"
 #include "replayer/drain_pass.h"
 #include "replayer/drain_report.h"
@@ -19,6 +20,7 @@ namespace {
 constexpr int64_t kPollMs = 1'000;
 constexpr int64_t kMostPollMs = 30'000;  // while passes fail
 constexpr int64_t kRemoveEveryMs = 60'000;
+constexpr int64_t kSealPatienceMs = 7'000;  // a little more than the sidecar's own --seal-after
 
 DrainResult ResultOf(const Error& error) {
   return ExitCodeOf(error) == 3 ? DrainResult::kUnreachable : DrainResult::kRefused;
@@ -42,6 +44,7 @@ Status DrainOnce(const Config& config, const SpillFolder& folder, DrainReport& r
   const DrainConfig& drain = config.drain;
   DrainPass pass(config, folder, report);
   RETURN_IF_ERROR(folder.SpendReserve());
+  if (drain.follow) RETURN_IF_ERROR(pass.Reach());
   RETURN_IF_ERROR(pass.SealActive());
   if (!drain.salvage.empty()) {
     ASSIGN_OR_RETURN(const SpillFileInfo info, FindSpillFile(folder, drain.salvage));
@@ -62,14 +65,32 @@ Status DrainOnce(const Config& config, const SpillFolder& folder, DrainReport& r
   return {};
 }
 
+/// What waits in the file that a running sidecar writes counts as left, even where nobody can say how much it is.
+DrainResult AddActive(const Config& config, const SpillFolder& folder, DrainCounts* counts) {
+  const Result<std::optional<ActiveFile>> active = FindActiveFile(folder, config.socket_path);
+  if (!active.ok()) return DrainResult::kLeft;
+  if (!active.value()) return DrainResult::kVerified;
+  const auto& [name, rows, oldest_ms] = *active.value();
+  if (rows) {
+    counts->left += static_cast<uint64_t>(*rows);
+    LogWarning("active-file", {{"file", name}, {"rows", *rows}});
+    return *rows > 0 ? DrainResult::kLeft : DrainResult::kVerified;
+  }
+  LogWarning("active-file", {{"file", name}, {"rows", "unknown"}, {"way_out", "give the sidecar's --socket"}});
+  return DrainResult::kLeft;
+}
+
 int PrintSummary(const Config& config, const SpillFolder& folder, DrainCounts counts, DrainResult worst,
-                 int64_t begun_ms, std::ostream& out) {
+                 const std::string& error, int64_t begun_ms, std::ostream& out) {
   const Result<uint64_t> left = CountLeft(folder, config.drain.streams);
   if (left.ok()) counts.left = left.value();
+  worst = std::max(worst, AddActive(config, folder, &counts));
   const Result<uint64_t> rejected = CountRejected(folder);
   if (rejected.ok()) counts.rejected = rejected.value();
   const DrainResult result = Judge(counts, worst);
-  out << (config.json ? SummaryJson : SummaryText)(counts, SteadyClockMs() - begun_ms, result) << std::flush;
+  const int64_t duration_ms = SteadyClockMs() - begun_ms;
+  out << (config.json ? SummaryJson(counts, duration_ms, result, error) : SummaryText(counts, duration_ms, result))
+      << std::flush;
   return ExitCode(result);
 }
 
@@ -82,7 +103,8 @@ int RunOnce(const Config& config, const SpillFolder& folder, std::ostream& out) 
     LogError("drain-failed", {{"error", drained.error().message}});
     report.Worsen(StopRequested() ? DrainResult::kLeft : ResultOf(drained.error()));
   }
-  return PrintSummary(config, folder, report.counts, report.result(), begun_ms, out);
+  const std::string error = drained.ok() ? "" : drained.error().message;
+  return PrintSummary(config, folder, report.counts, report.result(), error, begun_ms, out);
 }
 
 /// Anything to do for a pass? Without a connection, because it is asked every second.
@@ -96,6 +118,27 @@ bool SomethingWaits(const SpillFolder& folder) {
                      [&](const SpillFileInfo& info) { return WaitsForDrain(info) || is_left_behind(info); });
 }
 
+/// The sidecar seals its file when Redis has been back for it for a while. But this drain may reach Redis where the
+/// sidecar does not: then it asks, though not so soon that a Redis that comes and goes makes many small files.
+class SealPatience {
+ public:
+  bool IsOver(const Config& config, const SpillFolder& folder) {
+    const Result<std::optional<ActiveFile>> active =
+        config.socket_path.empty() ? Result<std::optional<ActiveFile>>(std::optional<ActiveFile>())
+                                   : FindActiveFile(folder, "");
+    const std::string name = active.ok() && active.value() ? active.value()->name : "";
+    if (name != name_) {
+      name_ = name;
+      since_ms_ = SteadyClockMs();
+    }
+    return !name_.empty() && SteadyClockMs() - since_ms_ >= kSealPatienceMs;
+  }
+
+ private:
+  std::string name_;  // of the file that is active
+  int64_t since_ms_ = 0;
+};
+
 /// As a service: a pass whenever something waits, until a signal. drain.lock is free between passes.
 int Follow(const Config& config, const SpillFolder& folder, std::ostream& out) {
   const int64_t begun_ms = SteadyClockMs();
@@ -103,9 +146,10 @@ int Follow(const Config& config, const SpillFolder& folder, std::ostream& out) {
   DrainResult last = DrainResult::kVerified;
   int64_t wait_ms = 0;
   int64_t removed_ms = begun_ms;
+  SealPatience patience;
   while (SleepUnlessStopped(wait_ms)) {
     wait_ms = std::clamp(wait_ms, kPollMs, kMostPollMs);
-    if (SomethingWaits(folder)) {
+    if (SomethingWaits(folder) || patience.IsOver(config, folder)) {
       DrainReport report(config.progress);
       const Status drained = DrainOnce(config, folder, report);
       report.progress().MakeRoom();
@@ -125,16 +169,13 @@ int Follow(const Config& config, const SpillFolder& folder, std::ostream& out) {
     }
   }
   // What did not work in the last pass still waits; what worked later is no longer the service's failure.
-  return PrintSummary(config, folder, total, std::min(last, DrainResult::kLeft), begun_ms, out);
+  return PrintSummary(config, folder, total, std::min(last, DrainResult::kLeft), "", begun_ms, out);
 }
 
 /// Counts what waits, from sealed files; changes nothing.
 int DryRun(const Config& config, const SpillFolder& folder, std::ostream& out) {
   const Result<std::vector<FileSurvey>> files = SurveyFolder(folder);
-  if (!files.ok()) {
-    LogError("drain-failed", {{"error", files.error().message}});
-    return ExitCodeOf(files.error());
-  }
+  if (!files.ok()) return Fail(config, "drain", files.error(), out);
   std::map<std::string, int64_t> left;
   DrainCounts counts;
   DrainResult result = DrainResult::kVerified;
@@ -151,9 +192,9 @@ int DryRun(const Config& config, const SpillFolder& folder, std::ostream& out) {
       counts.left += static_cast<uint64_t>(stream.left);
     }
   }
-  result = Judge(counts, result);
+  result = std::max(Judge(counts, result), AddActive(config, folder, &counts));
   if (config.json) {
-    out << SummaryJson(counts, 0, result);
+    out << SummaryJson(counts, 0, result, "");
   } else {
     for (const auto& [stream, rows] : left)
       out << Escape(stream) << ": " << FormatCount(static_cast<uint64_t>(rows)) << " wait\n";
@@ -169,15 +210,10 @@ int RunDrain(const Config& config, std::ostream& out) {
   CatchStopSignals();
   if (config.drain.dry_run) {
     const Result<SpillFolder> folder = SpillFolder::OpenExisting(config.spill_dir);
-    if (folder.ok()) return DryRun(config, folder.value(), out);
-    LogError("drain-failed", {{"error", folder.error().message}});
-    return ExitCodeOf(folder.error());
+    return folder.ok() ? DryRun(config, folder.value(), out) : Fail(config, "drain", folder.error(), out);
   }
   const Result<SpillFolder> folder = OpenFolder(config);
-  if (!folder.ok()) {
-    LogError("drain-failed", {{"error", folder.error().message}});
-    return ExitCodeOf(folder.error());
-  }
+  if (!folder.ok()) return Fail(config, "drain", folder.error(), out);
   return config.drain.follow ? Follow(config, folder.value(), out) : RunOnce(config, folder.value(), out);
 }
 

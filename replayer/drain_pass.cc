@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "replayer/active_file.h"
 #include "replayer/sidecar_door.h"
 #include "replayer/stop.h"
 #include "shared/clock.h"
@@ -14,6 +15,9 @@
 
 namespace sprockets {
 namespace {
+
+constexpr int kLooksAtServer = 4;
+constexpr int64_t kLookAgainMs = 500;
 
 std::string NameOf(const SpillFileInfo& info) {
   return info.path.filename().native();
@@ -36,29 +40,24 @@ DrainPass::DrainPass(const Config& config, const SpillFolder& folder, DrainRepor
 
 Status DrainPass::SealActive() {
   const Result<FileLock> lock = folder_.LockForWriting(0);
+  if (!config_.socket_path.empty()) {
+    if (const Result<SidecarView> view = AskSidecar(config_.socket_path); !view.ok())
+      report_.Warn("sidecar-not-reached", {{"socket", config_.socket_path}, {"why", view.error().message}});
+  }
   if (lock.ok()) return SealLeftBehind();
   if (lock.error().code != ErrorCode::kBusy) return lock.error();
-  // Following, the sidecar seals when it sees fit; each file is drained when it comes.
-  if (config_.drain.follow) return {};
-  ASSIGN_OR_RETURN(const bool waits, HasActiveFile());
-  if (!waits) return {};
+  ASSIGN_OR_RETURN(const std::optional<ActiveFile> active, FindActiveFile(folder_, ""));
+  if (!active) return {};
   std::string why = "a sidecar is writing it and --socket was not given, so it could not be asked to seal it";
   if (!config_.socket_path.empty()) {
     const Status sealed = AskSidecarToSeal(config_.socket_path);
-    ASSIGN_OR_RETURN(const bool still_waits, HasActiveFile());
-    if (!still_waits) return {};
+    ASSIGN_OR_RETURN(const std::optional<ActiveFile> still_active, FindActiveFile(folder_, ""));
+    if (!still_active) return {};
     why = sealed.ok() ? "the sidecar goes on spilling" : sealed.error().message;
   }
   report_.Worsen(DrainResult::kLeft);
   report_.Warn("active-file-left", {{"why", why}});
   return {};
-}
-
-Result<bool> DrainPass::HasActiveFile() const {
-  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
-  return std::any_of(files.begin(), files.end(), [](const SpillFileInfo& info) {
-    return info.state == SpillFileInfo::State::kActive && !info.suspect && !info.quarantined;
-  });
 }
 
 /// No sidecar runs, and none can start: the caller holds its lock.
@@ -77,8 +76,31 @@ Status DrainPass::SealLeftBehind() {
   return {};
 }
 
+/// The sidecar is connected to another Redis than this drain: whoever gave the address has mistaken it.
+Status DrainPass::RefuseOtherServer() {
+  if (config_.socket_path.empty() || config_.drain.force) return {};
+  const std::string& ours = session_.server().self().run_id;
+  for (int look = 0; look < kLooksAtServer; ++look) {
+    const Result<SidecarView> view = AskSidecar(config_.socket_path);
+    if (!view.ok() || view.value().run_id.empty() || ours.empty() || view.value().run_id == ours) return {};
+    // It may not have noticed yet that its Redis went away.
+    if (!SleepUnlessStopped(kLookAgainMs)) return {};
+  }
+  return Error{ErrorCode::kRefused, "the sidecar is connected to another Redis than " + config_.redis->ForLogs() +
+                                        ": give its address, or --force to drain into this one"};
+}
+
+Status DrainPass::RefuseOtherDatabase(const SpillFile& file) const {
+  if (config_.drain.force || !file.database() || *file.database() == config_.redis->database) return {};
+  return Error{ErrorCode::kRefused, NameOf(file.info()) + " was spilled for database " +
+                                        std::to_string(*file.database()) + " of Redis, and --redis names database " +
+                                        std::to_string(config_.redis->database) +
+                                        ": name the other one, or give --force to drain into this one"};
+}
+
 Status DrainPass::DrainAll() {
   RETURN_IF_ERROR(session_.Connect());
+  RETURN_IF_ERROR(RefuseOtherServer());
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
   ASSIGN_OR_RETURN(const uint64_t waiting, CountLeft(folder_, config_.drain.streams));
   report_.progress().SetTotal(report_.counts.landed + report_.counts.already_there + waiting);
@@ -99,6 +121,7 @@ Result<DrainPass::Next> DrainPass::DrainFile(const SpillFileInfo& info) {
   Result<SpillFile> opened = SpillFile::Open(info);
   if (!opened.ok()) return PassOver(info, opened.error());
   SpillFile file = std::move(opened).value();
+  RETURN_IF_ERROR(RefuseOtherDatabase(file));
   if (const Status verified = file.VerifyAsRead(); !verified.ok()) return PassOver(info, verified.error());
   RETURN_IF_ERROR(session_.FenceFor(file));
   bool all_done = true;
@@ -195,7 +218,9 @@ Status DrainPass::OfferAgain(const SpillFileInfo& info) {
   RETURN_IF_ERROR(file.Verify());
   ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
   RETURN_IF_ERROR(RefuseIfLowerFileWaits(info, streams));
+  RETURN_IF_ERROR(RefuseOtherDatabase(file));
   RETURN_IF_ERROR(session_.Connect());
+  RETURN_IF_ERROR(RefuseOtherServer());
   RETURN_IF_ERROR(session_.FenceFor(file));
   RETURN_IF_ERROR(file.ResetCursors());
   offers_again_ = true;

@@ -28,6 +28,8 @@ class DrainPass {
   /// Brings the active file within reach: asks the sidecar to seal it or, where none runs, recovers and seals what it
   /// left behind.
   Status SealActive();
+  /// Whether Redis can be reached at all: only then is it worth while to have a file sealed.
+  Status Reach() { return session_.Connect(); }
   /// Connects, and drains every file that waits.
   Status DrainAll();
   /// Connects, and offers a drained file again: every event in it is settled.
@@ -37,7 +39,8 @@ class DrainPass {
   /// Whether the pass may go on to the next file.
   enum class Next { kGoOn, kEnd };
 
-  Result<bool> HasActiveFile() const;
+  Status RefuseOtherServer();
+  Status RefuseOtherDatabase(const SpillFile& file) const;
   Status SealLeftBehind();
   Result<Next> DrainFile(const SpillFileInfo& info);
   Result<Next> DrainStreams(SpillFile& file, bool* all_done);

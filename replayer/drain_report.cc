@@ -41,7 +41,7 @@ int ExitCode(DrainResult result) {
   return 1;
 }
 
-std::string SummaryJson(const DrainCounts& counts, int64_t duration_ms, DrainResult result) {
+std::string SummaryJson(const DrainCounts& counts, int64_t duration_ms, DrainResult result, const std::string& error) {
   std::string text = R"({"command":"drain")";
   const auto add = [&text](std::string_view name, uint64_t value) {
     text.append(",\"").append(name).append("\":").append(std::to_string(value));
@@ -53,7 +53,12 @@ std::string SummaryJson(const DrainCounts& counts, int64_t duration_ms, DrainRes
   add("left", counts.left);
   add("rejected", counts.rejected);
   add("duration_ms", static_cast<uint64_t>(duration_ms));
-  return text.append(",\"result\":\"").append(ResultWord(result)).append("\"}\n");
+  text.append(",\"result\":\"").append(ResultWord(result)).append("\"");
+  if (!error.empty()) {
+    text += ",\"error\":";
+    AppendJsonString(text, error);
+  }
+  return text.append("}\n");
 }
 
 std::string SummaryText(const DrainCounts& counts, int64_t duration_ms, DrainResult result) {

@@ -35,7 +35,8 @@ std::string_view ResultWord(DrainResult result);
 int ExitCode(DrainResult result);
 
 /// The summary of a run, with a line break at the end: one JSON document, or lines for people.
-std::string SummaryJson(const DrainCounts& counts, int64_t duration_ms, DrainResult result);
+/// `error`: why the run ended early; empty: it did not.
+std::string SummaryJson(const DrainCounts& counts, int64_t duration_ms, DrainResult result, const std::string& error);
 std::string SummaryText(const DrainCounts& counts, int64_t duration_ms, DrainResult result);
 
 class DrainReport {

@@ -93,10 +93,7 @@ Result<Migrated> Migrate(const Config& config) {
 int RunMigrate(const Config& config, std::ostream& out) {
   const int64_t begun_ms = SteadyClockMs();
   const Result<Migrated> migrated = Migrate(config);
-  if (!migrated.ok()) {
-    LogError("migrate-failed", {{"error", migrated.error().message}});
-    return ExitCodeOf(migrated.error());
-  }
+  if (!migrated.ok()) return Fail(config, "migrate", migrated.error(), out);
   const auto& [applied, already_there] = migrated.value();
   const bool waits = config.set.dry_run && applied > 0;
   const std::string result = waits ? "left" : "verified";

@@ -1,9 +1,13 @@
 // From the command line to a command.
+#include <algorithm>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "replayer/commands.h"
 #include "shared/log.h"
 #include "shared/process.h"
+#include "shared/text.h"
 
 namespace sprockets {
 
@@ -27,11 +31,36 @@ int ExitCodeOf(const Error& error) {
   return 4;
 }
 
+namespace {
+
+std::string_view WordOf(int exit_code) {
+  return exit_code == 2 ? "usage" : exit_code == 3 ? "unreachable" : "refused";
+}
+
+std::string FailureJson(std::string_view command, const Error& error) {
+  std::string text = R"({"command":)";
+  AppendJsonString(text, command);
+  text.append(R"(,"result":")").append(WordOf(ExitCodeOf(error))).append(R"(","error":)");
+  AppendJsonString(text, error.message);
+  return text.append("}\n");
+}
+
+}  // namespace
+
+int Fail(const Config& config, std::string_view command, const Error& error, std::ostream& out) {
+  LogError(std::string(command) + "-failed", {{"error", error.message}});
+  if (config.json) out << FailureJson(command, error) << std::flush;
+  return ExitCodeOf(error);
+}
+
 int RunProgram(int argc, const char* const* argv, std::ostream& out) {
   PrepareProcess();
   const Result<Invocation> invocation = ParseCommandLine(argc, argv);
   if (!invocation.ok()) {
     LogError("usage", {{"error", invocation.error().message}});
+    const std::span words(argv, static_cast<size_t>(argc));
+    const bool wants_json = std::any_of(words.begin(), words.end(), [](std::string_view word) { return word == "--json"; });
+    if (wants_json) out << FailureJson(argc > 1 ? argv[1] : "", invocation.error()) << std::flush;
     return ExitCodeOf(invocation.error());
   }
   const auto& [config, text] = invocation.value();

@@ -39,7 +39,7 @@ RebuildOutcome RebuildAll(const Config& config) {
   return outcome.ok() ? std::move(outcome).value() : RebuildOutcome{{}, std::move(outcome).error()};
 }
 
-int Follow(const Config& config) {
+int Follow(const Config& config, std::ostream& out) {
   const auto run = [&]() -> Status {
     ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(config.set.folder, config.set.only));
     ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(config.set.folder));
@@ -47,15 +47,14 @@ int Follow(const Config& config) {
   };
   const Status followed = run();
   if (followed.ok()) return 0;
-  LogError("follow-failed", {{"error", followed.error().message}});
-  return ExitCodeOf(followed.error());
+  return Fail(config, "rebuild", followed.error(), out);
 }
 
 }  // namespace
 
 int RunRebuild(const Config& config, std::ostream& out) {
   CatchStopSignals();
-  if (config.set.follow) return Follow(config);
+  if (config.set.follow) return Follow(config, out);
   const int64_t begun_ms = SteadyClockMs();
   const RebuildOutcome run = RebuildAll(config);
   if (!run.status.ok()) LogError("rebuild-failed", {{"error", run.status.error().message}});

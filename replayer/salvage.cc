@@ -137,6 +137,7 @@ Status Salvage(const SpillFolder& folder, const SpillFileInfo& info, DrainReport
   options.producer = damaged.producer();
   options.event_id_field = damaged.event_id_field();
   options.begun_ms = WallClockMs();
+  options.database = damaged.database();
   options.connections_lost = damaged.connections_lost() || !connections.ok();
   ASSIGN_OR_RETURN(const std::unique_ptr<SpillWriter> writer, SpillWriter::Create(folder, options));
 

@@ -4,12 +4,10 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
+#include "replayer/active_file.h"
 #include "replayer/commands.h"
 #include "replayer/folder_survey.h"
 #include "replayer/server.h"
-#include "replayer/sidecar_door.h"
 #include "replayer/stop.h"
 #include "shared/clock.h"
 #include "shared/text.h"
@@ -29,6 +27,9 @@ struct Look {
   std::string redis;           // "answers", or why not; empty: not asked
   std::string sidecar;         // likewise
   std::string sidecar_status;  // SPROCKETS STATUS, JSON
+  std::optional<ActiveFile> active;
+  std::string why;             // what keeps the sidecar from Redis; empty: nothing, or not known
+  int64_t since_ms = 0;
 };
 
 void AskServers(const Config& config, Look* look) {
@@ -37,9 +38,22 @@ void AskServers(const Config& config, Look* look) {
     look->redis = server.ok() ? "answers" : server.error().message;
   }
   if (config.socket_path.empty()) return;
-  const Result<std::string> status = AskSidecarForStatus(config.socket_path);
-  look->sidecar = status.ok() ? "answers" : status.error().message;
-  if (status.ok() && nlohmann::json::accept(status.value())) look->sidecar_status = status.value();
+  const Result<SidecarView> view = AskSidecar(config.socket_path);
+  look->sidecar = view.ok() ? "answers" : view.error().message;
+  if (!view.ok()) return;
+  look->sidecar_status = view.value().answer;
+  look->why = view.value().why;
+  look->since_ms = view.value().since_ms;
+}
+
+/// What waits in the sidecar's own file is part of what waits.
+Status AddActive(const Config& config, const SpillFolder& folder, Look* look) {
+  ASSIGN_OR_RETURN(look->active, FindActiveFile(folder, config.socket_path));
+  if (!look->active) return {};
+  look->left += look->active->rows.value_or(0);
+  const int64_t oldest_ms = look->active->oldest_ms;
+  if (oldest_ms != 0) look->oldest_ms = look->oldest_ms == 0 ? oldest_ms : std::min(look->oldest_ms, oldest_ms);
+  return {};
 }
 
 Result<Look> TakeLook(const Config& config) {
@@ -56,6 +70,7 @@ Result<Look> TakeLook(const Config& config) {
         look.oldest_ms = look.oldest_ms == 0 ? stream.oldest_ms : std::min(look.oldest_ms, stream.oldest_ms);
     }
   }
+  RETURN_IF_ERROR(AddActive(config, folder, &look));
   AskServers(config, &look);
   return look;
 }
@@ -98,22 +113,51 @@ std::string LookJson(const Look& look) {
     AppendFileJson(text, look.files[i]);
   }
   text += ']';
+  if (look.active) {
+    text += ",\"active_rows\":" + (look.active->rows ? std::to_string(*look.active->rows) : std::string("null"));
+  }
   AppendAnswerJson(text, "redis", look.redis);
   AppendAnswerJson(text, "sidecar", look.sidecar);
   if (!look.sidecar_status.empty()) text.append(",\"sidecar_status\":").append(look.sidecar_status);
-  return text += "}\n";
+  const bool waits = look.left > 0 || look.active;
+  return text.append(",\"result\":\"").append(waits ? "waits" : "drained").append("\"}\n");
+}
+
+std::string AgeOf(int64_t since_ms) {
+  return FormatDuration(std::max<int64_t>(WallClockMs() - since_ms, 0));
+}
+
+/// The verdict: what waits, for how long, why, and what to do about it.
+std::string Verdict(const Look& look) {
+  const bool unknown = look.active && !look.active->rows;
+  std::string text = (unknown ? "at least " : "") + FormatCount(static_cast<uint64_t>(look.left)) + " events wait";
+  if (look.oldest_ms != 0) text += ", the oldest for " + AgeOf(look.oldest_ms);
+  if (!look.why.empty()) {
+    text += "; the sidecar does not reach Redis: " + look.why;
+    if (look.since_ms != 0) text += ", for " + AgeOf(look.since_ms);
+  }
+  text += "\n";
+  if (unknown) text += look.active->name + " is being written, and only its sidecar can say how many it holds: give --socket\n";
+  if (look.left == 0 && !unknown) return text;
+  if (look.redis == "answers") {
+    text += "next: sprockets-replayer drain, with the same options\n";
+  } else if (!look.redis.empty()) {
+    text += "next: bring Redis back, then sprockets-replayer drain\n";
+  }
+  return text;
 }
 
 std::string LookText(const Look& look) {
-  std::string text = FormatCount(static_cast<uint64_t>(look.left)) + " events wait in sealed files";
-  if (look.oldest_ms != 0)
-    text += ", the oldest for " + FormatDuration(std::max<int64_t>(WallClockMs() - look.oldest_ms, 0));
-  text += "; the folder holds " + FormatSize(static_cast<uint64_t>(look.bytes)) + "\n";
+  std::string text = Verdict(look);
+  text += "the folder holds " + FormatSize(static_cast<uint64_t>(look.bytes)) + "\n";
   if (look.rejected > 0) text += FormatCount(static_cast<uint64_t>(look.rejected)) + " rejected events are kept\n";
   for (const FileSurvey& file : look.files) {
     text.append("  ").append(file.info.path.filename().native()).append("  ").append(StateWord(file.info));
     text.append("  ").append(FormatSize(static_cast<uint64_t>(file.info.bytes)));
-    if (!file.not_read.empty()) text.append("  (").append(file.not_read).append(")");
+    const bool is_counted = look.active && look.active->rows && look.active->name == file.info.path.filename().native();
+    if (is_counted) {
+      text.append("  ").append(FormatCount(static_cast<uint64_t>(*look.active->rows))).append(" wait");
+    } else if (!file.not_read.empty()) text.append("  (").append(file.not_read).append(")");
     text += '\n';
     for (const StreamSurvey& stream : file.streams) {
       if (file.is_done() && stream.rejected == 0) continue;
@@ -139,10 +183,7 @@ int RunStatus(const Config& config, std::ostream& out) {
   if (config.watch) CatchStopSignals();
   do {
     const Result<Look> look = TakeLook(config);
-    if (!look.ok()) {
-      LogError("status-failed", {{"error", look.error().message}});
-      return ExitCodeOf(look.error());
-    }
+    if (!look.ok()) return Fail(config, "status", look.error(), out);
     out << (config.json ? LookJson : LookText)(look.value()) << std::flush;
   } while (config.watch && SleepUnlessStopped(kWatchEveryMs));
   return 0;

@@ -190,10 +190,7 @@ int RunVerify(const Config& config, std::ostream& out) {
   const uint64_t found = verifier.total().differences;
   // What was mended is looked at again: only that says that it is mended.
   if (status.ok() && config.set.repair && found > 0) status = verifier.Run(false);
-  if (!status.ok()) {
-    LogError("verify-failed", {{"error", status.error().message}});
-    return ExitCodeOf(status.error());
-  }
+  if (!status.ok()) return Fail(config, "verify", status.error(), out);
   const Compared& total = verifier.total();
   const std::string result = total.differences == 0 ? "verified" : "differs";
   if (config.json) {

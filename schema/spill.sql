@@ -28,6 +28,12 @@ CREATE TABLE _file (
   drained_ms       INTEGER NOT NULL DEFAULT 0   -- when the last row was drained; 0: not yet
 ) STRICT;
 
+-- Made by sidecars that know it, so files of before do not have it:
+--
+--   CREATE TABLE _redis (
+--     database INTEGER NOT NULL                   -- the number of the database that the events are for
+--   ) STRICT;
+
 -- A row per stream: where its events are, how many there must be, and how far the drain has come.
 CREATE TABLE _streams (
   id               INTEGER PRIMARY KEY,

@@ -91,6 +91,7 @@ struct SpillFile::Impl {
   std::string producer;
   std::string event_id_field;
   int64_t begun_ms = 0;
+  std::optional<int> redis_database;
   bool connections_lost = false;
   bool sealed = false;
   int64_t sealed_streams = 0;
@@ -121,6 +122,9 @@ const std::string& SpillFile::event_id_field() const {
 }
 int64_t SpillFile::begun_ms() const {
   return impl_->begun_ms;
+}
+std::optional<int> SpillFile::database() const {
+  return impl_->redis_database;
 }
 bool SpillFile::connections_lost() const {
   return impl_->connections_lost;
@@ -161,6 +165,11 @@ Status SpillFile::Impl::ReadHead() {
   sealed = row.Integer(4) != 0;
   sealed_streams = row.Integer(5);
   drained_ms = row.Integer(6);
+  ASSIGN_OR_RETURN(const std::optional<int64_t> says_database,
+                   database->QueryInteger("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_redis'"));
+  if (!says_database) return {};
+  ASSIGN_OR_RETURN(const std::optional<int64_t> number, database->QueryInteger("SELECT database FROM _redis"));
+  if (number) redis_database = static_cast<int>(*number);
   return {};
 }
 

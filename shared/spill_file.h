@@ -47,6 +47,7 @@ class SpillWriter {
     std::string event_id_field;
     int64_t begun_ms = 0;
     int64_t max_bytes = 0;          // hard limit (max_page_count); SpillWriter itself never seals
+    std::optional<int> database;    // of Redis, that its events are for; nothing: it is not written down
     bool connections_lost = false;  // connections of earlier lives are not known: no fence covers all (see StateFile)
   };
 
@@ -153,6 +154,8 @@ class SpillFile {
   const std::string& event_id_field() const;
   int64_t begun_ms() const;
   bool connections_lost() const;
+  /// The database of Redis that its events are for; nothing: a file of before does not say.
+  std::optional<int> database() const;
   /// Which commits of a quarantined file's WAL were out of reach, in words; empty: none.
   const std::string& wal_damage() const;
   /// When the last row was drained, as committed by MarkDrained; 0: not yet.

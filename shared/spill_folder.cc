@@ -210,7 +210,16 @@ Result<SpillFolder> SpillFolder::OpenExisting(const fs::path& path) {
                  "there is no spill folder " + path.native() + ": give the sidecar's --spill-dir"};
   }
   ASSIGN_OR_RETURN(fs::path real, RealFolder(path));
-  return SpillFolder(std::move(real));
+  SpillFolder folder(std::move(real));
+  const bool has_state = fs::exists(folder.StatePath(), ignored) || fs::exists(folder.path() / "drained", ignored);
+  if (!has_state) {
+    ASSIGN_OR_RETURN(const int64_t next, folder.NextNumber());
+    if (next == 1) {
+      return Error{ErrorCode::kNotFound, path.native() + " is no spill folder: there is neither state.sqlite nor drained/ "
+                                                         "nor a spill file in it. Give the sidecar's --spill-dir"};
+    }
+  }
+  return folder;
 }
 
 fs::path SpillFolder::PathOf(int64_t number, State state) const {

@@ -74,7 +74,10 @@ Status InitializeFile(Database& database, const SpillWriter::Options& options) {
   insert.BindBytes(3, options.event_id_field);
   insert.BindInteger(4, options.begun_ms);
   insert.BindInteger(5, options.connections_lost ? 1 : 0);
-  return insert.Run();
+  RETURN_IF_ERROR(insert.Run());
+  if (!options.database) return {};
+  return database.Execute("CREATE TABLE _redis (database INTEGER NOT NULL) STRICT; INSERT INTO _redis VALUES (" +
+                          std::to_string(*options.database) + ")");
 }
 
 }  // namespace

@@ -248,6 +248,7 @@ Status SpillStore::OpenFile() {
   options.event_id_field = options_.event_id_field;
   options.begun_ms = WallClockMs();
   options.max_bytes = options_.spill_file_bytes + kFileSlackBytes;
+  options.database = options_.database;
   options.connections_lost = state_->connections_lost();
   ASSIGN_OR_RETURN(file_, SpillWriter::Create(folder_, options));
   tails_.clear();

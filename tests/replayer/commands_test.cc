@@ -26,7 +26,6 @@ TEST_CASE("what cannot be meant exits with 2") {
   CHECK(with({}) == 0);
   CHECK(with({"--follow", "--dry-run"}) == 2);
   CHECK(with({"--file", "a", "--salvage", "b"}) == 2);
-  CHECK(with({"--force"}) == 2);
   CHECK(with({"--rename", "old"}) == 2);
   CHECK(with({"--rename", "a=b", "--rename", "a=c"}) == 2);
   CHECK(with({"--rename", "a=b", "--rename", "c=d"}) == 0);

@@ -275,6 +275,9 @@ const std::string& SpillFile::event_id_field() const {
 int64_t SpillFile::begun_ms() const {
   return impl_->file().options.begun_ms;
 }
+std::optional<int> SpillFile::database() const {
+  return impl_->file().options.database;
+}
 bool SpillFile::connections_lost() const {
   return impl_->file().options.connections_lost;
 }
