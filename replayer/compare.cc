@@ -54,14 +54,21 @@ class Teller {
   void set_key(std::string_view key) { key_ = key; }
   void Tell(std::string_view problem, std::string_view member, std::optional<std::string> expected,
             std::optional<std::string> actual) {
-    if (enough_) return;
-    ++compared_->differences;
-    enough_ = !on_difference_(
-        {key_, type_, std::string(problem), std::string(member), std::move(expected), std::move(actual)});
+    Tell(Difference{key_, type_, std::string(problem), std::string(member), std::move(expected), std::move(actual)});
+  }
+  /// Of the whole key.
+  void TellOfKey(std::string_view problem, std::optional<std::string> expected, std::optional<std::string> actual) {
+    Tell(Difference{key_, type_, std::string(problem), std::nullopt, std::move(expected), std::move(actual)});
   }
   bool enough() const { return enough_; }
 
  private:
+  void Tell(Difference difference) {
+    if (enough_) return;
+    ++compared_->differences;
+    enough_ = !on_difference_(difference);
+  }
+
   const std::string type_;
   const OnDifference& on_difference_;
   Compared* const compared_;
@@ -176,9 +183,19 @@ class ZsetComparer : public KeyComparer {
       member_ = TextOf(*pages_.page().element[at_]);
       score_ = std::strtod(pages_.page().element[at_ + 1]->str, nullptr);
       at_ += 2;
-      has_ = true;
+      has_ = IsNew();
     }
     return {};
+  }
+
+  /// Pages go by rank, and a member that somebody adds meanwhile moves the others on: what comes again was seen.
+  bool IsNew() {
+    const bool is_first = !std::exchange(any_, true);
+    if (!is_first && std::pair<double, std::string_view>(score_, member_) <= std::pair<double, std::string_view>(last_score_, last_member_))
+      return false;
+    last_score_ = score_;
+    last_member_ = member_;
+    return true;
   }
 
   Status TellIfMany() {
@@ -207,6 +224,9 @@ class ZsetComparer : public KeyComparer {
   size_t size_ = 0;
   bool ended_ = false;
   bool has_ = false;  // member_ and score_ are Redis's next
+  bool any_ = false;  // last_member_ and last_score_ are those of the last one
+  std::string last_member_;
+  double last_score_ = 0;
   std::string_view member_;
   double score_ = 0;
   std::map<std::string, double, std::less<>> missing_;
@@ -364,7 +384,7 @@ class StringComparer : public KeyComparer {
   Status Add(const SourceRow& row) override {
     ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis_.Call({"GET", name_}));
     RETURN_IF_ERROR(RefuseError(*reply));
-    if (TextOf(*reply) != row.value) teller_.Tell("different", "", std::string(row.value), std::string(TextOf(*reply)));
+    if (TextOf(*reply) != row.value) teller_.TellOfKey("different", std::string(row.value), std::string(TextOf(*reply)));
     return {};
   }
   Status Finish() override { return {}; }
@@ -423,7 +443,7 @@ class StructureComparer {
       if (TextOf(*type) == "none") continue;
       teller_.set_key(key);
       ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure_.kind, prefix_ + key));
-      teller_.Tell("extra", "", std::nullopt, std::string(TextOf(*type)) + " of " + std::to_string(count));
+      teller_.TellOfKey("extra", std::nullopt, std::string(TextOf(*type)) + " of " + std::to_string(count));
     }
     return {};
   }
@@ -449,16 +469,16 @@ class StructureComparer {
     RETURN_IF_ERROR(RefuseError(*type));
     const std::string_view actual = TextOf(*type);
     if (actual == "none") {
-      teller_.Tell("missing", "", std::string(NameOf(structure_.kind)), std::nullopt);
+      teller_.TellOfKey("missing", std::string(NameOf(structure_.kind)), std::nullopt);
       return {};
     }
     if (actual != NameOf(structure_.kind)) {
-      teller_.Tell("type", "", std::string(NameOf(structure_.kind)), std::string(actual));
+      teller_.TellOfKey("type", std::string(NameOf(structure_.kind)), std::string(actual));
       return {};
     }
     const std::string wanted = std::to_string(row.expire_at_ms.value_or(-1));
     if (const std::string found = std::to_string(expiry->integer); found != wanted)
-      teller_.Tell("expiry", "", wanted, found);
+      teller_.TellOfKey("expiry", wanted, found);
     comparer_ = NewComparer(name);
     return {};
   }
@@ -497,7 +517,7 @@ std::string DifferenceJson(const Difference& difference) {
   std::string line = R"({"key":)";
   AppendJsonBytes(line, difference.key);
   line += R"(,"type":")" + difference.type + R"(","problem":")" + difference.problem + R"(","member":)";
-  AppendJsonBytesOrNull(line, difference.member.empty() ? std::nullopt : std::optional(difference.member));
+  AppendJsonBytesOrNull(line, difference.member);
   line += R"(,"expected":)";
   AppendJsonBytesOrNull(line, difference.expected);
   line += R"(,"actual":)";
@@ -528,6 +548,19 @@ Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view g
     for (size_t i = 0; i < reply->element[1]->elements; ++i) keys.emplace(TextOf(*reply->element[1]->element[i]));
   } while (cursor != "0");
   return std::vector<std::string>(keys.begin(), keys.end());
+}
+
+Result<uint64_t> CountOfAnyKind(RedisClient& redis, std::string_view key) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply type, redis.Call({"TYPE", key}));
+  RETURN_IF_ERROR(RefuseError(*type));
+  if (TextOf(*type) == "none") return uint64_t{0};
+  for (const RedisKind kind : {RedisKind::kZset, RedisKind::kStream, RedisKind::kHash, RedisKind::kSet}) {
+    if (TextOf(*type) == NameOf(kind)) return CountOf(redis, kind, key);
+  }
+  if (TextOf(*type) != "list") return uint64_t{1};
+  ASSIGN_OR_RETURN(const RedisClient::Reply length, redis.Call({"LLEN", key}));
+  RETURN_IF_ERROR(RefuseError(*length));
+  return static_cast<uint64_t>(length->integer);
 }
 
 Result<uint64_t> CountOf(RedisClient& redis, RedisKind kind, std::string_view key) {

@@ -18,10 +18,15 @@ struct Difference {
   std::string key;
   std::string type;     // zset, stream, … ; user and group for access
   std::string problem;  // missing, extra, different, type, expiry
-  std::string member;   // of the key; empty: the whole key
+  std::optional<std::string> member;  // of the key, and it may be empty; none: the whole key
   std::optional<std::string> expected;
   std::optional<std::string> actual;
 };
+
+/// Is it a difference of one member, and Redis has it where the source has not?
+inline bool IsExtraMember(const Difference& difference) {
+  return difference.problem == "extra" && difference.member.has_value();
+}
 
 /// As a line of JSON, with its line break.
 std::string DifferenceJson(const Difference& difference);
@@ -50,6 +55,9 @@ Result<Compared> Compare(Source& source, const Structure& structure, RedisClient
 
 /// How many keys Redis has that match, as SCAN finds them.
 Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view glob);
+
+/// The elements of a key of whatever type (a list's too; 1 for one of a type that Redis's modules bring); 0: there is none.
+Result<uint64_t> CountOfAnyKind(RedisClient& redis, std::string_view key);
 
 /// ZCARD, XLEN, HLEN, SCARD, or whether there is one; 0 where there is no such key, or it is of another type.
 Result<uint64_t> CountOf(RedisClient& redis, RedisKind kind, std::string_view key);

@@ -406,8 +406,12 @@ Status Postgres::CopyRows(const std::string& query, const std::function<Status(s
   return ended;
 }
 
+// What a value looks like as text must not hang on what somebody has set for a role or a database. In the transaction,
+// since a pooler gives each one to another session.
 Status Postgres::BeginSnapshot() {
-  return Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  return Execute(
+      "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL TimeZone TO 'UTC'; SET LOCAL DateStyle TO 'ISO, MDY'; "
+      "SET LOCAL IntervalStyle TO 'postgres'; SET LOCAL extra_float_digits TO 1; SET LOCAL bytea_output TO 'hex'");
 }
 
 Result<std::string> Postgres::ExportSnapshot() {

@@ -194,9 +194,9 @@ Result<Rebuilder::LiveState> Rebuilder::LookAtLive(Source& source, const Structu
   const bool is_stream = structure.kind == RedisKind::kStream;
   const auto look = [&](const Difference& difference) {
     live.differs = true;
-    if (difference.problem == "extra" && difference.member.empty()) live.gone.push_back(difference.key);
-    if (is_stream && difference.problem == "extra" && !difference.member.empty()) {
-      live.extra_entry = difference.member + " of " + difference.key;
+    if (difference.problem == "extra" && !difference.member) live.gone.push_back(difference.key);
+    if (is_stream && IsExtraMember(difference)) {
+      live.extra_entry = *difference.member + " of " + difference.key;
     }
     // Of keys that are gone all must be known, so only queries with one key may stop early.
     return structure.key.empty() || is_stream || config_.dry_run;
@@ -251,8 +251,8 @@ Status Rebuilder::GuardLive(const Structure& structure, const LiveState& live) c
 
 /// A source that has lost its rows must not take Redis's away.
 Status Rebuilder::GuardRows(const Structure& structure, const std::string& key, uint64_t rows) {
-  ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure.kind, key));
-  if (rows * 2 >= count) return {};
+  ASSIGN_OR_RETURN(const uint64_t count, CountOfAnyKind(redis_, key));
+  if (!LosesTooMuch(count, rows)) return {};
   return Refused(structure, "the source has " + FormatCount(rows) + " rows for key " + Escape(key) + ", Redis has " +
                                 FormatCount(count) + std::string(kWayOut));
 }
@@ -261,7 +261,7 @@ Status Rebuilder::VerifyLoaded(Source& source, const Structure& structure, Rebui
   const int64_t begun_ms = SteadyClockMs();
   std::string first;
   const auto look = [&](const Difference& difference) {
-    first = Escape(difference.key) + " " + Escape(difference.member) + " is " + difference.problem;
+    first = Escape(difference.key) + " " + Escape(difference.member.value_or("")) + " is " + difference.problem;
     return false;
   };
   ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, prefix_, look));

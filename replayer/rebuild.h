@@ -17,6 +17,12 @@
 
 namespace sprockets {
 
+/// The guard against a source that has lost its rows, of rebuild and of repairs: would a key that holds `live` elements be
+/// left with less than half of them?
+inline bool LosesTooMuch(uint64_t live, uint64_t left) {
+  return left * 2 < live;
+}
+
 struct RebuiltStructure {
   enum class State { kUnchanged, kRebuilt, kWouldChange, kDrilled };
   std::string name;

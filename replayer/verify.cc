@@ -1,6 +1,8 @@
 // The verify command: Redis against PostgreSQL and against the set's users and groups; and mending what differs.
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,16 +19,34 @@
 namespace sprockets {
 namespace {
 
+constexpr int kMostRounds = 5;           // that a difference is looked for
+constexpr int64_t kFirstPauseMs = 200;   // between them; each is twice as long as the one before
 constexpr uint64_t kMostLines = 100;  // for people; --json prints every difference
 
 std::string TextLine(const Difference& difference) {
   std::string line = difference.type + " " + Escape(difference.key);
-  if (!difference.member.empty()) line += " " + Escape(difference.member);
+  if (difference.member) line += " " + (difference.member->empty() ? std::string("\"\"") : Escape(*difference.member));
   line += ": " + difference.problem;
   if (difference.expected) line += ", expected " + Escape(*difference.expected);
   if (difference.actual) line += ", found " + Escape(*difference.actual);
   return line + "\n";
 }
+
+// KEYS: the key. ARGV: its kind, the member, what it was seen to have ("absent", or "is" and the value), and what it shall
+// have, likewise. Changes nothing if it is otherwise by now: somebody has written it since. Scores are compared as
+// numbers.
+constexpr std::string_view kMendMember = R"(
+local kind, member, now = ARGV[1], ARGV[2]
+if kind == 'zset' then now = redis.call('ZSCORE', KEYS[1], member)
+elseif kind == 'hash' then now = redis.call('HGET', KEYS[1], member)
+else now = redis.call('SISMEMBER', KEYS[1], member) == 1 and '' end
+if (ARGV[3] == 'absent') ~= (not now) then return 0 end
+if now and now ~= ARGV[4] and not (kind == 'zset' and tonumber(now) == tonumber(ARGV[4])) then return 0 end
+if ARGV[5] == 'absent' then redis.call(({zset = 'ZREM', hash = 'HDEL', set = 'SREM'})[kind], KEYS[1], member)
+elseif kind == 'zset' then redis.call('ZADD', KEYS[1], ARGV[6], member)
+elseif kind == 'hash' then redis.call('HSET', KEYS[1], member, ARGV[6])
+else redis.call('SADD', KEYS[1], member) end
+return 1)";
 
 /// Mends one member in place. What needs the whole key (a stream, a wrong type, a missing key) is noted for a rebuild.
 class Repairer {
@@ -34,23 +54,19 @@ class Repairer {
   Repairer(RedisClient& redis, std::set<std::string>* to_rebuild) : pipeline_(redis), to_rebuild_(to_rebuild) {}
 
   Status Mend(const Structure& structure, const Difference& difference) {
-    const bool whole_key = difference.member.empty() && structure.kind != RedisKind::kString;
     if (difference.problem == "expiry") return MendExpiry(difference);
-    if (difference.problem == "type" || whole_key || structure.kind == RedisKind::kStream ||
-        structure.kind == RedisKind::kString) {
+    const bool in_place = structure.kind != RedisKind::kStream && structure.kind != RedisKind::kString;
+    if (difference.problem == "type" || !difference.member || !in_place) {
       to_rebuild_->insert(structure.name);
       return {};
     }
-    const bool remove = difference.problem == "extra";
-    std::vector<std::string_view> words;
-    if (structure.kind == RedisKind::kZset && remove) words = {"ZREM", difference.key, difference.member};
-    if (structure.kind == RedisKind::kZset && !remove)
-      words = {"ZADD", difference.key, *difference.expected, difference.member};
-    if (structure.kind == RedisKind::kHash && remove) words = {"HDEL", difference.key, difference.member};
-    if (structure.kind == RedisKind::kHash && !remove)
-      words = {"HSET", difference.key, difference.member, *difference.expected};
-    if (structure.kind == RedisKind::kSet) words = {remove ? "SREM" : "SADD", difference.key, difference.member};
-    return pipeline_.Add(words);
+    const bool seen = difference.problem != "missing";
+    const bool wanted = difference.problem != "extra";
+    const std::string actual = difference.actual.value_or("");
+    const std::string expected = difference.expected.value_or("");
+    return pipeline_.Add(std::array<std::string_view, 10>{"EVAL", kMendMember, "1", difference.key, difference.type,
+                                                          *difference.member, seen ? "is" : "absent", actual,
+                                                          wanted ? "is" : "absent", expected});
   }
   Status Finish() { return pipeline_.Finish(); }
 
@@ -62,6 +78,21 @@ class Repairer {
 
   Pipeline pipeline_;
   std::set<std::string>* to_rebuild_;
+};
+
+/// Differences, as 64 bits each: of a live key there may be hundreds of thousands.
+class Suspects {
+ public:
+  void Add(const Difference& difference) { hashes_.push_back(HashOf(difference)); }
+  void Sort() { std::sort(hashes_.begin(), hashes_.end()); }
+  bool Contains(const Difference& difference) const {
+    return std::binary_search(hashes_.begin(), hashes_.end(), HashOf(difference));
+  }
+  size_t size() const { return hashes_.size(); }
+
+ private:
+  static uint64_t HashOf(const Difference& difference) { return std::hash<std::string>()(DifferenceJson(difference)); }
+  std::vector<uint64_t> hashes_;
 };
 
 class Verifier {
@@ -76,11 +107,14 @@ class Verifier {
     ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
     RedisClient& redis = server.client();
     std::set<std::string> to_rebuild;
+    Status guarded;
     for (const Structure& structure : structures) {
-      RETURN_IF_ERROR(CompareOne(postgres, redis, structure, mending, &to_rebuild));
+      const Status compared = CompareOne(postgres, redis, structure, mending, &to_rebuild);
+      if (!compared.ok() && compared.error().code != ErrorCode::kRefused) return compared;
+      if (!compared.ok()) guarded = compared;
     }
     if (config_.set.only == "*") RETURN_IF_ERROR(CheckAccess(redis, mending));
-    if (to_rebuild.empty()) return {};
+    if (to_rebuild.empty()) return guarded;
     ASSIGN_OR_RETURN(std::vector<ConsumerGroup> groups, ReadGroups(config_.set.folder));
     Rebuilder rebuilder(postgres, redis, config_.set, std::move(groups));
     RETURN_IF_ERROR(rebuilder.Begin());
@@ -89,21 +123,54 @@ class Verifier {
       Progress progress(config_.progress, structure.name);
       RETURN_IF_ERROR(rebuilder.Rebuild(structure, progress));
     }
-    return {};
+    return guarded;
   }
   const Compared& total() const { return total_; }
   /// Were users and groups compared, too?
   bool access_compared() const { return access_compared_; }
 
  private:
+  /// A difference is told, and mended, only when both sides were asked again, in a new state of the database, and it is
+  /// still the same: what somebody writes meanwhile, and what is on its way from one side to the other, is none.
   Status CompareOne(Postgres& postgres, RedisClient& redis, const Structure& structure, bool mending,
                     std::set<std::string>* to_rebuild) {
+    Suspects suspects;
+    Suspects told;
+    const auto suspect = [&](const Difference& difference) { suspects.Add(difference); };
+    ASSIGN_OR_RETURN(Compared compared, Look(postgres, redis, structure, suspect));
+    KeyGuards guards(redis, structure);
+    Repairer repairer(redis, to_rebuild);
+    int64_t pause_ms = kFirstPauseMs;
+    for (int round = 1; suspects.size() > 0 && round < kMostRounds; ++round, pause_ms *= 2) {
+      if (!SleepUnlessStopped(pause_ms)) return Error{ErrorCode::kBusy, "stopped"};
+      suspects.Sort();
+      const Suspects before = std::exchange(suspects, {});
+      std::vector<Difference> confirmed;
+      const auto look_again = [&](const Difference& difference) {
+        if (told.Contains(difference)) return;
+        if (!before.Contains(difference)) return suspects.Add(difference);
+        confirmed.push_back(difference);
+      };
+      ASSIGN_OR_RETURN(compared, Look(postgres, redis, structure, look_again));
+      for (const Difference& difference : confirmed) {
+        Print(difference);
+        told.Add(difference);
+      }
+      told.Sort();
+      total_.differences += confirmed.size();
+      if (mending) RETURN_IF_ERROR(MendAll(structure, confirmed, guards, repairer));
+    }
+    total_.keys += compared.keys;
+    total_.rows += compared.rows;
+    return guards.refusal();
+  }
+
+  Result<Compared> Look(Postgres& postgres, RedisClient& redis, const Structure& structure,
+                        const std::function<void(const Difference&)>& on_difference) {
     Progress progress(config_.progress, structure.name);
-    std::vector<Difference> to_mend;
     const auto take = [&](const Difference& difference) {
       progress.MakeRoom();
-      Print(difference);
-      if (mending) to_mend.push_back(difference);
+      on_difference(difference);
       return true;
     };
     RETURN_IF_ERROR(postgres.BeginSnapshot());
@@ -115,27 +182,51 @@ class Verifier {
     };
     const Result<Compared> compared = compare();
     postgres.Rollback();
-    if (!compared.ok()) return compared.error();
-    total_.keys += compared.value().keys;
-    total_.rows += compared.value().rows;
-    total_.differences += compared.value().differences;
-    if (mending) RETURN_IF_ERROR(GuardRepair(structure, compared.value(), to_mend));
-    Repairer repairer(redis, to_rebuild);
-    for (const Difference& difference : to_mend) RETURN_IF_ERROR(repairer.Mend(structure, difference));
-    return repairer.Finish();
+    return compared;
   }
 
-  /// What rebuild's guards refuse is not done member by member either.
-  static Status GuardRepair(const Structure& structure, const Compared& compared,
-                            const std::vector<Difference>& to_mend) {
-    const auto extra = [](const Difference& difference) {
-      return difference.problem == "extra" && !difference.member.empty();
-    };
-    const auto removed = static_cast<uint64_t>(std::count_if(to_mend.begin(), to_mend.end(), extra));
-    if (removed <= compared.rows) return {};
-    return Error{ErrorCode::kRefused, structure.name + ": Redis holds " + FormatCount(removed) +
-                                          " members that the source lacks, more than the source has rows (" +
-                                          FormatCount(compared.rows) + "): if that is right, rebuild --force does it"};
+  /// What rebuild's guards refuse is not done member by member either; a key that they protect does not keep others from
+  /// being mended.
+  class KeyGuards {
+   public:
+    KeyGuards(RedisClient& redis, const Structure& structure) : redis_(redis), structure_(structure) {}
+    /// Which keys may not lose the members that `confirmed` takes from them.
+    Result<std::set<std::string>> Protected(const std::vector<Difference>& confirmed) {
+      std::map<std::string, std::pair<uint64_t, uint64_t>> changes;  // by key: members that go, that come
+      for (const Difference& difference : confirmed) {
+        if (IsExtraMember(difference)) ++changes[difference.key].first;
+        if (difference.member && difference.problem == "missing") ++changes[difference.key].second;
+      }
+      std::set<std::string> keys;
+      for (const auto& [key, change] : changes) {
+        const auto& [gone, come] = change;
+        if (gone == 0) continue;
+        ASSIGN_OR_RETURN(const uint64_t live, CountOf(redis_, structure_.kind, key));
+        const uint64_t left = live + come - std::min(gone, live + come);
+        if (!LosesTooMuch(live, left)) continue;
+        keys.insert(key);
+        refusal_ = Error{ErrorCode::kRefused, structure_.name + ": key " + Escape(key) + " would lose " + FormatCount(gone) +
+                                                  " of " + FormatCount(live) +
+                                                  " members, which the source lacks: if that is right, rebuild --force does it"};
+      }
+      return keys;
+    }
+    const Status& refusal() const { return refusal_; }
+
+   private:
+    RedisClient& redis_;
+    const Structure& structure_;
+    Status refusal_;
+  };
+
+  static Status MendAll(const Structure& structure, const std::vector<Difference>& confirmed, KeyGuards& guards,
+                        Repairer& repairer) {
+    ASSIGN_OR_RETURN(const std::set<std::string> kept, guards.Protected(confirmed));
+    for (const Difference& difference : confirmed) {
+      if (kept.contains(difference.key)) continue;
+      RETURN_IF_ERROR(repairer.Mend(structure, difference).Prefixed(structure.name + ": key " + Escape(difference.key)));
+    }
+    return repairer.Finish().Prefixed(structure.name);
   }
 
   Status CheckAccess(RedisClient& redis, bool mending) {

@@ -1,0 +1,158 @@
+// Verify and repair beside writers of both sides, and what protects live keys.
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "tests/harness/set_stage.h"
+
+namespace sprockets::harness {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Adds a member at a time to the table and then to the board, at its low end, so that all others move on, until it goes.
+class Writer {
+ public:
+  Writer(const SetStage& stage, std::string name) : name_(std::move(name)), thread_([&] { Run(stage); }) {}
+  ~Writer() { Stop(); }
+  int Stop() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+    return written_;
+  }
+
+ private:
+  void Run(const SetStage& stage) {
+    RespClient redis = stage.redis.Connect();
+    while (!stop_) {
+      const std::string score = std::to_string(-1 - written_);
+      std::string values;
+      for (int i = 0; i < 20; ++i) {
+        if (i > 0) values += ",";
+        values += "('" + name_ + std::to_string(written_) + "-" + std::to_string(i) + "', " + score + ")";
+      }
+      stage.Sql("INSERT INTO score VALUES " + values);
+      for (int i = 0; i < 20; ++i) {
+        redis.Call({"ZADD", "board", score, name_ + std::to_string(written_) + "-" + std::to_string(i)});
+      }
+      // One that is there already gets a newer score.
+      stage.Sql("UPDATE score SET score = " + std::to_string(100'000 + written_) + " WHERE member = 'm7'");
+      redis.Call({"ZADD", "board", std::to_string(100'000 + written_), "m7"});
+      ++written_;
+    }
+  }
+
+  const std::string name_;
+  std::atomic<bool> stop_ = false;
+  int written_ = 0;
+  std::thread thread_;
+};
+
+TEST_CASE("Beside a writer of both sides verify says verified, and a repair takes nothing away", "[live]") {
+  SetStage stage;
+  stage.Sql("CREATE TABLE score AS SELECT 'm' || i AS member, i::float8 AS score FROM generate_series(1, 40000) i");
+  stage.Sql("ALTER TABLE score ADD PRIMARY KEY (member)");
+  stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT member, score FROM score");
+  REQUIRE(stage.Run("rebuild").exit_code == 0);
+  {
+    Writer writer(stage, "first-");
+    const CommandResult verified = stage.Run("verify", {"--json"});
+    INFO(verified);
+    CHECK(verified.exit_code == 0);
+    CHECK(verified.Summary().at("result") == "verified");
+  }
+  // What is truly wrong is mended all the same.
+  stage.redis.Call({"ZREM", "board", "m500"});
+  stage.redis.Call({"ZADD", "board", "5", "intruder"});
+  stage.redis.Call({"ZINCRBY", "board", "1", "m900"});
+  {
+    Writer writer(stage, "second-");
+    const CommandResult repaired = stage.Run("verify", {"--repair", "--json"});
+    INFO(repaired);
+    CHECK(repaired.exit_code == 0);
+    CHECK(repaired.Summary().at("repaired") == 3);
+    CHECK(writer.Stop() > 0);
+  }
+  const CommandResult quiet = stage.Run("verify", {"--json"});
+  INFO(quiet);
+  CHECK(quiet.exit_code == 0);
+  CHECK(stage.redis.Call({"ZSCORE", "board", "m500"}).text == "500");
+  CHECK(stage.redis.Call({"ZSCORE", "board", "intruder"}).type == Reply::Type::kNull);
+}
+
+TEST_CASE("A member may be empty, and its board is neither deleted nor called right when it is not", "[live]") {
+  SetStage stage;
+  stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT member, score FROM (VALUES ('', 1), ('b', 2)) v (member, score)");
+  stage.Write("rebuild/names.sql", "-- redis: hash names\nSELECT field, value FROM (VALUES ('', ''), ('b', '2')) v (field, value)");
+  stage.Write("rebuild/seen.sql", "-- redis: set seen\nSELECT '' AS member");
+  REQUIRE(stage.Run("rebuild").exit_code == 0);
+  CHECK(stage.redis.Call({"ZSCORE", "board", ""}).text == "1");
+  CHECK(stage.Run("verify").exit_code == 0);
+  stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT 'b' AS member, 2 AS score");
+  stage.Write("rebuild/names.sql", "-- redis: hash names\nSELECT 'b' AS field, '2' AS value");
+  const CommandResult differs = stage.Run("verify", {"--json"});
+  INFO(differs);
+  CHECK(differs.exit_code == 1);
+  CHECK(differs.Lines().front().at("member") == "");
+  SECTION("rebuilt") {
+    CHECK(stage.Run("rebuild", {"--force"}).exit_code == 0);
+  }
+  SECTION("mended") {
+    CHECK(stage.Run("verify", {"--repair"}).exit_code == 0);
+  }
+  CHECK(stage.redis.Call({"ZCARD", "board"}).integer == 1);
+  CHECK(stage.redis.Call({"HLEN", "names"}).integer == 1);
+  CHECK(stage.redis.Call({"ZSCORE", "board", "b"}).text == "2");
+}
+
+TEST_CASE("A key that a guard protects does not keep another from being mended", "[live]") {
+  SetStage stage;
+  stage.Write("rebuild/boards.sql",
+              "-- redis: zset\n-- keys: board-*\nSELECT 'board-' || k AS key, 'm' || i AS member, i AS score "
+              "FROM generate_series(1, 2) k, generate_series(1, 10) i");
+  REQUIRE(stage.Run("rebuild").exit_code == 0);
+  for (int i = 0; i < 100; ++i) stage.redis.Call({"ZADD", "board-1", "1", "only-here-" + std::to_string(i)});
+  stage.redis.Call({"ZADD", "board-2", "1", "intruder"});
+  const CommandResult repaired = stage.Run("verify", {"--repair"});
+  INFO(repaired);
+  CHECK(repaired.exit_code == 4);
+  CHECK(repaired.Says("board-1"));
+  CHECK(stage.redis.Call({"ZCARD", "board-1"}).integer == 110);
+  CHECK(stage.redis.Call({"ZCARD", "board-2"}).integer == 10);
+}
+
+TEST_CASE("A full key of another type is not replaced by a few rows", "[live]") {
+  SetStage stage;
+  stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT 'm' AS member, 1 AS score");
+  for (int i = 0; i < 10; ++i) stage.redis.Call({"HSET", "board", "field-" + std::to_string(i), "v"});
+  CHECK(stage.Run("rebuild").exit_code == 4);
+  CHECK(stage.redis.Call({"HLEN", "board"}).integer == 10);
+  CHECK(stage.Run("rebuild", {"--force"}).exit_code == 0);
+  CHECK(stage.redis.Call({"ZCARD", "board"}).integer == 1);
+}
+
+TEST_CASE("What a value looks like does not hang on the settings of a database", "[live]") {
+  SetStage stage;
+  stage.Write("rebuild/words.sql",
+              "-- redis: hash words\nSELECT * FROM (VALUES ('time', ('2024-05-06 07:08:09+00'::timestamptz)::text), "
+              "('float', (0.1::float8 + 0.2::float8)::text), ('bytes', ('\\xff'::bytea)::text), "
+              "('span', ('1 day 2 hours'::interval)::text)) v (field, value)");
+  REQUIRE(stage.Run("rebuild").exit_code == 0);
+  const std::string name = "\"" + stage.database + "\"";
+  stage.Sql("ALTER DATABASE " + name + " SET TimeZone = 'Asia/Tokyo'");
+  stage.Sql("ALTER DATABASE " + name + " SET DateStyle = 'German'");
+  stage.Sql("ALTER DATABASE " + name + " SET extra_float_digits = -5");
+  stage.Sql("ALTER DATABASE " + name + " SET IntervalStyle = 'iso_8601'");
+  stage.Sql("ALTER DATABASE " + name + " SET bytea_output = 'escape'");
+  const CommandResult verified = stage.Run("verify");
+  INFO(verified);
+  CHECK(verified.exit_code == 0);
+  CHECK(stage.redis.Call({"HGET", "words", "float"}).text == "0.30000000000000004");
+}
+
+}  // namespace
+}  // namespace sprockets::harness
