@@ -22,6 +22,7 @@ int PrintDifferences(const Config& config, const AccessSet& set, RedisClient& re
   };
   const Result<Compared> compared = CompareAccess(set, redis, tell);
   if (!compared.ok()) return Fail(config, "access", compared.error(), out);
+  if (const Result<int> checks = AskChecks(set, redis); !checks.ok()) return Fail(config, "access", checks.error(), out);
   const bool same = compared.value().differences == 0;
   if (!config.json) out << (same ? "verified\n" : "left\n");
   return same ? 0 : 1;
@@ -37,7 +38,7 @@ int RunAccess(const Config& config, std::ostream& out) {
   Result<RedisClient> redis = RedisClient::Connect(*config.redis, config.set.redis_deadline_ms);
   if (!redis.ok()) return fail(redis.error());
   if (config.set.dry_run) return PrintDifferences(config, set.value(), redis.value(), out);
-  const Result<AccessReport> applied = ApplyAccess(set.value(), redis.value());
+  const Result<AccessReport> applied = ApplyAccess(set.value(), redis.value(), OwnUser::kChangeLast);
   if (!applied.ok()) return fail(applied.error());
   const AccessReport& report = applied.value();
   if (config.json) {

@@ -48,11 +48,56 @@ Status SetUser(RedisClient& redis, const std::string& name, const AclUser& user)
   return Error{ErrorCode::kRefused, "user " + Escape(user.name) + ": Redis refuses: " + Escape(why)};
 }
 
-/// Does Redis describe the user as it would one with the set's rules? Asked with a user of our own, which is gone
-/// afterwards and cannot log in meanwhile: nobody knows its name, and its life is a few round trips.
+constexpr std::string_view kScratch = "sprockets-compare-";  // users of our own
+
+/// A user of our own with a user's rules, but off from its first moment on: nobody can be it, not even if we are killed.
+Status SetScratch(RedisClient& redis, const std::string& name, AclUser user) {
+  user.rules.push_back("off");
+  return SetUser(redis, name, user);
+}
+
+/// What a run that was killed has left.
+Status RemoveScratches(RedisClient& redis) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply users, redis.Call({"ACL", "USERS"}));
+  RETURN_IF_ERROR(RefuseError(*users));
+  for (size_t i = 0; i < users->elements; ++i) {
+    const std::string name(TextOf(*users->element[i]));
+    if (!name.starts_with(kScratch)) continue;
+    ASSIGN_OR_RETURN(const RedisClient::Reply deleted, redis.Call({"ACL", "DELUSER", name}));
+    RETURN_IF_ERROR(RefuseError(*deleted));
+  }
+  return {};
+}
+
+bool IsOn(const AclUser& user) {
+  bool on = false;
+  for (const std::string& rule : user.rules) on = rule == "on" || (on && rule != "off" && rule != "reset");
+  return on;
+}
+
+/// What ACL GETUSER says, without whether the user is on: the scratch user never is.
+std::string DescriptionOf(const redisReply& user, bool* is_on) {
+  std::string text;
+  for (size_t i = 0; i + 1 < user.elements; i += 2) {
+    const redisReply& value = *user.element[i + 1];
+    text += Flatten(*user.element[i]);
+    if (TextOf(*user.element[i]) != "flags") {
+      text += Flatten(value);
+      continue;
+    }
+    for (size_t flag = 0; flag < value.elements; ++flag) {
+      const std::string_view word = TextOf(*value.element[flag]);
+      if (word == "on") *is_on = true;
+      if (word != "on" && word != "off") text += std::string(word) + "\n";
+    }
+  }
+  return text;
+}
+
+/// Does Redis describe the user as it would one with the set's rules?
 Result<bool> IsAsInSet(RedisClient& redis, const AclUser& user, bool* exists) {
-  const std::string scratch = "sprockets-compare-" + std::to_string(std::random_device{}());
-  const Status set = SetUser(redis, scratch, user);
+  const std::string scratch = std::string(kScratch) + std::to_string(std::random_device{}());
+  const Status set = SetScratch(redis, scratch, user);
   ASSIGN_OR_RETURN(const RedisClient::Reply wanted, redis.Call({"ACL", "GETUSER", scratch}));
   ASSIGN_OR_RETURN(const RedisClient::Reply deleted, redis.Call({"ACL", "DELUSER", scratch}));
   RETURN_IF_ERROR(set);
@@ -61,7 +106,9 @@ Result<bool> IsAsInSet(RedisClient& redis, const AclUser& user, bool* exists) {
   ASSIGN_OR_RETURN(const RedisClient::Reply actual, redis.Call({"ACL", "GETUSER", user.name}));
   RETURN_IF_ERROR(RefuseError(*actual));
   *exists = actual->type == REDIS_REPLY_ARRAY;
-  return *exists && Flatten(*actual) == Flatten(*wanted);
+  bool is_on = false;
+  bool ignored = false;
+  return *exists && DescriptionOf(*actual, &is_on) == DescriptionOf(*wanted, &ignored) && is_on == IsOn(user);
 }
 
 Result<bool> HasGroup(RedisClient& redis, const ConsumerGroup& group) {
@@ -76,8 +123,9 @@ Result<bool> HasGroup(RedisClient& redis, const ConsumerGroup& group) {
   return false;
 }
 
-Status AskCheck(RedisClient& redis, const AclCheck& check) {
-  std::vector<std::string> words{"ACL", "DRYRUN", check.user};
+/// Of the user itself, or of `as`, who has the rules that it will have.
+Status AskCheck(RedisClient& redis, const AclCheck& check, const std::string& as) {
+  std::vector<std::string> words{"ACL", "DRYRUN", as};
   words.insert(words.end(), check.command.begin(), check.command.end());
   ASSIGN_OR_RETURN(const RedisClient::Reply reply, Call(redis, words));
   RETURN_IF_ERROR(RefuseError(*reply).Prefixed(check.where));
@@ -121,12 +169,43 @@ Result<AccessSet> ReadAccessSet(const std::filesystem::path& folder) {
   return set;
 }
 
+Result<int> AskChecks(const AccessSet& set, RedisClient& redis) {
+  RETURN_IF_ERROR(RemoveScratches(redis));
+  int asked = 0;
+  const auto ask_all = [&]() -> Status {
+    for (const AclUser& user : set.users) {
+      const auto is_of_user = [&](const AclCheck& check) { return check.user == user.name; };
+      if (std::none_of(set.checks.begin(), set.checks.end(), is_of_user)) continue;
+      const std::string scratch = std::string(kScratch) + std::to_string(std::random_device{}());
+      RETURN_IF_ERROR(SetScratch(redis, scratch, user));
+      for (const AclCheck& check : set.checks) {
+        if (!is_of_user(check)) continue;
+        RETURN_IF_ERROR(AskCheck(redis, check, scratch));
+        ++asked;
+      }
+    }
+    // Users that the set does not name are asked as they are.
+    for (const AclCheck& check : set.checks) {
+      const auto is_user = [&](const AclUser& user) { return user.name == check.user; };
+      if (std::any_of(set.users.begin(), set.users.end(), is_user)) continue;
+      RETURN_IF_ERROR(AskCheck(redis, check, check.user));
+      ++asked;
+    }
+    return {};
+  };
+  const Status status = ask_all();
+  RETURN_IF_ERROR(RemoveScratches(redis));
+  RETURN_IF_ERROR(status);
+  return asked;
+}
+
 Result<Compared> CompareAccess(const AccessSet& set, RedisClient& redis, const OnDifference& on_difference) {
   Compared compared;
   const auto tell = [&](std::string key, const char* type, const char* problem, std::string member) {
     ++compared.differences;
     on_difference({std::move(key), type, problem, std::move(member), std::nullopt, std::nullopt});
   };
+  RETURN_IF_ERROR(RemoveScratches(redis));
   for (const AclUser& user : set.users) {
     bool exists = false;
     ASSIGN_OR_RETURN(const bool same, IsAsInSet(redis, user, &exists));
@@ -163,8 +242,10 @@ Status CreateGroup(RedisClient& redis, const std::string& key, const ConsumerGro
   return RefuseError(*reply).Prefixed("group " + Escape(group.group) + " of stream " + Escape(key));
 }
 
-Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis) {
+Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis, OwnUser own_user) {
   AccessReport report;
+  // First of all: where a check does not hold, nothing is changed.
+  ASSIGN_OR_RETURN(report.checks, AskChecks(set, redis));
   std::vector<const AclUser*> changed;
   for (const AclUser& user : set.users) {
     bool exists = false;
@@ -185,12 +266,11 @@ Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis) {
   const bool ourselves = !changed.empty() && changed.back()->name == TextOf(*self);
   const size_t others = changed.size() - (ourselves ? 1 : 0);
   for (size_t i = 0; i < others; ++i) RETURN_IF_ERROR(SetUser(redis, changed[i]->name, *changed[i]));
-  for (const AclCheck& check : set.checks) {
-    if (ourselves && check.user == changed.back()->name) continue;
-    RETURN_IF_ERROR(AskCheck(redis, check));
-    ++report.checks;
-  }
-  if (ourselves) {
+  if (ourselves && own_user == OwnUser::kKeep) {
+    LogWarning("own-user-kept", {{"user", changed.back()->name},
+                                 {"why", "a repair does not change the user that it works as"},
+                                 {"way_out", "run access as another user that may change users"}});
+  } else if (ourselves) {
     RETURN_IF_ERROR(RequireSuccessor(redis, set, *changed.back()));
     ASSIGN_OR_RETURN(report.saved, Save(redis));  // the others, as long as we may
     RETURN_IF_ERROR(SetUser(redis, changed.back()->name, *changed.back()));
@@ -204,7 +284,7 @@ Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis) {
     }
     return report;
   }
-  report.users_changed = static_cast<int>(changed.size());
+  report.users_changed = static_cast<int>(others);
   ASSIGN_OR_RETURN(report.saved, Save(redis));
   if (!report.saved)
     LogWarning("acl-not-saved", {{"why", "the server has no aclfile: users are gone when it restarts"}});

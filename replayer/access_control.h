@@ -30,9 +30,16 @@ struct AccessReport {
   bool saved = false;  // into the server's aclfile
 };
 
-/// Changes what differs, `default` last, and asks every check. Groups that are there keep their positions. kRefused
-/// names the user, or the line of the check that does not hold.
-Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis);
+/// Asks every check, with the rights that the set gives: changes nobody. kRefused names the line of one that does not
+/// hold. Returns how many were asked.
+Result<int> AskChecks(const AccessSet& set, RedisClient& redis);
+
+/// What becomes of the user as whom we are connected.
+enum class OwnUser { kChangeLast, kKeep };
+
+/// Asks every check, then changes what differs. Groups that are there keep their positions. kRefused names the user, or
+/// the line of the check that does not hold: then nothing was changed.
+Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis, OwnUser own_user);
 
 /// Makes a group at a position of the set: `$` and ids count as read what lies before them, so that lag is known.
 Status CreateGroup(RedisClient& redis, const std::string& key, const ConsumerGroup& group);

@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "replayer/loader.h"
@@ -20,9 +21,11 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kPollMs = 250;
-constexpr int64_t kRetryMs = 1'000;
+constexpr int64_t kRetryMs = 500;
+constexpr int64_t kMostRetryMs = 15'000;
 constexpr int64_t kComplainMs = 10'000;  // about somebody who holds us up
 constexpr int64_t kMostIdsAtOnce = 10'000;
+constexpr std::string_view kMark = "sprockets:follow";
 
 /// The structure over those rows of its table alone: within the query the table's name means them.
 Structure Between(const Structure& structure, int64_t above, int64_t up_to) {
@@ -35,17 +38,27 @@ Structure Between(const Structure& structure, int64_t above, int64_t up_to) {
   return part;
 }
 
+/// Keys that are known to be in Redis since they were compared.
+using KnownKeys = std::set<std::string, std::less<>>;
+
 /// Writes new rows behind those that are there.
 class Publisher {
  public:
-  Publisher(RedisClient& redis, const Structure& structure) : redis_(redis), pipeline_(redis), structure_(structure) {}
+  Publisher(RedisClient& redis, const Structure& structure, KnownKeys& known)
+      : redis_(redis), pipeline_(redis), structure_(structure), known_(known) {}
 
   Status Add(const SourceRow& row) {
-    ++rows_;
+    if (row.expire_at_ms && *row.expire_at_ms <= WallClockMs()) return {};
+    if (!known_.contains(row.key)) {
+      ASSIGN_OR_RETURN(const bool is_new, IsNew(row.key));
+      found_new_key_ |= is_new;
+      if (is_new) return {};
+    }
     if (structure_.kind == RedisKind::kZset) {
       const std::string score = FormatScore(row.score);
       const std::array<std::string_view, 4> words{"ZADD", row.key, score, row.member};
-      return pipeline_.Add(words);
+      RETURN_IF_ERROR(pipeline_.Add(words));
+      return Expire(row);
     }
     const std::string id = ToString(row.id);
     std::vector<std::string_view> words{"XADD", row.key, id};
@@ -53,26 +66,50 @@ class Publisher {
     const auto added = [this, key = std::string(row.key), id,
                         fields =
                             std::vector<std::string>(row.fields.begin(), row.fields.end())](const redisReply& reply) {
-      if (!IsError(reply) || !TextOf(reply).starts_with("ERR The ID specified")) return RefuseError(reply);
+      if (!IsError(reply)) {
+        // What subscribers get is the entry itself, if it is one field; else where to find it.
+        if (!structure_.publish.empty()) messages_.push_back(fields.size() == 2 ? fields[1] : id);
+        return Status();
+      }
+      if (!TextOf(reply).starts_with("ERR The ID specified")) return RefuseError(reply);
       collided_.push_back({key, id, fields});
       return Status();
     };
     RETURN_IF_ERROR(pipeline_.Add(words, added));
-    if (structure_.publish.empty()) return {};
-    // What subscribers get is the entry itself, if it is one field; else where to find it.
-    const std::string_view message = row.fields.size() == 2 ? row.fields[1] : std::string_view(id);
-    const std::array<std::string_view, 3> publish{"PUBLISH", structure_.publish, message};
-    return pipeline_.Add(publish);
+    return Expire(row);
   }
 
+  /// Publishes what has reached its stream, and nothing else.
   Status Finish() {
-    RETURN_IF_ERROR(pipeline_.Finish());
+    const Status added = pipeline_.Finish();
+    for (const std::string& message : messages_) {
+      const std::array<std::string_view, 3> publish{"PUBLISH", structure_.publish, message};
+      RETURN_IF_ERROR(publishing_.Add(publish));
+    }
+    RETURN_IF_ERROR(publishing_.Finish());
+    RETURN_IF_ERROR(added);
     for (const Entry& entry : collided_) RETURN_IF_ERROR(CheckThere(entry));
     return {};
   }
-  uint64_t rows() const { return rows_; }
+  /// A key that Redis did not have: all of it is missing, not only the new rows.
+  bool found_new_key() const { return found_new_key_; }
 
  private:
+  Result<bool> IsNew(std::string_view key) {
+    RETURN_IF_ERROR(pipeline_.Finish());
+    ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis_.Call({"EXISTS", key}));
+    RETURN_IF_ERROR(RefuseError(*reply));
+    if (reply->integer == 0) return true;
+    known_.emplace(key);
+    return false;
+  }
+
+  Status Expire(const SourceRow& row) {
+    if (!row.expire_at_ms) return {};
+    const std::string at = std::to_string(*row.expire_at_ms);
+    return pipeline_.Add(std::array<std::string_view, 3>{"PEXPIREAT", row.key, at});
+  }
+
   struct Entry {
     std::string key;
     std::string id;
@@ -97,10 +134,24 @@ class Publisher {
 
   RedisClient& redis_;
   Pipeline pipeline_;
+  Pipeline publishing_{redis_};
   const Structure& structure_;
+  KnownKeys& known_;
   std::vector<Entry> collided_;
-  uint64_t rows_ = 0;
+  std::vector<std::string> messages_;
+  bool found_new_key_ = false;
 };
+
+/// Does a row of the query's result come from several rows of its tables? As PostgreSQL plans it, whatever the text.
+Result<bool> Aggregates(Postgres& postgres, const Structure& structure) {
+  ASSIGN_OR_RETURN(const auto plan, postgres.Query("EXPLAIN (FORMAT JSON, COSTS OFF) " + structure.query));
+  std::string text;
+  for (const auto& row : plan) text += row[0].value_or("");
+  for (const char* node : {"Aggregate", "Group", "WindowAgg", "Unique", "SetOp", "Limit", "Recursive Union"}) {
+    if (text.find("\"Node Type\": \"" + std::string(node) + "\"") != std::string::npos) return true;
+  }
+  return false;
+}
 
 class Follower {
  public:
@@ -118,8 +169,14 @@ class Follower {
     ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
     RedisClient& redis = server.client();
     for (auto& [name, horizon] : horizons_) horizon.Forget();
+    // Nothing that was written before is trusted: either side may be another one, or an earlier state of itself.
+    published_.clear();
+    RETURN_IF_ERROR(RefuseStandby(postgres));
+    RETURN_IF_ERROR(Classify(postgres));
     RETURN_IF_ERROR(Listen(postgres));
+    RETURN_IF_ERROR(LeaveMark(redis));
     while (!StopRequested()) {
+      RETURN_IF_ERROR(RequireMark(redis));
       for (auto& [name, horizon] : horizons_) {
         RETURN_IF_ERROR(horizon.Advance(postgres).Prefixed("following " + name));
         Complain(name, horizon);
@@ -131,6 +188,58 @@ class Follower {
   }
 
  private:
+  /// A standby does not show who writes, so nobody could say which ids may still appear.
+  static Status RefuseStandby(Postgres& postgres) {
+    ASSIGN_OR_RETURN(const auto rows, postgres.Query("SELECT pg_is_in_recovery()"));
+    if (rows[0][0] != "t") return {};
+    return Error{ErrorCode::kRefused,
+                 "this PostgreSQL is a standby, which does not show its writers: follow the primary"};
+  }
+
+  /// A view shows no writers, and an entry of a stream that is made of several rows would change with each new one.
+  Status Classify(Postgres& postgres) {
+    for (const Structure& structure : structures_) {
+      const std::vector<std::string> table{structure.follow_table};
+      ASSIGN_OR_RETURN(const auto kind, postgres.Query("SELECT relkind FROM pg_class WHERE oid = $1::regclass", table));
+      const std::string relkind = kind.empty() ? "" : kind[0][0].value_or("");
+      if (relkind != "r" && relkind != "p") {
+        return Error{ErrorCode::kRefused, structure.file.native() + ": -- follow: " + Escape(structure.follow_table) +
+                                              " is no table, and only a table shows who writes it"};
+      }
+      ASSIGN_OR_RETURN(const bool aggregates, Aggregates(postgres, structure));
+      if (aggregates && structure.kind == RedisKind::kStream) {
+        return Error{ErrorCode::kRefused,
+                     structure.file.native() +
+                         ": a stream whose entries are made of several rows each (an aggregate, a window, DISTINCT, LIMIT) "
+                         "cannot be followed: take the -- follow: line out, and rebuild it"};
+      }
+      aggregates_[structure.name] = aggregates;
+    }
+    return {};
+  }
+
+  /// A key of ours that goes with everything else: FLUSHALL, another server, an older backup.
+  Status LeaveMark(RedisClient& redis) {
+    ASSIGN_OR_RETURN(const RedisClient::Reply set, redis.Call({"SET", kMark, mark_}));
+    return RefuseError(*set);
+  }
+
+  Status RequireMark(RedisClient& redis) {
+    ASSIGN_OR_RETURN(const RedisClient::Reply mark, redis.Call({"GET", kMark}));
+    RETURN_IF_ERROR(RefuseError(*mark));
+    bool all_there = mark->type == REDIS_REPLY_STRING;
+    for (const auto& [name, keys] : known_) {
+      for (const Structure& structure : structures_) {
+        if (structure.name != name || structure.key.empty() || !keys.contains(structure.key)) continue;
+        ASSIGN_OR_RETURN(const RedisClient::Reply exists, redis.Call({"EXISTS", structure.key}));
+        RETURN_IF_ERROR(RefuseError(*exists));
+        all_there = all_there && exists->integer == 1;
+      }
+    }
+    if (all_there) return {};
+    return Error{ErrorCode::kBusy, "Redis has lost what was written to it: everything is compared anew"};
+  }
+
   /// Before the first look, so that what comes after it is told. A hint: where it cannot be had, rows are found later.
   Status Listen(Postgres& postgres) {
     for (const Structure& structure : structures_) {
@@ -164,8 +273,9 @@ class Follower {
       }
       const int64_t bound = std::min(horizon.id(), published->second + kMostIdsAtOnce);
       if (bound <= published->second) continue;
-      RETURN_IF_ERROR(Publish(postgres, redis, structure, published->second, bound));
+      ASSIGN_OR_RETURN(const bool new_key, Publish(postgres, redis, structure, published->second, bound));
       published->second = bound;
+      if (new_key) RETURN_IF_ERROR(BeginWith(postgres, redis, structure, bound));
       more |= bound < horizon.id();
     }
     return more;
@@ -186,16 +296,37 @@ class Follower {
       return error;
     }
     published_[structure.name] = up_to;
+    known_[structure.name].clear();
+    if (!structure.key.empty() && rebuilt.value().rows > 0) known_[structure.name].insert(structure.key);
     LogInfo("following", {{"structure", structure.name}, {"rows", rebuilt.value().rows}, {"up_to", up_to}});
     return {};
   }
 
-  Status Publish(Postgres& postgres, RedisClient& redis, const Structure& structure, int64_t above, int64_t up_to) {
+  /// True: a key came that Redis does not have, so the structure has to be looked at whole.
+  Result<bool> Publish(Postgres& postgres, RedisClient& redis, const Structure& structure, int64_t above,
+                       int64_t up_to) {
+    KnownKeys& known = known_[structure.name];
+    Publisher publisher(redis, structure, known);
     const Structure part = Between(structure, above, up_to);
     ASSIGN_OR_RETURN(Source source, Source::Open(postgres, part));
-    Publisher publisher(redis, structure);
-    RETURN_IF_ERROR(source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) { return publisher.Add(row); }));
-    return publisher.Finish();
+    if (!aggregates_[structure.name]) {
+      RETURN_IF_ERROR(
+          source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) { return publisher.Add(row); }));
+    } else {
+      // The new rows tell which members they touch; what these have now, only the whole table tells.
+      std::set<std::pair<std::string, std::string>> touched;
+      RETURN_IF_ERROR(source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) {
+        touched.emplace(row.key, row.member);
+        return Status();
+      }));
+      const Structure whole = Between(structure, std::numeric_limits<int64_t>::min(), up_to);
+      ASSIGN_OR_RETURN(Source all, Source::Open(postgres, whole));
+      RETURN_IF_ERROR(all.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) {
+        return touched.contains({std::string(row.key), std::string(row.member)}) ? publisher.Add(row) : Status();
+      }));
+    }
+    RETURN_IF_ERROR(publisher.Finish());
+    return publisher.found_new_key();
   }
 
   void Complain(const std::string& name, const Horizon& horizon) {
@@ -215,6 +346,9 @@ class Follower {
   const std::vector<ConsumerGroup>& groups_;
   std::map<std::string, Horizon> horizons_;   // by table and column
   std::map<std::string, int64_t> published_;  // by structure: up to which id
+  std::map<std::string, KnownKeys> known_;    // by structure
+  std::map<std::string, bool> aggregates_;    // by structure: is a row of it made of several rows?
+  const std::string mark_ = std::to_string(WallClockMs());
   int64_t complained_ms_ = 0;
   bool said_that_it_polls_ = false;  // once, not after every lost connection
 };
@@ -282,13 +416,19 @@ Status FollowSet(const Config& config, const std::vector<Structure>& structures,
     return Error{ErrorCode::kUsage,
                  "nothing in the set says -- follow: TABLE ID_COLUMN, so there is nothing to follow"};
   Follower follower(config, followed, groups);
+  std::string told;  // so that a trouble that lasts is told once
+  int64_t wait_ms = kRetryMs;
   while (true) {
+    const int64_t begun_ms = SteadyClockMs();
     const Status status = follower.Run();
     if (status.ok() || StopRequested()) return {};
     const ErrorCode code = status.error().code;
     if (code != ErrorCode::kUnreachable && code != ErrorCode::kBusy) return status;
-    LogWarning("follow-interrupted", {{"why", status.error().message}, {"next", "tried again"}});
-    if (!SleepUnlessStopped(kRetryMs)) return {};
+    if (told != status.error().message)
+      LogWarning("follow-interrupted", {{"why", status.error().message}, {"next", "tried again"}});
+    told = status.error().message;
+    wait_ms = SteadyClockMs() - begun_ms > kMostRetryMs ? kRetryMs : std::min(2 * wait_ms, kMostRetryMs);
+    if (!SleepUnlessStopped(wait_ms)) return {};
   }
 }
 

@@ -29,14 +29,14 @@ class Horizon {
   /// Who holds it up, in words, and since when; empty: nobody.
   const std::string& blocker() const { return blocker_; }
   int64_t waiting_since_ms() const { return waiting_since_ms_; }
-  /// After a lost connection: nobody whom we waited for can be named any more.
-  void Forget() { waiting_for_.clear(), candidate_ = -1; }
+  /// After a lost connection: nobody whom we waited for can be named any more, and the database may be another one.
+  void Forget() { *this = Horizon(table_, id_column_); }
 
  private:
   Result<std::map<std::string, std::string>> Writers(Postgres& postgres) const;
 
-  const std::string table_;
-  const std::string id_column_;
+  std::string table_;
+  std::string id_column_;
   int64_t id_ = 0;
   bool known_ = false;
   int64_t candidate_ = -1;                          // the highest id when it was last read; below 0: not read

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "shared/resp.h"
+#include "shared/redis_error.h"
 #include "shared/text.h"
 
 namespace sprockets {
@@ -15,7 +16,9 @@ constexpr size_t kMostBytesInFlight = 1 << 20;
 
 Status RefuseError(const redisReply& reply) {
   if (!IsError(reply)) return {};
-  return Error{ErrorCode::kRefused, "Redis refuses: " + Escape(TextOf(reply))};
+  // OOM, READONLY and their like may pass: a service tries again.
+  const bool may_pass = ClassifyRedisError(TextOf(reply)) == RefusalScope::kServer;
+  return Error{may_pass ? ErrorCode::kBusy : ErrorCode::kRefused, "Redis refuses: " + Escape(TextOf(reply))};
 }
 
 Pipeline::~Pipeline() {

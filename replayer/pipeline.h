@@ -45,7 +45,7 @@ class Pipeline {
   size_t bytes_in_flight_ = 0;
 };
 
-/// kRefused with Redis's words if `reply` is an error.
+/// If `reply` is an error, kRefused with Redis's words; kBusy where that may pass (OOM, READONLY, …).
 Status RefuseError(const redisReply& reply);
 
 }  // namespace sprockets

@@ -250,7 +250,7 @@ class Verifier {
     access_compared_ = true;
     total_.differences += compared.value().differences;
     if (!mending || compared.value().differences == 0) return {};
-    const Result<AccessReport> applied = ApplyAccess(set, redis);
+    const Result<AccessReport> applied = ApplyAccess(set, redis, OwnUser::kKeep);
     return applied.ok() ? Status() : Status(applied.error());
   }
 
