@@ -171,6 +171,7 @@ class Follower {
     for (auto& [name, horizon] : horizons_) horizon.Forget();
     // Nothing that was written before is trusted: either side may be another one, or an earlier state of itself.
     published_.clear();
+    known_.clear();
     RETURN_IF_ERROR(RefuseStandby(postgres));
     RETURN_IF_ERROR(Classify(postgres));
     RETURN_IF_ERROR(Listen(postgres));

@@ -55,12 +55,14 @@ uint32_t BigEndian32(std::string_view bytes) {
 
 /// A server that sleeps, restarts or cannot be reached may be there in a moment; one that says no will say it again.
 bool IsWorthAnotherTry(std::string_view message) {
-  // The last three are pgbouncer's words.
+  // libpq tells a refused login by its words alone. The last three are pgbouncer's.
   for (const std::string_view final :
-       {"authentication failed", "does not exist", "no pg_hba.conf entry", "SSL", "no password supplied",
+       {"authentication failed", "does not exist", "no pg_hba.conf entry", "server does not support SSL",
+        "certificate verify failed", "server certificate for", "certificate file", "no password supplied",
         "permission denied for database", "no such database", "no such user", "unsupported startup parameter"}) {
     if (message.find(final) != std::string_view::npos) return false;
   }
+  // Everything else may pass, a connection among it that broke while it spoke TLS.
   return true;
 }
 

@@ -1,0 +1,135 @@
+// What a follower does when what it wrote is gone or was never the whole, and what `access` leaves alone.
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "tests/harness/process.h"
+#include "tests/harness/set_stage.h"
+#include "tests/harness/wait.h"
+
+namespace sprockets::harness {
+namespace {
+
+using namespace std::chrono_literals;
+
+void AwaitLength(const SetStage& stage, const std::string& stream, int64_t length) {
+  Await(("entries in " + stream).c_str(), [&] { return stage.redis.Call({"XLEN", stream}).integer == length; });
+}
+
+TEST_CASE("A follower writes anew what Redis has lost, and waits where Redis refuses", "[trust]") {
+  SetStage stage;
+  stage.MakeLog();
+  stage.WriteLog(false);
+  stage.Sql("INSERT INTO log (entry) SELECT 'e' || i FROM generate_series(1, 30) i");
+  Process follow = stage.Begin("rebuild", {"--follow"});
+  AwaitLength(stage, "log", 30);
+  SECTION("everything") {
+    stage.redis.Call({"FLUSHALL"});
+  }
+  SECTION("one key") {
+    stage.redis.Call({"DEL", "log"});
+  }
+  SECTION("no room for a while") {
+    stage.redis.Set("maxmemory-policy", "noeviction");
+    stage.redis.Set("maxmemory", "100kb");
+    stage.Sql("INSERT INTO log (entry) VALUES ('while full')");
+    Await("a refusal that is told", [&] { return follow.Stderr().find("follow-interrupted") != std::string::npos; });
+    stage.redis.Set("maxmemory", "0");
+    AwaitLength(stage, "log", 31);
+    stage.Sql("DELETE FROM log WHERE entry = 'while full'");
+    stage.redis.Call({"DEL", "log"});
+  }
+  AwaitLength(stage, "log", 30);
+  stage.Sql("INSERT INTO log (entry) VALUES ('one more')");
+  AwaitLength(stage, "log", 31);
+  follow.Signal(SIGTERM);
+  CHECK(follow.Wait() == 0);
+}
+
+TEST_CASE("A key that comes while its table is followed gets its whole content", "[trust]") {
+  SetStage stage;
+  stage.Sql("CREATE TABLE team (id int); CREATE TABLE log (id serial PRIMARY KEY, team int, entry text); "
+            "INSERT INTO team VALUES (1)");
+  stage.Write("rebuild/teams.sql",
+              "-- redis: stream\n-- keys: team/*\n-- follow: log id\nSELECT 'team/' || t.id AS key, '0-' || l.id AS id, l.entry "
+              "FROM team t JOIN log l ON l.team IS NULL OR l.team = t.id");
+  stage.Sql("INSERT INTO log (entry) SELECT 'for all ' || i FROM generate_series(1, 20) i");
+  Process follow = stage.Begin("rebuild", {"--follow"});
+  AwaitLength(stage, "team/1", 20);
+  stage.Sql("INSERT INTO team VALUES (2); INSERT INTO log (team, entry) VALUES (2, 'own')");
+  AwaitLength(stage, "team/2", 21);
+  follow.Signal(SIGTERM);
+  CHECK(follow.Wait() == 0);
+}
+
+TEST_CASE("A sum is followed as a sum of the whole table, and a stream of sums is refused", "[trust]") {
+  SetStage stage;
+  stage.Sql("CREATE TABLE score (id serial PRIMARY KEY, who text, delta int); "
+            "INSERT INTO score (who, delta) VALUES ('a', 10), ('a', 19), ('b', 5)");
+  stage.Write("rebuild/board.sql",
+              "-- redis: zset board\n-- follow: score id\nSELECT who AS member, sum(delta) AS score FROM score GROUP BY who");
+  SECTION("a board") {
+    Process follow = stage.Begin("rebuild", {"--follow"});
+    Await("the board", [&] { return stage.redis.Call({"ZSCORE", "board", "a"}).text == "29"; });
+    stage.Sql("INSERT INTO score (who, delta) VALUES ('a', 1)");
+    Await("the sum", [&] { return stage.redis.Call({"ZSCORE", "board", "a"}).text != "29"; });
+    CHECK(stage.redis.Call({"ZSCORE", "board", "a"}).text == "30");
+    CHECK(stage.redis.Call({"ZSCORE", "board", "b"}).text == "5");
+    follow.Signal(SIGTERM);
+    CHECK(follow.Wait() == 0);
+  }
+  SECTION("a stream") {
+    stage.Write("rebuild/sums.sql", "-- redis: stream sums\n-- follow: score id\nSELECT '1-' || max(id) AS id, who, "
+                                    "sum(delta) AS total FROM score GROUP BY who");
+    const CommandResult refused = stage.Run("rebuild", {"--follow"});
+    CHECK(refused.exit_code == 4);
+    CHECK(refused.Says("cannot be followed"));
+  }
+}
+
+TEST_CASE("A view is refused as what is followed", "[trust]") {
+  SetStage stage;
+  stage.MakeLog();
+  stage.Sql("CREATE VIEW shown AS SELECT * FROM log");
+  stage.Write("rebuild/log.sql", "-- redis: stream log\n-- follow: shown id\nSELECT '0-' || id AS id, entry FROM shown");
+  const CommandResult refused = stage.Run("rebuild", {"--follow", "--json"});
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("is no table"));
+  CHECK(refused.Summary().at("error").get<std::string>().find("is no table") != std::string::npos);
+}
+
+// ---- access
+
+TEST_CASE("A check that does not hold changes nobody, and is asked in a dry run, too", "[trust]") {
+  SetStage stage;
+  stage.redis.Call({"ACL", "SETUSER", "reader", "on", ">secret", "~*", "+get"});
+  const std::string before = stage.redis.Call({"ACL", "LIST"}).elements.back().text;
+  stage.Write("access/users.acl", "user reader on >secret ~* +get +set\nuser admin on >secret ~* &* +@all\n");
+  stage.Write("access/checks.conf", "reader must-not set k v\n");
+  for (const std::vector<std::string>& more : {std::vector<std::string>{"--dry-run"}, {}}) {
+    const CommandResult refused = stage.Run("access", more);
+    INFO(refused);
+    CHECK(refused.exit_code == 4);
+    CHECK(refused.Says("may do what it must not"));
+  }
+  CHECK(stage.redis.Call({"ACL", "LIST"}).elements.back().text == before);
+  CHECK(stage.redis.Call({"ACL", "USERS"}).elements.size() == 2);
+}
+
+TEST_CASE("What a killed run left of the users that it compares with is removed", "[trust]") {
+  SetStage stage;
+  stage.redis.Call({"ACL", "SETUSER", "sprockets-compare-1", "on", "nopass", "~*", "+@all"});
+  stage.Write("access/users.acl", "user reader on >secret ~* +get\n");
+  const CommandResult applied = stage.Run("access");
+  INFO(applied);
+  CHECK(applied.exit_code == 0);
+  CHECK(stage.redis.Call({"ACL", "GETUSER", "sprockets-compare-1"}).type == Reply::Type::kNull);
+  CHECK(stage.Run("access").exit_code == 0);
+}
+
+}  // namespace
+}  // namespace sprockets::harness
