@@ -50,7 +50,8 @@ Status SetUser(RedisClient& redis, const std::string& name, const AclUser& user)
 
 constexpr std::string_view kScratch = "sprockets-compare-";  // users of our own
 
-/// A user of our own with a user's rules, but off from its first moment on: nobody can be it, not even if we are killed.
+/// A user of our own with a user's rules, but off from its first moment on: nobody can be it, not even if we are
+/// killed.
 Status SetScratch(RedisClient& redis, const std::string& name, AclUser user) {
   user.rules.push_back("off");
   return SetUser(redis, name, user);

@@ -1,4 +1,5 @@
-// What waits in the active file of a running sidecar: no other process may open it, so the sidecar is asked. One thread.
+// What waits in the active file of a running sidecar: no other process may open it, so the sidecar is asked. One
+// thread.
 #pragma once
 
 #include <cstdint>

@@ -191,7 +191,8 @@ class ZsetComparer : public KeyComparer {
   /// Pages go by rank, and a member that somebody adds meanwhile moves the others on: what comes again was seen.
   bool IsNew() {
     const bool is_first = !std::exchange(any_, true);
-    if (!is_first && std::pair<double, std::string_view>(score_, member_) <= std::pair<double, std::string_view>(last_score_, last_member_))
+    if (!is_first && std::pair<double, std::string_view>(score_, member_) <=
+                         std::pair<double, std::string_view>(last_score_, last_member_))
       return false;
     last_score_ = score_;
     last_member_ = member_;
@@ -384,7 +385,8 @@ class StringComparer : public KeyComparer {
   Status Add(const SourceRow& row) override {
     ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis_.Call({"GET", name_}));
     RETURN_IF_ERROR(RefuseError(*reply));
-    if (TextOf(*reply) != row.value) teller_.TellOfKey("different", std::string(row.value), std::string(TextOf(*reply)));
+    if (TextOf(*reply) != row.value)
+      teller_.TellOfKey("different", std::string(row.value), std::string(TextOf(*reply)));
     return {};
   }
   Status Finish() override { return {}; }

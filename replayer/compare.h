@@ -16,8 +16,8 @@ namespace sprockets {
 
 struct Difference {
   std::string key;
-  std::string type;     // zset, stream, … ; user and group for access
-  std::string problem;  // missing, extra, different, type, expiry
+  std::string type;                   // zset, stream, … ; user and group for access
+  std::string problem;                // missing, extra, different, type, expiry
   std::optional<std::string> member;  // of the key, and it may be empty; none: the whole key
   std::optional<std::string> expected;
   std::optional<std::string> actual;
@@ -56,7 +56,8 @@ Result<Compared> Compare(Source& source, const Structure& structure, RedisClient
 /// How many keys Redis has that match, as SCAN finds them.
 Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view glob);
 
-/// The elements of a key of whatever type (a list's too; 1 for one of a type that Redis's modules bring); 0: there is none.
+/// The elements of a key of whatever type (a list's too; 1 for one of a type that Redis's modules bring); 0: there is
+/// none.
 Result<uint64_t> CountOfAnyKind(RedisClient& redis, std::string_view key);
 
 /// ZCARD, XLEN, HLEN, SCARD, or whether there is one; 0 where there is no such key, or it is of another type.

@@ -209,10 +209,11 @@ class Follower {
       }
       ASSIGN_OR_RETURN(const bool aggregates, Aggregates(postgres, structure));
       if (aggregates && structure.kind == RedisKind::kStream) {
-        return Error{ErrorCode::kRefused,
-                     structure.file.native() +
-                         ": a stream whose entries are made of several rows each (an aggregate, a window, DISTINCT, LIMIT) "
-                         "cannot be followed: take the -- follow: line out, and rebuild it"};
+        return Error{
+            ErrorCode::kRefused,
+            structure.file.native() +
+                ": a stream whose entries are made of several rows each (an aggregate, a window, DISTINCT, LIMIT) "
+                "cannot be followed: take the -- follow: line out, and rebuild it"};
       }
       aggregates_[structure.name] = aggregates;
     }
@@ -311,8 +312,7 @@ class Follower {
     const Structure part = Between(structure, above, up_to);
     ASSIGN_OR_RETURN(Source source, Source::Open(postgres, part));
     if (!aggregates_[structure.name]) {
-      RETURN_IF_ERROR(
-          source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) { return publisher.Add(row); }));
+      RETURN_IF_ERROR(source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) { return publisher.Add(row); }));
     } else {
       // The new rows tell which members they touch; what these have now, only the whole table tells.
       std::set<std::pair<std::string, std::string>> touched;

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "shared/resp.h"
 #include "shared/redis_error.h"
+#include "shared/resp.h"
 #include "shared/text.h"
 
 namespace sprockets {

@@ -415,8 +415,9 @@ Status Postgres::CopyRows(const std::string& query, const std::function<Status(s
 // since a pooler gives each one to another session.
 Status Postgres::BeginSnapshot() {
   return Execute(
-      "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL TimeZone TO 'UTC'; SET LOCAL DateStyle TO 'ISO, MDY'; "
-      "SET LOCAL IntervalStyle TO 'postgres'; SET LOCAL extra_float_digits TO 1; SET LOCAL bytea_output TO 'hex'");
+      "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+      "SET LOCAL TimeZone TO 'UTC'; SET LOCAL DateStyle TO 'ISO, MDY'; SET LOCAL IntervalStyle TO 'postgres';"
+      "SET LOCAL extra_float_digits TO 1; SET LOCAL bytea_output TO 'hex'");
 }
 
 Result<std::string> Postgres::ExportSnapshot() {

@@ -59,7 +59,8 @@ int RunProgram(int argc, const char* const* argv, std::ostream& out) {
   if (!invocation.ok()) {
     LogError("usage", {{"error", invocation.error().message}});
     const std::span words(argv, static_cast<size_t>(argc));
-    const bool wants_json = std::any_of(words.begin(), words.end(), [](std::string_view word) { return word == "--json"; });
+    const bool wants_json =
+        std::any_of(words.begin(), words.end(), [](std::string_view word) { return word == "--json"; });
     if (wants_json) out << FailureJson(argc > 1 ? argv[1] : "", invocation.error()) << std::flush;
     return ExitCodeOf(invocation.error());
   }

@@ -17,8 +17,8 @@
 
 namespace sprockets {
 
-/// The guard against a source that has lost its rows, of rebuild and of repairs: would a key that holds `live` elements be
-/// left with less than half of them?
+/// The guard against a source that has lost its rows, of rebuild and of repairs: would a key that holds `live` elements
+/// be left with less than half of them?
 inline bool LosesTooMuch(uint64_t live, uint64_t left) {
   return left * 2 < live;
 }

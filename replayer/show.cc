@@ -102,9 +102,9 @@ Status Show(const Config& config, Printer* printer) {
   ASSIGN_OR_RETURN(const std::optional<ActiveFile> active, FindActiveFile(folder, config.socket_path));
   if (!active) return {};
   const std::string rows = active->rows ? std::to_string(*active->rows) : "unknown";
-  LogWarning("active-file-not-shown", {{"file", active->name},
-                                       {"rows", rows},
-                                       {"way_out", "SPROCKETS SEAL at the sidecar's socket hands it over"}});
+  LogWarning(
+      "active-file-not-shown",
+      {{"file", active->name}, {"rows", rows}, {"way_out", "SPROCKETS SEAL at the sidecar's socket hands it over"}});
   return {};
 }
 

@@ -28,7 +28,7 @@ struct Look {
   std::string sidecar;         // likewise
   std::string sidecar_status;  // SPROCKETS STATUS, JSON
   std::optional<ActiveFile> active;
-  std::string why;             // what keeps the sidecar from Redis; empty: nothing, or not known
+  std::string why;  // what keeps the sidecar from Redis; empty: nothing, or not known
   int64_t since_ms = 0;
 };
 
@@ -137,7 +137,8 @@ std::string Verdict(const Look& look) {
     if (look.since_ms != 0) text += ", for " + AgeOf(look.since_ms);
   }
   text += "\n";
-  if (unknown) text += look.active->name + " is being written, and only its sidecar can say how many it holds: give --socket\n";
+  if (unknown)
+    text += look.active->name + " is being written, and only its sidecar can say how many it holds: give --socket\n";
   if (look.left == 0 && !unknown) return text;
   if (look.redis == "answers") {
     text += "next: sprockets-replayer drain, with the same options\n";
@@ -157,7 +158,8 @@ std::string LookText(const Look& look) {
     const bool is_counted = look.active && look.active->rows && look.active->name == file.info.path.filename().native();
     if (is_counted) {
       text.append("  ").append(FormatCount(static_cast<uint64_t>(*look.active->rows))).append(" wait");
-    } else if (!file.not_read.empty()) text.append("  (").append(file.not_read).append(")");
+    } else if (!file.not_read.empty())
+      text.append("  (").append(file.not_read).append(")");
     text += '\n';
     for (const StreamSurvey& stream : file.streams) {
       if (file.is_done() && stream.rejected == 0) continue;

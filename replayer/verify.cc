@@ -19,9 +19,9 @@
 namespace sprockets {
 namespace {
 
-constexpr int kMostRounds = 5;           // that a difference is looked for
-constexpr int64_t kFirstPauseMs = 200;   // between them; each is twice as long as the one before
-constexpr uint64_t kMostLines = 100;  // for people; --json prints every difference
+constexpr int kMostRounds = 5;          // that a difference is looked for
+constexpr int64_t kFirstPauseMs = 200;  // between them; each is twice as long as the one before
+constexpr uint64_t kMostLines = 100;    // for people; --json prints every difference
 
 std::string TextLine(const Difference& difference) {
   std::string line = difference.type + " " + Escape(difference.key);
@@ -32,9 +32,9 @@ std::string TextLine(const Difference& difference) {
   return line + "\n";
 }
 
-// KEYS: the key. ARGV: its kind, the member, what it was seen to have ("absent", or "is" and the value), and what it shall
-// have, likewise. Changes nothing if it is otherwise by now: somebody has written it since. Scores are compared as
-// numbers.
+// KEYS: the key. ARGV: its kind, the member, what it was seen to have ("absent", or "is" and the value), and what it
+// shall have, likewise. Changes nothing if it is otherwise by now: somebody has written it since. Scores are compared
+// as numbers.
 constexpr std::string_view kMendMember = R"(
 local kind, member, now = ARGV[1], ARGV[2]
 if kind == 'zset' then now = redis.call('ZSCORE', KEYS[1], member)
@@ -185,8 +185,8 @@ class Verifier {
     return compared;
   }
 
-  /// What rebuild's guards refuse is not done member by member either; a key that they protect does not keep others from
-  /// being mended.
+  /// What rebuild's guards refuse is not done member by member either; a key that they protect does not keep others
+  /// from being mended.
   class KeyGuards {
    public:
     KeyGuards(RedisClient& redis, const Structure& structure) : redis_(redis), structure_(structure) {}
@@ -205,9 +205,10 @@ class Verifier {
         const uint64_t left = live + come - std::min(gone, live + come);
         if (!LosesTooMuch(live, left)) continue;
         keys.insert(key);
-        refusal_ = Error{ErrorCode::kRefused, structure_.name + ": key " + Escape(key) + " would lose " + FormatCount(gone) +
-                                                  " of " + FormatCount(live) +
-                                                  " members, which the source lacks: if that is right, rebuild --force does it"};
+        refusal_ = Error{ErrorCode::kRefused,
+                         structure_.name + ": key " + Escape(key) + " would lose " + FormatCount(gone) + " of " +
+                             FormatCount(live) +
+                             " members, which the source lacks: if that is right, rebuild --force does it"};
       }
       return keys;
     }
@@ -224,7 +225,8 @@ class Verifier {
     ASSIGN_OR_RETURN(const std::set<std::string> kept, guards.Protected(confirmed));
     for (const Difference& difference : confirmed) {
       if (kept.contains(difference.key)) continue;
-      RETURN_IF_ERROR(repairer.Mend(structure, difference).Prefixed(structure.name + ": key " + Escape(difference.key)));
+      RETURN_IF_ERROR(
+          repairer.Mend(structure, difference).Prefixed(structure.name + ": key " + Escape(difference.key)));
     }
     return repairer.Finish().Prefixed(structure.name);
   }

@@ -69,7 +69,9 @@ void WriteToStderr(std::string_view bytes) {
 /// Lines on their way to a stderr that may take its time. Never destroyed: its thread may wait there for ever.
 class Background {
  public:
-  Background() { std::thread([this] { Run(); }).detach(); }
+  Background() {
+    std::thread([this] { Run(); }).detach();
+  }
 
   void Add(std::string_view line) {
     {
@@ -117,9 +119,9 @@ class Background {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::string waiting_;    // Guarded by mutex_
-  uint64_t dropped_ = 0;   // Guarded by mutex_
-  bool writing_ = false;   // Guarded by mutex_
+  std::string waiting_;   // Guarded by mutex_
+  uint64_t dropped_ = 0;  // Guarded by mutex_
+  bool writing_ = false;  // Guarded by mutex_
 };
 
 std::atomic<Background*> background = nullptr;

@@ -512,9 +512,8 @@ Result<std::vector<std::pair<std::string, std::string>>> SpillFile::RenamedStrea
 
 bool SpillFile::Impl::IsKept(int64_t stream_id, const LedTo& place) {
   const std::vector<LedTo>& known = led_to[stream_id];
-  return std::any_of(known.begin(), known.end(), [&](const LedTo& other) {
-    return other.target == place.target && other.anchor <= place.anchor;
-  });
+  return std::any_of(known.begin(), known.end(),
+                     [&](const LedTo& other) { return other.target == place.target && other.anchor <= place.anchor; });
 }
 
 /// Of two tries the older one counts: its anchor, and its server.

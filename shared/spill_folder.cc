@@ -215,8 +215,9 @@ Result<SpillFolder> SpillFolder::OpenExisting(const fs::path& path) {
   if (!has_state) {
     ASSIGN_OR_RETURN(const int64_t next, folder.NextNumber());
     if (next == 1) {
-      return Error{ErrorCode::kNotFound, path.native() + " is no spill folder: there is neither state.sqlite nor drained/ "
-                                                         "nor a spill file in it. Give the sidecar's --spill-dir"};
+      return Error{ErrorCode::kNotFound, path.native() +
+                                             " is no spill folder: there is neither state.sqlite nor drained/ "
+                                             "nor a spill file in it. Give the sidecar's --spill-dir"};
     }
   }
   return folder;

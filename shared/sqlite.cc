@@ -366,8 +366,7 @@ Status Database::RefuseDamagedWal() {
   if (wal.fd < 0) {
     if (errno == ENOENT) return {};
     const int number = errno;
-    return Error{CodeOfSystemError(number),
-                 "its WAL cannot be looked at: " + std::generic_category().message(number)};
+    return Error{CodeOfSystemError(number), "its WAL cannot be looked at: " + std::generic_category().message(number)};
   }
   good_frames = std::max(good_frames, 0);
   const int lost_commits = CommitsBehind(wal.fd, good_frames);

@@ -224,8 +224,8 @@ Status StateFile::Record(const ConnectionId& live, std::span<const ConnectionId>
   std::vector<ConnectionId> gone(dead.begin(), dead.end());
   for (const ConnectionId& connection : gone) std::erase(next.connections, connection);
   std::erase(next.connections, live);  // it moves to the end
-  // A connection that was made while INFO was forbidden belongs to a life that nobody can name, so no fence reaches it: it
-  // counts as lost, and that heals when the server's life is another one.
+  // A connection that was made while INFO was forbidden belongs to a life that nobody can name, so no fence reaches it:
+  // it counts as lost, and that heals when the server's life is another one.
   const auto nameless = [](const ConnectionId& connection) { return connection.run_id.empty(); };
   if (!live.run_id.empty() && std::any_of(next.connections.begin(), next.connections.end(), nameless)) {
     std::copy_if(next.connections.begin(), next.connections.end(), std::back_inserter(gone), nameless);

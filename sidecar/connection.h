@@ -109,8 +109,8 @@ class Connection {
   std::deque<Slot> slots_;  // requests not yet answered, oldest first
   uint64_t first_slot_ = 0;
   size_t waiting_bytes_ = 0;  // of replies behind one that is not there yet
-  std::string out_;      // replies in order, not yet given to the kernel
-  std::string writing_;  // given to libuv, which keeps a pointer to it
+  std::string out_;           // replies in order, not yet given to the kernel
+  std::string writing_;       // given to libuv, which keeps a pointer to it
   uv_write_t write_request_{};
   int64_t last_write_ms_ = 0;
 };

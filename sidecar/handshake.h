@@ -24,7 +24,7 @@ struct Handshake {
   std::string refusal;
   bool cluster = false;  // never usable: hash slots are not ours to know
 
-  std::string run_id;  // empty: INFO is not allowed
+  std::string run_id;          // empty: INFO is not allowed
   std::string replication_id;  // master_replid: another one after a promotion, where run_id stays
   std::string version;
   int64_t client_id = 0;  // 0: CLIENT ID is not allowed

@@ -71,8 +71,7 @@ Result<std::unique_ptr<Listener>> Listener::Open(uv_loop_t* loop, const std::str
 void Listener::Close() {
   if (pipe_ == nullptr) return;
   struct stat found {};
-  const bool is_ours =
-      lstat(path_.c_str(), &found) == 0 && found.st_dev == device_ && found.st_ino == inode_;
+  const bool is_ours = lstat(path_.c_str(), &found) == 0 && found.st_dev == device_ && found.st_ino == inode_;
   if (!is_ours) {
     // Closing would unlink whatever has the name now: a successor's socket.
     free(const_cast<char*>(pipe_->pipe_fname));

@@ -5,12 +5,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <sys/types.h>
 
 #include <uv.h>
 
 #include "shared/result.h"
-#include <sys/types.h>
-
 #include "sidecar/uv_handles.h"
 
 namespace sprockets {

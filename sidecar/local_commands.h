@@ -12,8 +12,8 @@ namespace sprockets {
 struct ClientInfo {
   int64_t id = 0;
   std::string name;  // CLIENT SETNAME
-  /// Between a MULTI, which is refused here, and what ends it: clients take what stands in there for one transaction and
-  /// report it as failed, so nothing of it may be stored.
+  /// Between a MULTI, which is refused here, and what ends it: clients take what stands in there for one transaction
+  /// and report it as failed, so nothing of it may be stored.
   bool in_refused_transaction = false;
 };
 

@@ -156,9 +156,9 @@ class RedisLink {
   bool probe_pinged_ = false;
 
   size_t unflushed_bytes_ = 0;
-  int64_t awaited_ = 0;        // replies that the context owes us
-  int64_t progress_ms_ = 0;    // when it last gave one, or began to owe
-  uint64_t arrivals_ = 0;  // RedisPoll's, as last looked at
+  int64_t awaited_ = 0;      // replies that the context owes us
+  int64_t progress_ms_ = 0;  // when it last gave one, or began to owe
+  uint64_t arrivals_ = 0;    // RedisPoll's, as last looked at
   int64_t ready_since_ms_ = 0;
   std::string last_failure_;  // already logged
   std::string last_missing_rights_;

@@ -184,8 +184,8 @@ class Router {
   size_t events_in_flight() const { return in_flight_.size(); }
   int64_t bytes_in_flight() const { return in_flight_bytes_; }
   size_t events_spilling() const { return spilling_; }
-  /// When the oldest event that waits for its answer came, or, on its way to disk, when the disk last answered; `now` if
-  /// none waits.
+  /// When the oldest event that waits for its answer came, or, on its way to disk, when the disk last answered; `now`
+  /// if none waits.
   WallTime OldestUnanswered(WallTime now) const;
   size_t events_unanswered() const { return in_flight_.size() + spilling_ + held_; }
 

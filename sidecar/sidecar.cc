@@ -285,7 +285,8 @@ void Sidecar::BeginStop() {
 }
 
 void Sidecar::ContinueStop() {
-  if (router_->events_unanswered() > 0 || !admin_waiting_.empty() || !status_waiting_.empty()) return stop_timer_->Start(kStopMs);
+  if (router_->events_unanswered() > 0 || !admin_waiting_.empty() || !status_waiting_.empty())
+    return stop_timer_->Start(kStopMs);
   const bool all_out = std::all_of(clients_.begin(), clients_.end(),
                                    [](const auto& client) { return client.second->idle() || client.second->closed(); });
   if (all_out) uv_stop(&loop_);

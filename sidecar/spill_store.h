@@ -136,12 +136,12 @@ class SpillStore {
   bool commit_failed_ = false;       // Store's last error came from COMMIT: what it wrote may be stored
   std::vector<int64_t> distrusted_;  // files whose marker could not be written yet
   int64_t highest_ticket_ = 0;
-  int64_t other_bytes_ = 0;             // of the folder's files but the active one, as they were listed
-  int64_t listed_ms_ = 0;               // when, on the steady clock; 0: it must be done anew
-  int64_t look_for_drained_ms_ = 0;     // not before: there was nothing to be had
-  std::set<int64_t> kept_;              // drained files that hold the only copy of something
-  bool answered_unknown_ = false;  // in this life
-  int64_t doubt_bytes_ = 0;        // stored beyond the room since there was some
+  int64_t other_bytes_ = 0;          // of the folder's files but the active one, as they were listed
+  int64_t listed_ms_ = 0;            // when, on the steady clock; 0: it must be done anew
+  int64_t look_for_drained_ms_ = 0;  // not before: there was nothing to be had
+  std::set<int64_t> kept_;           // drained files that hold the only copy of something
+  bool answered_unknown_ = false;    // in this life
+  int64_t doubt_bytes_ = 0;          // stored beyond the room since there was some
   std::string last_refusal_;
   uint64_t refused_ = 0;  // since the last line of the log about it
   int64_t refused_logged_ms_ = 0;

@@ -94,7 +94,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   stream.resize(Around(input, kMaxStreamNameBytes), 's');
   std::vector<std::string> words = {"XADD", stream};
   constexpr std::array kOptions = {"NOMKSTREAM", "MAXLEN", "MINID", "~", "=", "10", "1-1", "LIMIT"};
-  for (size_t n = input.ConsumeIntegralInRange<size_t>(0, 6); n > 0; --n) words.emplace_back(input.PickValueInArray(kOptions));
+  for (size_t n = input.ConsumeIntegralInRange<size_t>(0, 6); n > 0; --n)
+    words.emplace_back(input.PickValueInArray(kOptions));
   words.emplace_back("*");
   const size_t fields = Around(input, kMaxFields);
   const size_t id_at = input.ConsumeBool() ? input.ConsumeIntegralInRange<size_t>(0, fields) : fields + 1;

@@ -14,7 +14,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Adds a member at a time to the table and then to the board, at its low end, so that all others move on, until it goes.
+/// Adds a member at a time to the table and then to the board, at its low end, so that all others move on, until it
+/// goes.
 class Writer {
  public:
   Writer(const SetStage& stage, std::string name) : name_(std::move(name)), thread_([&] { Run(stage); }) {}
@@ -86,8 +87,10 @@ TEST_CASE("Beside a writer of both sides verify says verified, and a repair take
 
 TEST_CASE("A member may be empty, and its board is neither deleted nor called right when it is not", "[live]") {
   SetStage stage;
-  stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT member, score FROM (VALUES ('', 1), ('b', 2)) v (member, score)");
-  stage.Write("rebuild/names.sql", "-- redis: hash names\nSELECT field, value FROM (VALUES ('', ''), ('b', '2')) v (field, value)");
+  stage.Write("rebuild/board.sql",
+              "-- redis: zset board\nSELECT member, score FROM (VALUES ('', 1), ('b', 2)) v (member, score)");
+  stage.Write("rebuild/names.sql",
+              "-- redis: hash names\nSELECT field, value FROM (VALUES ('', ''), ('b', '2')) v (field, value)");
   stage.Write("rebuild/seen.sql", "-- redis: set seen\nSELECT '' AS member");
   REQUIRE(stage.Run("rebuild").exit_code == 0);
   CHECK(stage.redis.Call({"ZSCORE", "board", ""}).text == "1");

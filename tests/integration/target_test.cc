@@ -35,7 +35,12 @@ TEST_CASE("A drain that follows takes what waits where it reaches Redis and the 
                                               stack.sidecar.socket_path().string()}),
                   .output = stack.folder / "follow",
                   .environment = {}});
-  Await("all of it in the stream", [&] { return admin.Call({"XLEN", "s"}).integer == 81; }, 40s);
+  Await(
+      "all of it in the stream",
+      [&] {
+        return admin.Call({"XLEN", "s"}).integer == 81;
+      },
+      40s);
   for (int i = 0; i < 5; ++i) CHECK(stack.Xadd("s", {"data", "y"}).Spilled());
   follow.Signal(SIGTERM);
   CHECK(follow.Wait() == 1);
@@ -69,8 +74,8 @@ TEST_CASE("A drain into another database or another Redis than the sidecar's is 
   const std::string spill_dir = stack.sidecar.spill_dir().string();
   const std::string socket = stack.sidecar.socket_path().string();
   SECTION("another database") {
-    const RunResult other = RunReplayer(stack.folder.path(), {"drain", "--redis", stack.redis.Url() + "/5", "--spill-dir",
-                                                              spill_dir, "--socket", socket, "--json"});
+    const RunResult other = RunReplayer(stack.folder.path(), {"drain", "--redis", stack.redis.Url() + "/5",
+                                                              "--spill-dir", spill_dir, "--socket", socket, "--json"});
     INFO(other.err);
     CHECK(other.exit_code == 4);
     CHECK(Json(other.out).value("error", "").find("database 0") != std::string::npos);
@@ -105,7 +110,8 @@ TEST_CASE("A folder that is no spill folder is refused, and nothing is made in i
     INFO(command << run.out << run.err);
     CHECK(run.exit_code == 3);
     CHECK(run.err.find("is no spill folder") != std::string::npos);
-    if (std::string(command) != "show") CHECK(Json(run.out).value("error", "").find("is no spill folder") != std::string::npos);
+    if (std::string(command) != "show")
+      CHECK(Json(run.out).value("error", "").find("is no spill folder") != std::string::npos);
   }
   CHECK(std::filesystem::is_empty(folder));
 }

@@ -51,10 +51,12 @@ TEST_CASE("A follower writes anew what Redis has lost, and waits where Redis ref
 
 TEST_CASE("A key that comes while its table is followed gets its whole content", "[trust]") {
   SetStage stage;
-  stage.Sql("CREATE TABLE team (id int); CREATE TABLE log (id serial PRIMARY KEY, team int, entry text); "
-            "INSERT INTO team VALUES (1)");
+  stage.Sql(
+      "CREATE TABLE team (id int); CREATE TABLE log (id serial PRIMARY KEY, team int, entry text); "
+      "INSERT INTO team VALUES (1)");
   stage.Write("rebuild/teams.sql",
-              "-- redis: stream\n-- keys: team/*\n-- follow: log id\nSELECT 'team/' || t.id AS key, '0-' || l.id AS id, l.entry "
+              "-- redis: stream\n-- keys: team/*\n-- follow: log id\nSELECT 'team/' || t.id AS key, '0-' || l.id AS "
+              "id, l.entry "
               "FROM team t JOIN log l ON l.team IS NULL OR l.team = t.id");
   stage.Sql("INSERT INTO log (entry) SELECT 'for all ' || i FROM generate_series(1, 20) i");
   Process follow = stage.Begin("rebuild", {"--follow"});
@@ -67,10 +69,12 @@ TEST_CASE("A key that comes while its table is followed gets its whole content",
 
 TEST_CASE("A sum is followed as a sum of the whole table, and a stream of sums is refused", "[trust]") {
   SetStage stage;
-  stage.Sql("CREATE TABLE score (id serial PRIMARY KEY, who text, delta int); "
-            "INSERT INTO score (who, delta) VALUES ('a', 10), ('a', 19), ('b', 5)");
-  stage.Write("rebuild/board.sql",
-              "-- redis: zset board\n-- follow: score id\nSELECT who AS member, sum(delta) AS score FROM score GROUP BY who");
+  stage.Sql(
+      "CREATE TABLE score (id serial PRIMARY KEY, who text, delta int); "
+      "INSERT INTO score (who, delta) VALUES ('a', 10), ('a', 19), ('b', 5)");
+  stage.Write(
+      "rebuild/board.sql",
+      "-- redis: zset board\n-- follow: score id\nSELECT who AS member, sum(delta) AS score FROM score GROUP BY who");
   SECTION("a board") {
     Process follow = stage.Begin("rebuild", {"--follow"});
     Await("the board", [&] { return stage.redis.Call({"ZSCORE", "board", "a"}).text == "29"; });
@@ -82,8 +86,9 @@ TEST_CASE("A sum is followed as a sum of the whole table, and a stream of sums i
     CHECK(follow.Wait() == 0);
   }
   SECTION("a stream") {
-    stage.Write("rebuild/sums.sql", "-- redis: stream sums\n-- follow: score id\nSELECT '1-' || max(id) AS id, who, "
-                                    "sum(delta) AS total FROM score GROUP BY who");
+    stage.Write("rebuild/sums.sql",
+                "-- redis: stream sums\n-- follow: score id\nSELECT '1-' || max(id) AS id, who, "
+                "sum(delta) AS total FROM score GROUP BY who");
     const CommandResult refused = stage.Run("rebuild", {"--follow"});
     CHECK(refused.exit_code == 4);
     CHECK(refused.Says("cannot be followed"));
@@ -94,7 +99,8 @@ TEST_CASE("A view is refused as what is followed", "[trust]") {
   SetStage stage;
   stage.MakeLog();
   stage.Sql("CREATE VIEW shown AS SELECT * FROM log");
-  stage.Write("rebuild/log.sql", "-- redis: stream log\n-- follow: shown id\nSELECT '0-' || id AS id, entry FROM shown");
+  stage.Write("rebuild/log.sql",
+              "-- redis: stream log\n-- follow: shown id\nSELECT '0-' || id AS id, entry FROM shown");
   const CommandResult refused = stage.Run("rebuild", {"--follow", "--json"});
   INFO(refused);
   CHECK(refused.exit_code == 4);

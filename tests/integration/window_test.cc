@@ -1,5 +1,5 @@
-// What a restarted sidecar still knows: the newest events of all, wherever they lie, and what had no answer yet. And what
-// it does with an event that it cannot look up.
+// What a restarted sidecar still knows: the newest events of all, wherever they lie, and what had no answer yet. And
+// what it does with an event that it cannot look up.
 #include <chrono>
 #include <string>
 #include <vector>
@@ -133,7 +133,8 @@ TEST_CASE("An event with as many fields as there may be is spilled and drained, 
   CHECK(stack.Length("s") == 2);
 }
 
-TEST_CASE("Events that cannot be looked up obey the quota, and drain from a trimmed stream without a word", "[window]") {
+TEST_CASE("Events that cannot be looked up obey the quota, and drain from a trimmed stream without a word",
+          "[window]") {
   Stack stack({.sidecar_options = {"--spill-max-bytes", "4MiB", "--spill-file-bytes", "1MiB"}});
   Send(stack, Events("s", "first-", 1));
   stack.redis.Kill9();
