@@ -24,7 +24,7 @@ constexpr int64_t kPollMs = 250;
 constexpr int64_t kRetryMs = 500;
 constexpr int64_t kMostRetryMs = 15'000;
 constexpr int64_t kComplainMs = 10'000;  // about somebody who holds us up
-constexpr int64_t kMostIdsAtOnce = 10'000;
+constexpr int64_t kMostRowsAtOnce = 10'000;
 constexpr std::string_view kMark = "sprockets:follow";
 
 /// The structure over those rows of its table alone: within the query the table's name means them.
@@ -273,14 +273,27 @@ class Follower {
         RETURN_IF_ERROR(BeginWith(postgres, redis, structure, horizon.id()));
         continue;
       }
-      const int64_t bound = std::min(horizon.id(), published->second + kMostIdsAtOnce);
-      if (bound <= published->second) continue;
+      if (horizon.id() <= published->second) continue;
+      ASSIGN_OR_RETURN(const int64_t bound, BoundOf(postgres, structure, published->second, horizon.id()));
       ASSIGN_OR_RETURN(const bool new_key, Publish(postgres, redis, structure, published->second, bound));
       published->second = bound;
       if (new_key) RETURN_IF_ERROR(BeginWith(postgres, redis, structure, bound));
       more |= bound < horizon.id();
     }
     return more;
+  }
+
+  /// The id up to which the next rows are taken: so many of them, however far apart their ids are.
+  static Result<int64_t> BoundOf(Postgres& postgres, const Structure& structure, int64_t above, int64_t horizon) {
+    const std::string& id = structure.follow_id;
+    ASSIGN_OR_RETURN(
+        const auto rows,
+        postgres.Query("SELECT max(id)::bigint FROM (SELECT " + id + " AS id FROM " + structure.follow_table +
+                       " WHERE " + id + " > " + std::to_string(above) + " AND " + id +
+                       " <= " + std::to_string(horizon) + " ORDER BY 1 LIMIT " + std::to_string(kMostRowsAtOnce + 1) +
+                       ") AS next HAVING count(*) > " + std::to_string(kMostRowsAtOnce)));
+    if (rows.empty() || !rows[0][0]) return horizon;
+    return std::strtoll(rows[0][0]->c_str(), nullptr, 10);
   }
 
   /// What is there already is compared whole, and built anew where it differs.

@@ -344,6 +344,8 @@ StreamDrain::Step StreamDrain::TakeReply(BatchRow& row, const redisReply& reply)
   why_ = IsError(reply) ? std::string(TextOf(reply)) : std::string("not a reply to XADD");
   // Redis's last words before it closes the connection, over a value that is too large for it, for example.
   if (why_.starts_with("ERR Protocol error")) return Step::kBroken;
+  // Redis has answered it, so it is not what Redis breaks over.
+  if (cursor_.open) cursor_.open->breaks = 0;
   switch (IsError(reply) ? ClassifyRedisError(why_) : RefusalScope::kUnknown) {
     case RefusalScope::kServer:
       return Step::kServerRefuses;

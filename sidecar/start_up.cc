@@ -117,8 +117,13 @@ Result<OpenedFolder> OpenSpillFolder(const std::string& path) {
   for (const std::string& name : recovered.suspect) LogError("spill-file-suspect", {{"file", name}});
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
   OpenedFolder opened{folder, std::move(lock), {}, {}, 0};
+  // Drained files tell nothing that the state file does not, and there may be thousands of them.
+  bool tickets_known = false;
+  if (Result<StateFile> state = StateFile::OpenExisting(opened.folder); state.ok()) {
+    tickets_known = state.value().Close().ok();
+  }
   for (const SpillFileInfo& info : files) {
-    if (info.quarantined) continue;
+    if (info.quarantined || (tickets_known && info.state == SpillFileInfo::State::kDrained)) continue;
     const Status read = ReadFile(info, &opened);
     if (read.ok() || read.error().code == ErrorCode::kNotFound)
       continue;  // gone for good: drained, and kept long enough

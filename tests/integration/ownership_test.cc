@@ -1,0 +1,83 @@
+// A folder that belongs to the sidecar's user: what root makes in it, and files that may not be read.
+#include <filesystem>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "tests/harness/process.h"
+#include "tests/harness/stack.h"
+
+namespace sprockets::harness {
+namespace {
+
+constexpr uid_t kUser = 65534;
+
+uid_t OwnerOf(const std::filesystem::path& path) {
+  struct stat facts = {};
+  REQUIRE(lstat(path.c_str(), &facts) == 0);
+  return facts.st_uid;
+}
+
+TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file without rights is no damage",
+          "[ownership]") {
+  if (geteuid() != 0) {
+    WARN("not root: nothing can be given to another user here");
+    return;
+  }
+  Stack stack({.redis_up = false});
+  CHECK(stack.sidecar.Terminate() == 0);
+  for (const auto& path : {stack.folder.path(), stack.sidecar.spill_dir()})
+    CHECK(chown(path.c_str(), kUser, kUser) == 0);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(stack.folder.path())) {
+    CHECK(lchown(entry.path().c_str(), kUser, kUser) == 0);
+  }
+  const std::string id = std::to_string(kUser);
+  stack.sidecar.set_prefix({"setpriv", "--reuid", id, "--regid", id, "--clear-groups"});
+  stack.sidecar.Start();
+  REQUIRE(stack.Xadd("s", {"data", "1"}).Spilled());
+  stack.RestartRedis();
+
+  // A drain as root.
+  CHECK(stack.Drain().exit_code == 0);
+  CHECK(stack.Length("s") == 1);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(stack.sidecar.spill_dir())) {
+    INFO(entry.path());
+    CHECK(OwnerOf(entry.path()) == kUser);
+  }
+
+  // A sealed file that root has brought back from somewhere.
+  stack.redis.Kill9();
+  stack.sidecar.AwaitBreaker("open");
+  REQUIRE(stack.Xadd("s", {"data", "2"}).Spilled());
+  CHECK(stack.sidecar.Call({"SPROCKETS", "SEAL"}).text.ends_with(".sealed.sqlite"));
+  CHECK(stack.sidecar.Terminate() == 0);
+  std::filesystem::path sealed;
+  for (const std::string& name : stack.SpillFiles()) {
+    if (name.ends_with(".sealed.sqlite")) sealed = stack.sidecar.spill_dir() / name;
+  }
+  REQUIRE_FALSE(sealed.empty());
+  REQUIRE(lchown(sealed.c_str(), 0, 0) == 0);
+  stack.sidecar.Start();
+  stack.RestartRedis();
+  const std::vector<std::string> drain = ReplayerCommand(
+      {"drain", "--json", "--redis", stack.redis.Url(), "--spill-dir", stack.sidecar.spill_dir().string()});
+  std::vector<std::string> as_user = {"setpriv", "--reuid", id, "--regid", id, "--clear-groups"};
+  as_user.insert(as_user.end(), drain.begin(), drain.end());
+  const RunResult refused = Run(as_user, stack.folder.path());
+  INFO(refused.out << refused.err);
+  CHECK(refused.exit_code == 1);
+  CHECK(refused.err.find("belongs to user 0") != std::string::npos);
+  for (const std::string& name : stack.SpillFiles()) CHECK(name.find("quarantined") == std::string::npos);
+
+  REQUIRE(lchown(sealed.c_str(), kUser, kUser) == 0);
+  const DrainResult drained = stack.Drain();
+  INFO(drained.err << drained.summary);
+  CHECK(drained.exit_code == 0);
+  CHECK(stack.Length("s") == 2);
+}
+
+}  // namespace
+}  // namespace sprockets::harness
