@@ -114,6 +114,11 @@ class Verifier {
       if (!compared.ok()) guarded = compared;
     }
     if (config_.set.only == "*") RETURN_IF_ERROR(CheckAccess(redis, mending));
+    if (structures.empty() && !access_compared_) {
+      return Error{ErrorCode::kUsage, config_.set.folder.native() +
+                                          " has no file rebuild/*.sql and no users or groups that could "
+                                          "be compared: there is nothing to verify"};
+    }
     if (to_rebuild.empty()) return guarded;
     ASSIGN_OR_RETURN(std::vector<ConsumerGroup> groups, ReadGroups(config_.set.folder));
     Rebuilder rebuilder(postgres, redis, config_.set, std::move(groups));
@@ -176,13 +181,23 @@ class Verifier {
     RETURN_IF_ERROR(postgres.BeginSnapshot());
     const auto compare = [&]() -> Result<Compared> {
       ASSIGN_OR_RETURN(Source source, Source::Open(postgres, structure));
-      ASSIGN_OR_RETURN(const Compared found, Compare(source, structure, redis, "", take));
+      std::vector<ComparedKey> keys;
+      const bool gives_keys = structure.key.empty();
+      ASSIGN_OR_RETURN(const Compared found, Compare(source, structure, redis, "", take, gives_keys ? &keys : nullptr));
       if (found.differences > 0) RETURN_IF_ERROR(source.RefuseDuplicate());
+      for (const ComparedKey& key : keys) RETURN_IF_ERROR(OwnKey(key.key, structure));
       return found;
     };
     const Result<Compared> compared = compare();
     postgres.Rollback();
     return compared;
+  }
+
+  /// A key that two files give would be right for one of them at most.
+  Status OwnKey(const std::string& key, const Structure& structure) {
+    const auto& [owned, is_new] = owners_.try_emplace(key, structure.name);
+    if (is_new || owned->second == structure.name) return {};
+    return Error{ErrorCode::kRefused, owned->second + " and " + structure.name + " both give key " + Escape(key)};
   }
 
   /// What rebuild's guards refuse is not done member by member either; a key that they protect does not keep others
@@ -249,7 +264,7 @@ class Verifier {
       LogWarning("access-not-compared", {{"why", compared.error().message}});
       return {};
     }
-    access_compared_ = true;
+    access_compared_ = !set.users.empty() || !set.groups.empty();
     total_.differences += compared.value().differences;
     if (!mending || compared.value().differences == 0) return {};
     const Result<AccessReport> applied = ApplyAccess(set, redis, OwnUser::kKeep);
@@ -269,6 +284,7 @@ class Verifier {
   const Config& config_;
   std::ostream& out_;
   Compared total_;
+  std::map<std::string, std::string> owners_;  // of keys that queries give: which file
   bool access_compared_ = false;
   uint64_t lines_ = 0;
 };

@@ -157,5 +157,20 @@ TEST_CASE("What a value looks like does not hang on the settings of a database",
   CHECK(stage.redis.Call({"HGET", "words", "float"}).text == "0.30000000000000004");
 }
 
+TEST_CASE("A set with nothing to compare is not verified, nor one whose files give the same key", "[live]") {
+  SetStage stage;
+  const CommandResult empty = stage.Run("verify", {"--json"});
+  INFO(empty);
+  CHECK(empty.exit_code == 2);
+  CHECK(empty.Says("nothing to verify"));
+  stage.Write("rebuild/a.sql", "-- redis: zset\nSELECT 'board' AS key, 'm' AS member, 1 AS score");
+  stage.Write("rebuild/b.sql", "-- redis: zset\nSELECT 'board' AS key, 'm' AS member, 1 AS score");
+  stage.redis.Call({"ZADD", "board", "1", "m"});
+  const CommandResult both = stage.Run("verify", {"--json"});
+  INFO(both);
+  CHECK(both.exit_code == 4);
+  CHECK(both.Says("a and b both give key board"));
+}
+
 }  // namespace
 }  // namespace sprockets::harness

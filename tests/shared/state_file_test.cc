@@ -217,3 +217,18 @@ TEST_CASE("a state file that is lost, or of before, may have left something in f
     CHECK(Must(StateFile::Open(fixture.folder, {})).nothing_was_in_flight());
   }
 }
+
+TEST_CASE("a connection that INFO did not name counts as lost until the server's life is another one") {
+  Fixture fixture;
+  StateFile state = Must(StateFile::Open(fixture.folder, {}));
+  Must(state.Record({"", 5}, {}));
+  Must(state.Record(kFirst, {}));
+  CHECK(state.connections() == std::vector{kFirst});
+  CHECK(state.connections_lost());
+  Must(state.Record(kSecond, std::vector{kFirst}));
+  CHECK(state.connections_lost());
+  Must(state.Record(kOtherLife, std::vector{kSecond}));
+  CHECK_FALSE(state.connections_lost());
+  Must(state.Close());
+  CHECK(Must(StateFile::Open(fixture.folder, {})).connections() == std::vector{kOtherLife});
+}

@@ -74,5 +74,20 @@ TEST_CASE("the login goes first and the database follows") {
   CHECK(steps[1].command == "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n");
 }
 
+TEST_CASE("a key that is forbidden is no missing right, however the server words it") {
+  for (const char* words : {"NOPERM this user has no permissions to access one of the keys used as arguments",
+                            "NOPERM No permissions to access a key"}) {
+    Handshake handshake;
+    handshake.Take(HandshakeStep::Kind::kMayRange, Failure(words));
+    handshake.Take(HandshakeStep::Kind::kMayXinfo, Failure(words));
+    CHECK(handshake.may_range);
+    CHECK(handshake.may_xinfo);
+  }
+  Handshake handshake;
+  handshake.Take(HandshakeStep::Kind::kMayXinfo,
+                 Failure("NOPERM User alfred has no permissions to run the 'xinfo|stream' command"));
+  CHECK_FALSE(handshake.may_xinfo);
+}
+
 }  // namespace
 }  // namespace sprockets
