@@ -242,6 +242,25 @@ Result<std::vector<Migration>> ReadMigrations(const fs::path& folder) {
   return migrations;
 }
 
+Result<std::string> ReadSetName(const fs::path& folder) {
+  const fs::path file = folder / "set.conf";
+  std::string name;
+  RETURN_IF_ERROR(ForEachLine(folder, file, [&](size_t line, const std::vector<std::string>& words) -> Status {
+    if (words.size() != 2 || words[0] != "name" || !name.empty())
+      return Wrong(file, line, "write one line, name NAME, where NAME has no blanks");
+    name = words[1];
+    return {};
+  }));
+  if (!name.empty()) return name;
+  const fs::path given = (fs::absolute(folder) / "").lexically_normal().parent_path();
+  const std::string real = fs::weakly_canonical(folder).filename();
+  if (given.filename() == real) return real;
+  return Error{ErrorCode::kRefused, folder.native() + " leads to a folder named " + real +
+                                        ", so the set's name would change with it: write `name NAME` into " +
+                                        file.native() +
+                                        " (the name that its migrations were applied under, if there were any)"};
+}
+
 Result<std::vector<AclUser>> ReadUsers(const fs::path& folder) {
   const fs::path file = folder / "access" / "users.acl";
   std::vector<AclUser> users;

@@ -63,6 +63,10 @@ struct AclCheck {
 // is empty. kNotFound: there is no such set. kRefused names file and line.
 Result<std::vector<Structure>> ReadStructures(const std::filesystem::path& folder, std::string_view only_glob);
 Result<std::vector<Migration>> ReadMigrations(const std::filesystem::path& folder);
+
+/// Under which name the set's migrations are written down: `name NAME` in set.conf, else the folder's own. kRefused
+/// where a symbolic link leads to a folder of another name: that would change with each release.
+Result<std::string> ReadSetName(const std::filesystem::path& folder);
 /// ${NAME} in a rule is taken from the environment; one that is not set is an error.
 Result<std::vector<AclUser>> ReadUsers(const std::filesystem::path& folder);
 Result<std::vector<ConsumerGroup>> ReadGroups(const std::filesystem::path& folder);
