@@ -21,6 +21,7 @@ constexpr size_t kReadStep = 64 * 1024;
 Connection::Connection(Door* door, UvHandle<uv_pipe_t> pipe, int64_t id, size_t max_command_bytes)
     : door_(door), pipe_(std::move(pipe)), parser_(max_command_bytes) {
   client_.id = id;
+  checked_ms_ = door_->NowMs();
   pipe_->data = this;
 }
 

@@ -70,6 +70,18 @@ TEST_CASE("Replies that wait behind an unanswered event count against the client
   CHECK(client.Read().Landed());
 }
 
+TEST_CASE("A first command that takes some seconds to come in is taken", "[patience]") {
+  Stack stack;
+  RespClient client = stack.sidecar.Connect();
+  const std::string value(300'000, 'x');
+  const std::string command = "*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$4\r\ndata\r\n$" +
+                              std::to_string(value.size()) + "\r\n" + value + "\r\n";
+  client.SendRaw(std::string_view(command).substr(0, 100'000));
+  std::this_thread::sleep_for(2500ms);  // two looks at who stalls
+  client.SendRaw(std::string_view(command).substr(100'000));
+  CHECK(client.Read().Landed());
+}
+
 TEST_CASE("An idle connection outlives Redis's timeout, and costs no event the direct way", "[patience]") {
   Stack stack({.redis_options = {"--timeout", "1"}});
   REQUIRE(stack.Xadd("s", {"data", "1"}).Landed());
