@@ -104,6 +104,9 @@ Result<bool> IsAsInSet(RedisClient& redis, const AclUser& user, bool* exists) {
   RETURN_IF_ERROR(set);
   RETURN_IF_ERROR(RefuseError(*wanted));
   RETURN_IF_ERROR(RefuseError(*deleted));
+  if (wanted->type != REDIS_REPLY_ARRAY) {
+    return Error{ErrorCode::kBusy, "another access or verify is comparing users: run it again when that has ended"};
+  }
   ASSIGN_OR_RETURN(const RedisClient::Reply actual, redis.Call({"ACL", "GETUSER", user.name}));
   RETURN_IF_ERROR(RefuseError(*actual));
   *exists = actual->type == REDIS_REPLY_ARRAY;

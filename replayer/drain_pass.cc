@@ -80,13 +80,19 @@ Status DrainPass::SealLeftBehind() {
 Status DrainPass::RefuseOtherServer() {
   if (config_.socket_path.empty() || config_.drain.force) return {};
   const std::string& ours = session_.server().self().run_id;
+  std::string other;
   for (int look = 0; look < kLooksAtServer; ++look) {
     const Result<SidecarView> view = AskSidecar(config_.socket_path);
-    if (!view.ok() || view.value().run_id.empty() || ours.empty() || view.value().run_id == ours) return {};
+    if (!view.ok()) return {};
+    const auto& [answer, run_id, database, why, since_ms] = view.value();
+    const bool same_server = run_id.empty() || ours.empty() || run_id == ours;
+    const bool same_database = database.value_or(config_.redis->database) == config_.redis->database;
+    if (same_server && same_database) return {};
+    other = same_server ? "database " + std::to_string(*database) : "another Redis";
     // It may not have noticed yet that its Redis went away.
-    if (!SleepUnlessStopped(kLookAgainMs)) return {};
+    if (!SleepUnlessStopped(kLookAgainMs)) return Error{ErrorCode::kRefused, "stopped"};
   }
-  return Error{ErrorCode::kRefused, "the sidecar is connected to another Redis than " + config_.redis->ForLogs() +
+  return Error{ErrorCode::kRefused, "the sidecar uses " + other + ", not " + config_.redis->ForLogs() +
                                         ": give its address, or --force to drain into this one"};
 }
 

@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "replayer/loader.h"
 #include "replayer/pipeline.h"
 #include "replayer/rebuild.h"
@@ -142,15 +144,39 @@ class Publisher {
   bool found_new_key_ = false;
 };
 
-/// Does a row of the query's result come from several rows of its tables? As PostgreSQL plans it, whatever the text.
+using Json = nlohmann::json;
+
+/// Does this node of a plan, or one below it, read one of the tables?
+bool Reads(const Json& node, const std::set<std::string>& tables) {
+  if (node.contains("Relation Name") && tables.contains(node["Relation Name"].get<std::string>())) return true;
+  if (!node.contains("Plans")) return false;
+  return std::any_of(node["Plans"].begin(), node["Plans"].end(), [&](const Json& each) { return Reads(each, tables); });
+}
+
+/// Is there a node that makes one row of several rows of the tables? What another table is grouped for is no matter.
+bool Gathers(const Json& node, const std::set<std::string>& tables) {
+  constexpr std::array kGathering{"Aggregate", "Group", "WindowAgg", "Unique", "SetOp", "Limit", "Recursive Union"};
+  const std::string type = node.value("Node Type", "");
+  if (std::find(kGathering.begin(), kGathering.end(), type) != kGathering.end() && Reads(node, tables)) return true;
+  if (!node.contains("Plans")) return false;
+  return std::any_of(node["Plans"].begin(), node["Plans"].end(),
+                     [&](const Json& each) { return Gathers(each, tables); });
+}
+
+/// Does a row of the query's result come from several rows of the table that is followed? As PostgreSQL plans it,
+/// whatever the text.
 Result<bool> Aggregates(Postgres& postgres, const Structure& structure) {
+  const std::vector<std::string> table{structure.follow_table};
+  ASSIGN_OR_RETURN(const auto names,
+                   postgres.Query("SELECT relname FROM pg_class WHERE oid = $1::regclass OR oid IN (SELECT relid FROM "
+                                  "pg_partition_tree($1::regclass))",
+                                  table));
+  std::set<std::string> tables;
+  for (const auto& row : names) tables.insert(row[0].value_or(""));
   ASSIGN_OR_RETURN(const auto plan, postgres.Query("EXPLAIN (FORMAT JSON, COSTS OFF) " + structure.query));
-  std::string text;
-  for (const auto& row : plan) text += row[0].value_or("");
-  for (const char* node : {"Aggregate", "Group", "WindowAgg", "Unique", "SetOp", "Limit", "Recursive Union"}) {
-    if (text.find("\"Node Type\": \"" + std::string(node) + "\"") != std::string::npos) return true;
-  }
-  return false;
+  const Json explained = Json::parse(plan.empty() ? "" : plan[0][0].value_or(""), nullptr, /*allow_exceptions=*/false);
+  if (!explained.is_array() || explained.empty()) return true;
+  return Gathers(explained[0].value("Plan", Json::object()), tables);
 }
 
 class Follower {

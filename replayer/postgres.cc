@@ -205,9 +205,10 @@ Error Postgres::Failure(void* raw, std::string_view sql) const {
     const auto before = sql.substr(0, std::min(characters, sql.size()));  // characters for bytes: a line is all we want
     message = "line " + std::to_string(1 + std::count(before.begin(), before.end(), '\n')) + ": " + message;
   }
-  // Classes by code: a statement that was cancelled or timed out, resources, a conflict with somebody else. These pass.
-  const std::string state = field(PG_DIAG_SQLSTATE).substr(0, 2);
-  const bool may_pass = state == "57" || state == "53" || state == "40" || state == "55";
+  // By code: a statement that was cancelled or timed out, resources, a conflict with somebody else, a lock. These pass.
+  const std::string state = field(PG_DIAG_SQLSTATE);
+  const bool may_pass =
+      state.starts_with("57") || state.starts_with("53") || state.starts_with("40") || state == "55P03";
   return {may_pass ? ErrorCode::kBusy : ErrorCode::kRefused, std::move(message)};
 }
 

@@ -46,8 +46,10 @@ class Rebuilder {
   Status Begin();
   /// Instead of Begin, of one that helps another which has begun: sees the same state of the database, `snapshot`.
   Status Join(const std::string& snapshot) { return postgres_.JoinSnapshot(snapshot); }
-  /// Nothing live changes unless it succeeds. kRefused: a guard, or bad data. `before_swap` is called when everything
-  /// else is done, if there is something to swap; its error is a failure like another.
+  /// Nothing live changes before every key is loaded and compared. Then one key is swapped after the other: a run that
+  /// is killed there leaves some new and some old, each whole, and the next run swaps the rest. kRefused: a guard, or
+  /// bad data. `before_swap` is called when everything else is done, if there is something to swap; its error is a
+  /// failure like another.
   Result<RebuiltStructure> Rebuild(const Structure& structure, Progress& progress,
                                    const std::function<Status()>& before_swap = nullptr);
 

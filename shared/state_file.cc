@@ -100,6 +100,7 @@ struct StateFile::Impl {
   Known known;
   bool nothing_was_in_flight = false;  // as it was opened
   bool noted = false;                  // NoteNothingInFlight, and it still holds
+  bool recorded = false;               // a connection, since it was opened: it fences what earlier ones had in flight
   int64_t next_ticket = 1;
   int64_t reserved_ticket = 0;
   bool failed = false;  // a COMMIT failed in a way that leaves the file in doubt: nothing may be built on it
@@ -280,7 +281,10 @@ Status StateFile::Impl::Write(const Known& next, std::span<const ConnectionId> g
     if (next.lost_under) update.BindBytes(2, *next.lost_under);
     return update.Run();
   });
-  if (committed.ok() && added != nullptr) noted = false;
+  if (committed.ok() && added != nullptr) {
+    noted = false;
+    recorded = true;
+  }
   return committed;
 }
 
@@ -296,7 +300,7 @@ Result<int64_t> StateFile::NextTicket() {
 }
 
 Status StateFile::NoteNothingInFlight() {
-  if (impl_->noted) return {};
+  if (impl_->noted || !(impl_->nothing_was_in_flight || impl_->recorded)) return {};
   RETURN_IF_ERROR(impl_->Commit([this] { return WriteNothingInFlight(*impl_->database); })
                       .Prefixed("writing down that nothing is in flight"));
   impl_->noted = true;

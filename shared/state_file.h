@@ -47,8 +47,9 @@ class StateFile {
   /// is used up.
   Result<int64_t> NextTicket();
   /// One commit: no connection carries an event, and none ever will again but one that is recorded after this; what
-  /// earlier ones left in doubt is stored. Recording a connection takes it back. If this fails the life after this one
-  /// is only more careful.
+  /// earlier ones left in doubt is stored. Recording a connection takes it back. Nothing is written where the life
+  /// before this one may have left something in flight and this one has recorded no connection: it has settled nothing.
+  /// If this fails the life after this one is only more careful.
   Status NoteNothingInFlight();
   /// Checkpoints and closes; the object is unusable afterwards.
   Status Close();

@@ -205,7 +205,6 @@ class Router {
   void SpillSent(Event event, Doubt doubt);
   void Spill(Event event, std::optional<Doubt> doubt, bool was_sent);
   Doubt MaybeRepeat() const;
-  void AskForTail(StreamState& stream);
   bool FillWindow(StreamState& stream, const std::vector<TailEntry>& entries);
   void ReleaseHeld(StreamState& stream, LoopTime now);
   bool NeedsWindow(const PendingEvent& event) const;

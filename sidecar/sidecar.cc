@@ -21,6 +21,7 @@ constexpr size_t kMaxClients = 1000;
 constexpr size_t kReadBufferBytes = 64 * 1024;
 constexpr int64_t kMaxBufferedBytes = 32 << 20;       // half-read commands of all clients
 constexpr size_t kCommandOverheadBytes = 256 * 1024;  // RESP headers around an event of the largest size
+constexpr int64_t kReportPatienceMs = 1'000;          // then STATUS is answered without the disk
 constexpr int64_t kLogEverySeconds = 10;              // at most one line on events that do not go straight to Redis
 constexpr int64_t kStopMs = 5'000;  // for answers that clients do not fetch; the disk gets all the time it needs
 
@@ -239,7 +240,7 @@ void Sidecar::CollectSpilled() {
 void Sidecar::EverySecond() {
   for (Connection* client : Clients()) client->CheckStall();
   // The disk may hang: then what was known last has to do.
-  if (describing_) AnswerWaitingStatus();
+  if (describing_ && NowMs() - asked_ms_ >= kReportPatienceMs) AnswerWaitingStatus();
   if (++seconds_ % kLogEverySeconds == 0) LogDegradation();
   SealFacts facts;
   facts.now_ms = NowMs();
@@ -389,7 +390,9 @@ void Sidecar::Accept(ReplyTo to, std::span<const std::string_view> args, std::st
 // However many ask, the folder is looked at once for all of them.
 void Sidecar::AnswerStatus(ReplyTo to) {
   status_waiting_.push_back(to);
-  if (!std::exchange(describing_, true)) spill_->Queue(DescribeJob{});
+  if (std::exchange(describing_, true)) return;
+  asked_ms_ = NowMs();
+  spill_->Queue(DescribeJob{});
 }
 
 void Sidecar::AnswerWaitingStatus() {
@@ -475,7 +478,7 @@ std::string Sidecar::StatusJson(const SpillReport& report) const {
     if (file.rows >= 0) entry["rows"] = file.rows;
     files.push_back(std::move(entry));
   }
-  const nlohmann::ordered_json status = {
+  nlohmann::ordered_json status = {
       {"mode", "redis"},
       {"redis", RedisStatus()},
       {"counters",
@@ -495,7 +498,8 @@ std::string Sidecar::StatusJson(const SpillReport& report) const {
         {"bytes", router_->bytes_in_flight()},
         {"unanswered", router_->events_unanswered()},
         {"oldest_age_ms", wall_ms_ - router_->OldestUnanswered(WallTime{wall_ms_}).ms}}},
-      {"report_age_ms", described_ms_ == 0 ? 0 : wall_ms_ - described_ms_}};
+      {"report_age_ms", nullptr}};
+  if (described_ms_ != 0) status["report_age_ms"] = wall_ms_ - described_ms_;
   return status.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

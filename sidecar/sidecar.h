@@ -122,6 +122,7 @@ class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
   std::unordered_map<uint64_t, ReplyTo> admin_waiting_;  // SEAL that the writer thread answers
   std::vector<ReplyTo> status_waiting_;                  // STATUS that the writer thread's next report answers
   bool describing_ = false;                              // that report was asked for
+  int64_t asked_ms_ = 0;                                 // when, on the loop's clock
   int64_t described_ms_ = 0;                             // when the last one came, on the wall clock
   SpillReport last_report_;
   bool seal_requested_ = false;

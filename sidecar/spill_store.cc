@@ -65,8 +65,8 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
       ProcessOne(*record);
     } else if (auto* seal = std::get_if<SealJob>(&job)) {
       ProcessOne(*seal);
-    } else if (auto* describe = std::get_if<DescribeJob>(&job)) {
-      ProcessOne(*describe);
+    } else if (std::holds_alternative<DescribeJob>(job)) {
+      Describe();
     }
   }
   spill_gathered();
@@ -111,8 +111,8 @@ void SpillStore::ProcessOne(SealJob& job) {
   PostOne(std::move(sealed));
 }
 
-void SpillStore::ProcessOne(DescribeJob& job) {
-  Described described{job.token, {}};
+void SpillStore::Describe() {
+  Described described;
   SpillReport& report = described.report;
   const auto files = folder_.List();
   if (files.ok()) {

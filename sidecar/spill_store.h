@@ -46,9 +46,7 @@ struct ForgetLiveJob {};  // no connection is live: doubts that follow list all 
 struct SealJob {
   uint64_t token = 0;
 };
-struct DescribeJob {
-  uint64_t token = 0;
-};
+struct DescribeJob {};  // what does the folder hold?
 using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob>;
 
 // What comes back. A SpillOutcome is one, too.
@@ -64,7 +62,6 @@ struct Sealed {
   std::string name;  // of the sealed file; empty: there was nothing to seal
 };
 struct Described {
-  uint64_t token = 0;
   SpillReport report;
 };
 using SpillCompletion = std::variant<SpillOutcome, Recorded, Sealed, Described>;
@@ -102,7 +99,7 @@ class SpillStore {
 
   void ProcessOne(RecordJob& job);
   void ProcessOne(SealJob& job);
-  void ProcessOne(DescribeJob& job);
+  void Describe();
   void NoteNothingInFlight();
   void PostOne(SpillCompletion done);
 

@@ -54,13 +54,6 @@ QueryResult Run(PGconn* connection, const std::string& sql) {
   return result;
 }
 
-/// Other users may pass through our own temporary folders to theirs, without being able to list them.
-void OpenTheWayTo(fs::path folder) {
-  for (folder = folder.parent_path(); folder.filename().string().starts_with("spr-"); folder = folder.parent_path()) {
-    if (chmod(folder.c_str(), 0711) != 0) throw std::system_error(errno, std::generic_category(), folder.string());
-  }
-}
-
 }  // namespace
 
 void GiveToPostgres(const fs::path& folder) {

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <string>
+#include <sys/stat.h>
 #include <system_error>
 
 namespace sprockets::harness {
@@ -17,6 +18,14 @@ TempDir::TempDir() {
 TempDir::~TempDir() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
+}
+
+void OpenTheWayTo(const std::filesystem::path& folder) {
+  for (auto on_the_way = folder.parent_path(); on_the_way.filename().string().starts_with("spr-");
+       on_the_way = on_the_way.parent_path()) {
+    if (chmod(on_the_way.c_str(), 0711) != 0)
+      throw std::system_error(errno, std::generic_category(), on_the_way.string());
+  }
 }
 
 }  // namespace sprockets::harness

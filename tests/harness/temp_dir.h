@@ -20,4 +20,7 @@ class TempDir {
   std::filesystem::path path_;
 };
 
+/// Lets other users pass through our own temporary folders to `folder`, without being able to list them.
+void OpenTheWayTo(const std::filesystem::path& folder);
+
 }  // namespace sprockets::harness

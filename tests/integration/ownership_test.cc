@@ -9,6 +9,7 @@
 
 #include "tests/harness/process.h"
 #include "tests/harness/stack.h"
+#include "tests/harness/temp_dir.h"
 
 namespace sprockets::harness {
 namespace {
@@ -29,6 +30,7 @@ TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file
   }
   Stack stack({.redis_up = false});
   CHECK(stack.sidecar.Terminate() == 0);
+  OpenTheWayTo(stack.folder.path());
   for (const auto& path : {stack.folder.path(), stack.sidecar.spill_dir()})
     CHECK(chown(path.c_str(), kUser, kUser) == 0);
   for (const auto& entry : std::filesystem::recursive_directory_iterator(stack.folder.path())) {

@@ -67,6 +67,15 @@ TEST_CASE("What waits in the active file is left, and the first line of status s
   CHECK(shown.err.find("active-file-not-shown") != std::string::npos);
 }
 
+TEST_CASE("STATUS knows every row that was acknowledged, whenever it is asked", "[target]") {
+  Stack stack({.redis_up = false});
+  const auto until = std::chrono::steady_clock::now() + 2500ms;
+  for (int64_t rows = 1; std::chrono::steady_clock::now() < until; ++rows) {
+    REQUIRE(stack.Xadd("s", {"data", "x"}).Spilled());
+    REQUIRE(stack.sidecar.Status().at("spill").at("rows") == rows);
+  }
+}
+
 TEST_CASE("A drain into another database or another Redis than the sidecar's is refused", "[target]") {
   Stack stack({.redis_up = false});
   REQUIRE(stack.Xadd("s", {"data", "x"}).Spilled());

@@ -19,6 +19,11 @@ void AwaitLength(const SetStage& stage, const std::string& stream, int64_t lengt
   Await(("entries in " + stream).c_str(), [&] { return stage.redis.Call({"XLEN", stream}).integer == length; });
 }
 
+void CheckStops(Process& follow) {
+  follow.Signal(SIGTERM);
+  CHECK(follow.Wait() == 0);
+}
+
 TEST_CASE("A follower writes anew what Redis has lost, and waits where Redis refuses", "[trust]") {
   SetStage stage;
   stage.MakeLog();
@@ -45,8 +50,7 @@ TEST_CASE("A follower writes anew what Redis has lost, and waits where Redis ref
   AwaitLength(stage, "log", 30);
   stage.Sql("INSERT INTO log (entry) VALUES ('one more')");
   AwaitLength(stage, "log", 31);
-  follow.Signal(SIGTERM);
-  CHECK(follow.Wait() == 0);
+  CheckStops(follow);
 }
 
 TEST_CASE("A key that comes while its table is followed gets its whole content", "[trust]") {
@@ -63,8 +67,7 @@ TEST_CASE("A key that comes while its table is followed gets its whole content",
   AwaitLength(stage, "team/1", 20);
   stage.Sql("INSERT INTO team VALUES (2); INSERT INTO log (team, entry) VALUES (2, 'own')");
   AwaitLength(stage, "team/2", 21);
-  follow.Signal(SIGTERM);
-  CHECK(follow.Wait() == 0);
+  CheckStops(follow);
 }
 
 TEST_CASE("A sum is followed as a sum of the whole table, and a stream of sums is refused", "[trust]") {
@@ -82,8 +85,7 @@ TEST_CASE("A sum is followed as a sum of the whole table, and a stream of sums i
     Await("the sum", [&] { return stage.redis.Call({"ZSCORE", "board", "a"}).text != "29"; });
     CHECK(stage.redis.Call({"ZSCORE", "board", "a"}).text == "30");
     CHECK(stage.redis.Call({"ZSCORE", "board", "b"}).text == "5");
-    follow.Signal(SIGTERM);
-    CHECK(follow.Wait() == 0);
+    CheckStops(follow);
   }
   SECTION("a stream") {
     stage.Write("rebuild/sums.sql",
@@ -93,6 +95,22 @@ TEST_CASE("A sum is followed as a sum of the whole table, and a stream of sums i
     CHECK(refused.exit_code == 4);
     CHECK(refused.Says("cannot be followed"));
   }
+}
+
+TEST_CASE("A stream may ask other tables for what it will", "[trust]") {
+  SetStage stage;
+  stage.Sql(
+      "CREATE TABLE kind (name text); INSERT INTO kind SELECT 'k' || i % 10 FROM generate_series(1, 1000) i; "
+      "CREATE TABLE log (id serial PRIMARY KEY, kind text); INSERT INTO log (kind) SELECT 'k1' FROM generate_series(1, "
+      "20)");
+  stage.Write("rebuild/log.sql",
+              "-- redis: stream log\n-- follow: log id\nSELECT '0-' || l.id AS id, l.kind FROM log l JOIN "
+              "(SELECT DISTINCT name FROM kind) k ON k.name = l.kind");
+  Process follow = stage.Begin("rebuild", {"--follow"});
+  AwaitLength(stage, "log", 20);
+  stage.Sql("INSERT INTO log (kind) VALUES ('k2')");
+  AwaitLength(stage, "log", 21);
+  CheckStops(follow);
 }
 
 TEST_CASE("A view is refused as what is followed", "[trust]") {

@@ -1,5 +1,7 @@
 #include "shared/state_file.h"
 
+#include <functional>
+
 #include <catch2/catch.hpp>
 
 #include "tests/shared/spill_fixture.h"
@@ -172,27 +174,27 @@ TEST_CASE("recording connections and reserving tickets takes no new space on the
 
 TEST_CASE("that nothing was in flight is known only until a connection is written down") {
   Fixture fixture;
-  {
+  const auto live = [&](const std::function<void(StateFile&)>& life) {
     StateFile state = Must(StateFile::Open(fixture.folder, {}));
-    CHECK(state.nothing_was_in_flight());  // there was no life before
-    Must(state.Record(kFirst, {}));
-  }
-  {
-    StateFile state = Must(StateFile::Open(fixture.folder, {}));
-    CHECK_FALSE(state.nothing_was_in_flight());
+    const bool nothing_was_in_flight = state.nothing_was_in_flight();
+    life(state);
+    return nothing_was_in_flight;
+  };
+  CHECK(live([](StateFile& state) { Must(state.Record(kFirst, {})); }));  // there was no life before
+  // This one reached nobody, so what the first one had in flight is not settled by its end.
+  CHECK_FALSE(live([](StateFile& state) { Must(state.NoteNothingInFlight()); }));
+  CHECK_FALSE(live([](StateFile& state) {
+    Must(state.Record(kSecond, {}));
     Must(state.NoteNothingInFlight());
-    Must(state.NextTicket());
-  }
-  {
-    StateFile state = Must(StateFile::Open(fixture.folder, {}));
-    CHECK(state.nothing_was_in_flight());
-    Must(state.NoteNothingInFlight());
+  }));
+  CHECK(live([](StateFile& state) { Must(state.NextTicket()); }));
+  CHECK(live([](StateFile& state) {
     Must(state.Record(kSecond, {}));
     Must(state.NoteNothingInFlight());
     Must(state.Record(kOtherLife, {}));
     Must(state.Close());
-  }
-  CHECK_FALSE(Must(StateFile::Open(fixture.folder, {})).nothing_was_in_flight());
+  }));
+  CHECK_FALSE(live([](StateFile&) {}));
 }
 
 TEST_CASE("a state file that is lost, or of before, may have left something in flight") {
@@ -212,6 +214,7 @@ TEST_CASE("a state file that is lost, or of before, may have left something in f
     }
     StateFile state = Must(StateFile::Open(fixture.folder, {}));
     CHECK_FALSE(state.nothing_was_in_flight());
+    Must(state.Record(kFirst, {}));
     Must(state.NoteNothingInFlight());
     Must(state.Close());
     CHECK(Must(StateFile::Open(fixture.folder, {})).nothing_was_in_flight());

@@ -448,6 +448,7 @@ Result<RecoveryReport> RecoverLeftBehind(const SpillFolder& folder) {
 
 struct StateFile::Impl {
   bool nothing_was_in_flight = false;
+  bool recorded = false;
   sim::DiskState& state() const { return *TheWorld().disk.state; }
 };
 
@@ -489,6 +490,7 @@ Status StateFile::Record(const ConnectionId& live, std::span<const ConnectionId>
   if (world.Chance(world.faults.record_fails)) return IoError("record");
   sim::DiskState& state = impl_->state();
   state.nothing_in_flight = false;
+  impl_->recorded = true;
   for (const ConnectionId& connection : dead) std::erase(state.connections, connection);
   if (std::find(state.connections.begin(), state.connections.end(), live) == state.connections.end())
     state.connections.push_back(live);
@@ -510,7 +512,7 @@ Status StateFile::Close() {
   return {};
 }
 Status StateFile::NoteNothingInFlight() {
-  impl_->state().nothing_in_flight = true;
+  if (impl_->nothing_was_in_flight || impl_->recorded) impl_->state().nothing_in_flight = true;
   return {};
 }
 
