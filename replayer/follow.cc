@@ -198,6 +198,7 @@ class Follower {
     // Nothing that was written before is trusted: either side may be another one, or an earlier state of itself.
     published_.clear();
     known_.clear();
+    owners_.emplace();
     RETURN_IF_ERROR(RefuseStandby(postgres));
     RETURN_IF_ERROR(Classify(postgres));
     RETURN_IF_ERROR(Listen(postgres));
@@ -233,6 +234,7 @@ class Follower {
         return Error{ErrorCode::kRefused, structure.file.native() + ": -- follow: " + Escape(structure.follow_table) +
                                               " is no table, and only a table shows who writes it"};
       }
+      RETURN_IF_ERROR(RefuseIdsInAdvance(postgres, structure));
       ASSIGN_OR_RETURN(const bool aggregates, Aggregates(postgres, structure));
       if (aggregates && structure.kind == RedisKind::kStream) {
         return Error{
@@ -244,6 +246,28 @@ class Follower {
       aggregates_[structure.name] = aggregates;
     }
     return {};
+  }
+
+  /// A session may use an id that it took long ago, below all that others have written and committed since, and nothing
+  /// shows that it still will. So a sequence hands out its ids one at a time.
+  static Status RefuseIdsInAdvance(Postgres& postgres, const Structure& structure) {
+    const std::vector<std::string> column{structure.follow_table, structure.follow_id};
+    ASSIGN_OR_RETURN(
+        const auto rows,
+        postgres.Query("SELECT s.seqrelid::regclass FROM pg_attribute a "
+                       "LEFT JOIN pg_attrdef v ON v.adrelid = a.attrelid AND v.adnum = a.attnum "
+                       "JOIN pg_depend d ON (d.refobjid = a.attrelid AND d.refobjsubid = a.attnum) "
+                       "OR (d.classid = 'pg_attrdef'::regclass AND d.objid = v.oid) "
+                       "JOIN pg_sequence s ON s.seqrelid IN (d.objid, d.refobjid) "
+                       "WHERE a.attrelid = $1::regclass AND $2::text IN (a.attname::text, quote_ident(a.attname)) "
+                       "AND s.seqcache > 1",
+                       column));
+    if (rows.empty()) return {};
+    const std::string sequence = Escape(rows[0][0].value_or(""));
+    return Error{ErrorCode::kRefused, structure.file.native() + ": -- follow: the sequence " + sequence +
+                                          " hands out ids in advance, so a lower one may come after a higher one: "
+                                          "ALTER SEQUENCE " +
+                                          sequence + " CACHE 1"};
   }
 
   /// A key of ours that goes with everything else: FLUSHALL, another server, an older backup.
@@ -324,7 +348,7 @@ class Follower {
 
   /// What is there already is compared whole, and built anew where it differs.
   Status BeginWith(Postgres& postgres, RedisClient& redis, const Structure& structure, int64_t up_to) {
-    Rebuilder rebuilder(postgres, redis, config_.set, groups_);
+    Rebuilder rebuilder(postgres, redis, config_.set, groups_, *owners_);
     Progress progress(config_.progress, structure.name);
     const Structure bounded = Between(structure, std::numeric_limits<int64_t>::min(), up_to);
     RETURN_IF_ERROR(rebuilder.Begin());
@@ -384,6 +408,7 @@ class Follower {
   const Config& config_;
   const std::vector<Structure>& structures_;
   const std::vector<ConsumerGroup>& groups_;
+  std::optional<KeyOwners> owners_;           // of this connection's life
   std::map<std::string, Horizon> horizons_;   // by table and column
   std::map<std::string, int64_t> published_;  // by structure: up to which id
   std::map<std::string, KnownKeys> known_;    // by structure

@@ -89,11 +89,13 @@ const redisReply* FieldOf(const redisReply& reply, std::string_view name) {
 
 }  // namespace
 
-Rebuilder::Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups)
+Rebuilder::Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups,
+                     KeyOwners& owners)
     : postgres_(postgres),
       redis_(redis),
       config_(config),
       groups_(std::move(groups)),
+      owners_(owners),
       number_(std::to_string(std::random_device{}())),
       prefix_(config.into.empty() ? std::string(kRegistry) + ":" + number_ + ":" : config.into) {}
 
@@ -139,6 +141,7 @@ Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress
 Status Rebuilder::BuildNew(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,
                            std::vector<Loader::Key>* keys) {
   RETURN_IF_ERROR(Load(source, structure, progress, rebuilt, keys));
+  for (const Loader::Key& key : *keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
   if (config_.into.empty() && !config_.force) {
     for (const Loader::Key& key : *keys) RETURN_IF_ERROR(GuardRows(structure, key.key, key.rows));
   }
@@ -209,8 +212,9 @@ Result<Rebuilder::LiveState> Rebuilder::LookAtLive(Source& source, const Structu
       return live;
     }
   }
-  std::vector<ComparedKey>* const keys = is_stream || config_.dry_run ? &live.keys : nullptr;
+  std::vector<ComparedKey>* const keys = structure.key.empty() || is_stream || config_.dry_run ? &live.keys : nullptr;
   ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, "", look, keys));
+  for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
   rebuilt->keys = compared.keys;
   rebuilt->rows = compared.rows;
   return live;

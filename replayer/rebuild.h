@@ -10,6 +10,7 @@
 
 #include "replayer/compare.h"
 #include "replayer/config.h"
+#include "replayer/key_owners.h"
 #include "replayer/loader.h"
 #include "replayer/pipeline.h"
 #include "replayer/postgres.h"
@@ -36,7 +37,9 @@ struct RebuiltStructure {
 class Rebuilder {
  public:
   /// `groups` are those of the set: a group of an empty stream is put where they say once the stream is filled.
-  Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups);
+  /// `owners` is that of the whole run: it outlives this object.
+  Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups,
+            KeyOwners& owners);
   ~Rebuilder() { postgres_.Rollback(); }
   Rebuilder(const Rebuilder&) = delete;
   Rebuilder& operator=(const Rebuilder&) = delete;
@@ -58,7 +61,7 @@ class Rebuilder {
     bool differs = false;
     std::vector<std::string> gone;  // keys that the source does not give any more
     std::string extra_entry;        // of a stream: one that the source lacks; empty: none
-    std::vector<ComparedKey> keys;  // of a stream, or in a dry run: all that the source gives
+    std::vector<ComparedKey> keys;  // that the source gives; where it gives one only, and that is no stream, none
   };
   Status RemoveLeftovers();
   Result<LiveState> LookAtLive(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
@@ -90,6 +93,7 @@ class Rebuilder {
   RedisClient& redis_;
   const SetConfig& config_;
   const std::vector<ConsumerGroup> groups_;
+  KeyOwners& owners_;
   const std::string number_;  // of this object, in the names of what it writes beside the live keys
   const std::string prefix_;  // of the keys that are being written
 };

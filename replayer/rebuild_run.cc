@@ -23,10 +23,11 @@ constexpr int64_t kLookEveryMs = 50;      // for a request to stop
 constexpr int64_t kSpeakEveryMs = 1'000;  // in a transaction that waits
 
 struct Worker {
-  Worker(Postgres to_postgres, Server to_redis, const SetConfig& config, const std::vector<ConsumerGroup>& groups)
+  Worker(Postgres to_postgres, Server to_redis, const SetConfig& config, const std::vector<ConsumerGroup>& groups,
+         KeyOwners& owners)
       : postgres(std::move(to_postgres)),
         redis(std::move(to_redis)),
-        rebuilder(postgres, redis.client(), config, groups) {}
+        rebuilder(postgres, redis.client(), config, groups, owners) {}
   /// The end of its transaction is waited for.
   ~Worker() { postgres.StopWhen(nullptr); }
 
@@ -89,10 +90,10 @@ class RebuildRun {
   }
 
  private:
-  Result<std::unique_ptr<Worker>> Connect(int64_t postgres_wait_ms) const {
+  Result<std::unique_ptr<Worker>> Connect(int64_t postgres_wait_ms) {
     ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config_.postgres, postgres_wait_ms));
     ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
-    auto worker = std::make_unique<Worker>(std::move(postgres), std::move(server), config_.set, groups_);
+    auto worker = std::make_unique<Worker>(std::move(postgres), std::move(server), config_.set, groups_, owners_);
     // What nobody waits for any more: rows that will not be swapped, a free session of a pool.
     worker->postgres.StopWhen([this] { return turns_.IsOver(); });
     return worker;
@@ -144,6 +145,7 @@ class RebuildRun {
   const Config& config_;
   const std::vector<Structure>& structures_;
   const std::vector<ConsumerGroup>& groups_;
+  KeyOwners owners_;
   Turns turns_;
   std::vector<std::optional<RebuiltStructure>> rebuilt_;  // each written by the thread that has taken its place
 };

@@ -121,7 +121,7 @@ class Verifier {
     }
     if (to_rebuild.empty()) return guarded;
     ASSIGN_OR_RETURN(std::vector<ConsumerGroup> groups, ReadGroups(config_.set.folder));
-    Rebuilder rebuilder(postgres, redis, config_.set, std::move(groups));
+    Rebuilder rebuilder(postgres, redis, config_.set, std::move(groups), owners_);
     RETURN_IF_ERROR(rebuilder.Begin());
     for (const Structure& structure : structures) {
       if (!to_rebuild.contains(structure.name)) continue;
@@ -185,19 +185,12 @@ class Verifier {
       const bool gives_keys = structure.key.empty();
       ASSIGN_OR_RETURN(const Compared found, Compare(source, structure, redis, "", take, gives_keys ? &keys : nullptr));
       if (found.differences > 0) RETURN_IF_ERROR(source.RefuseDuplicate());
-      for (const ComparedKey& key : keys) RETURN_IF_ERROR(OwnKey(key.key, structure));
+      for (const ComparedKey& key : keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
       return found;
     };
     const Result<Compared> compared = compare();
     postgres.Rollback();
     return compared;
-  }
-
-  /// A key that two files give would be right for one of them at most.
-  Status OwnKey(const std::string& key, const Structure& structure) {
-    const auto& [owned, is_new] = owners_.try_emplace(key, structure.name);
-    if (is_new || owned->second == structure.name) return {};
-    return Error{ErrorCode::kRefused, owned->second + " and " + structure.name + " both give key " + Escape(key)};
   }
 
   /// What rebuild's guards refuse is not done member by member either; a key that they protect does not keep others
@@ -284,7 +277,7 @@ class Verifier {
   const Config& config_;
   std::ostream& out_;
   Compared total_;
-  std::map<std::string, std::string> owners_;  // of keys that queries give: which file
+  KeyOwners owners_;
   bool access_compared_ = false;
   uint64_t lines_ = 0;
 };

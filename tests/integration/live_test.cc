@@ -112,6 +112,45 @@ TEST_CASE("A member may be empty, and its board is neither deleted nor called ri
   CHECK(stage.redis.Call({"ZSCORE", "board", "b"}).text == "2");
 }
 
+TEST_CASE("Members of whatever bytes are built, compared and mended", "[live]") {
+  SetStage stage;
+  stage.Sql(
+      "CREATE TABLE odd AS SELECT member, row_number() OVER (ORDER BY member) AS n FROM unnest(ARRAY['\\x'::bytea, "
+      "'\\x00', '\\x610062', '\\x27225c', '\\x0d0a', '\\xfffe', convert_to(repeat('x', 1000000), 'UTF8')]) member");
+  stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT member, n AS score FROM odd");
+  stage.Write("rebuild/names.sql", "-- redis: hash names\nSELECT member AS field, member AS value FROM odd");
+  stage.Write("rebuild/seen.sql", "-- redis: set seen\nSELECT member FROM odd");
+  stage.Write("rebuild/log.sql", "-- redis: stream log\nSELECT '1-' || n AS id, member AS data FROM odd");
+  stage.Write("rebuild/texts.sql",
+              "-- redis: string\n-- keys: text/*\nSELECT 'text/' || n AS key, member AS value FROM odd");
+  const CommandResult rebuilt = stage.Run("rebuild");
+  INFO(rebuilt);
+  REQUIRE(rebuilt.exit_code == 0);
+  CHECK(stage.Run("verify").exit_code == 0);
+  const auto right = stage.Dump();
+  CHECK(right.size() == 4 + 7);
+  const std::string large(1'000'000, 'x');
+  for (const std::string& member : {std::string(), std::string(1, '\0'), std::string("a\0b", 3), std::string("'\"\\"),
+                                    std::string("\r\n"), std::string("\xff\xfe"), large}) {
+    CHECK(stage.redis.Call({"ZINCRBY", "board", "1", member}).text != "");
+    CHECK(stage.redis.Call({"HSET", "names", member, "other"}).integer == 0);
+    CHECK(stage.redis.Call({"SREM", "seen", member}).integer == 1);
+    const std::string extra = member + std::string("\0!", 2);
+    CHECK(stage.redis.Call({"ZADD", "board", "1", extra}).integer == 1);
+    CHECK(stage.redis.Call({"HSET", "names", extra, extra}).integer == 1);
+    CHECK(stage.redis.Call({"SADD", "seen", extra}).integer == 1);
+  }
+  CHECK(stage.redis.Call({"SET", "text/3", std::string("b\0", 2)}).text == "OK");
+  CHECK(stage.Run("verify").exit_code == 1);
+  const CommandResult mended = stage.Run("verify", {"--repair"});
+  INFO(mended);
+  CHECK(mended.exit_code == 0);
+  const CommandResult verified = stage.Run("verify");
+  INFO(verified);
+  CHECK(verified.exit_code == 0);
+  for (const char* key : {"text/1", "text/3", "log"}) CHECK(stage.Dump().at(key) == right.at(key));
+}
+
 TEST_CASE("A key that a guard protects does not keep another from being mended", "[live]") {
   SetStage stage;
   stage.Write("rebuild/boards.sql",
@@ -170,6 +209,16 @@ TEST_CASE("A set with nothing to compare is not verified, nor one whose files gi
   INFO(both);
   CHECK(both.exit_code == 4);
   CHECK(both.Says("a and b both give key board"));
+  // Nor does a rebuild call it right: whether both are as they are in Redis, one is, or none.
+  for (const char* score : {"1", "2", ""}) {
+    stage.Write("rebuild/b.sql", std::string("-- redis: zset\nSELECT 'board' AS key, 'm' AS member, ") +
+                                     (*score == '2' ? "2" : "1") + " AS score");
+    if (*score == '\0') stage.redis.Call({"DEL", "board"});
+    const CommandResult rebuilt = stage.Run("rebuild", {"--json"});
+    INFO(score << rebuilt);
+    CHECK(rebuilt.exit_code == 4);
+    CHECK(rebuilt.Says("both give key board"));
+  }
 }
 
 }  // namespace

@@ -81,5 +81,26 @@ TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file
   CHECK(stack.Length("s") == 2);
 }
 
+TEST_CASE("A limit on the size of files is a full disk, and no end of the sidecar", "[ownership]") {
+  Stack stack({.redis_up = false});
+  CHECK(stack.sidecar.Terminate() == 0);
+  stack.sidecar.set_prefix({"sh", "-c", "ulimit -f 40000; exec \"$@\"", "sh"});  // 20 MB
+  stack.sidecar.Start();
+  const std::string value(50'000, 'x');
+  int acknowledged = 0;
+  for (int i = 0; i < 500; ++i) acknowledged += stack.Xadd("s", {"data", value}).Spilled() ? 1 : 0;
+  CHECK(acknowledged > 0);
+  CHECK(stack.sidecar.Terminate() == 0);
+  stack.sidecar.Start();  // beside what has reached the limit
+  CHECK(stack.sidecar.Terminate() == 0);
+  stack.sidecar.set_prefix({});
+  stack.sidecar.Start();
+  stack.RestartRedis();
+  const DrainResult drained = stack.Drain();
+  INFO(drained.err << drained.summary);
+  CHECK(drained.exit_code == 0);
+  CHECK(stack.Length("s") == static_cast<size_t>(acknowledged));
+}
+
 }  // namespace
 }  // namespace sprockets::harness

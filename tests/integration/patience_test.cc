@@ -1,8 +1,11 @@
 // The sidecar under strain: logs that nobody reads, clients that trickle, leave or half leave, a Redis that lets idle
 // connections go or listens on one of its addresses, transactions that cannot be.
 #include <chrono>
+#include <exception>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <signal.h>
 #include <string>
 #include <thread>
@@ -80,6 +83,48 @@ TEST_CASE("A first command that takes some seconds to come in is taken", "[patie
   std::this_thread::sleep_for(2500ms);  // two looks at who stalls
   client.SendRaw(std::string_view(command).substr(100'000));
   CHECK(client.Read().Landed());
+}
+
+TEST_CASE("A command that trickles in is cut off, though a byte comes now and then", "[patience]") {
+  Stack stack;
+  RespClient client = stack.sidecar.Connect();
+  client.SendRaw("*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$4\r\ndata\r\n$300000\r\n");
+  bool cut = false;
+  for (int i = 0; i < 9 && !cut; ++i) {
+    std::this_thread::sleep_for(4s);
+    try {
+      client.SendRaw("x");
+    } catch (const std::exception&) {
+      cut = true;
+    }
+  }
+  CHECK(cut);
+  CHECK(stack.Xadd("s", {"data", "1"}).Landed());
+}
+
+TEST_CASE("Who leaves while it is not read frees its place", "[patience]") {
+  Stack stack({.sidecar_options = {"--redis-timeout", "30s", "--max-inflight-bytes", "4194304"}});
+  REQUIRE(stack.Xadd("s", {"data", "1"}).Landed());
+  const auto open_files = [&] {
+    const std::filesystem::path fds = "/proc/" + std::to_string(stack.sidecar.process().pid()) + "/fd";
+    return std::distance(std::filesystem::directory_iterator(fds), std::filesystem::directory_iterator());
+  };
+  stack.redis.Stop();
+  const auto before = open_files();
+  {
+    const std::string value(100'000, 'x');
+    const std::string event = "*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$4\r\ndata\r\n$100000\r\n" + value + "\r\n";
+    std::string many;
+    for (int i = 0; i < 100; ++i) many += event;
+    std::vector<RespClient> leaving;
+    for (int i = 0; i < 5; ++i) {
+      leaving.push_back(stack.sidecar.Connect());
+      leaving.back().SendUntilBlocked(many, 200ms);
+    }
+    CHECK(open_files() > before);
+  }
+  Await("their places", [&] { return open_files() <= before; });
+  stack.redis.Continue();
 }
 
 TEST_CASE("An idle connection outlives Redis's timeout, and costs no event the direct way", "[patience]") {

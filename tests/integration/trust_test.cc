@@ -113,6 +113,24 @@ TEST_CASE("A stream may ask other tables for what it will", "[trust]") {
   CheckStops(follow);
 }
 
+TEST_CASE("A sequence that hands out ids in advance is refused", "[trust]") {
+  SetStage stage;
+  stage.MakeLog();
+  stage.WriteLog(false);
+  SECTION("its own") {
+    stage.Sql("ALTER SEQUENCE log_id_seq CACHE 20");
+  }
+  SECTION("another's") {
+    stage.Sql(
+        "CREATE SEQUENCE numbers CACHE 20; ALTER TABLE log ALTER id DROP IDENTITY; ALTER TABLE log ALTER id SET "
+        "DEFAULT nextval('numbers')");
+  }
+  const CommandResult refused = stage.Run("rebuild", {"--follow"});
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("CACHE 1"));
+}
+
 TEST_CASE("A view is refused as what is followed", "[trust]") {
   SetStage stage;
   stage.MakeLog();
