@@ -348,10 +348,11 @@ class Follower {
 
   /// What is there already is compared whole, and built anew where it differs.
   Status BeginWith(Postgres& postgres, RedisClient& redis, const Structure& structure, int64_t up_to) {
+    ASSIGN_OR_RETURN(const auto lock, RedisLock::Take(*config_.redis, config_.set.redis_deadline_ms));
     Rebuilder rebuilder(postgres, redis, config_.set, groups_, *owners_);
     Progress progress(config_.progress, structure.name);
     const Structure bounded = Between(structure, std::numeric_limits<int64_t>::min(), up_to);
-    RETURN_IF_ERROR(rebuilder.Begin());
+    RETURN_IF_ERROR(rebuilder.Begin(*lock));
     auto rebuilt = rebuilder.Rebuild(bounded, progress);
     if (!rebuilt.ok()) {
       Error error = std::move(rebuilt).error();

@@ -122,6 +122,7 @@ Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress
   std::vector<Loader::Key> keys;
   Status status = BuildNew(source, structure, progress, &rebuilt, &keys);
   if (status.ok() && !drill && before_swap) status = before_swap();
+  if (status.ok() && !drill) status = lock_->Check();
   if (status.ok() && !drill) {
     status = structure.kind == RedisKind::kStream ? SwapStreams(structure, keys, live) : Swap(keys);
     if (status.ok()) status = RemoveGone(live.gone);
@@ -148,7 +149,8 @@ Status Rebuilder::BuildNew(Source& source, const Structure& structure, Progress&
   return VerifyLoaded(source, structure, rebuilt);
 }
 
-Status Rebuilder::Begin() {
+Status Rebuilder::Begin(const RedisLock& lock) {
+  lock_ = &lock;
   // A run that was killed holds its lock until PostgreSQL notices.
   const int64_t begun_ms = SteadyClockMs();
   while (true) {

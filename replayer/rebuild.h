@@ -14,6 +14,7 @@
 #include "replayer/loader.h"
 #include "replayer/pipeline.h"
 #include "replayer/postgres.h"
+#include "replayer/redis_lock.h"
 #include "replayer/schema_set.h"
 
 namespace sprockets {
@@ -46,9 +47,12 @@ class Rebuilder {
 
   /// Once, before the first structure: keeps other rebuilds out until this object goes, and removes what a killed one
   /// has left behind. kBusy: another one is at work.
-  Status Begin();
+  Status Begin(const RedisLock& lock);
   /// Instead of Begin, of one that helps another which has begun: sees the same state of the database, `snapshot`.
-  Status Join(const std::string& snapshot) { return postgres_.JoinSnapshot(snapshot); }
+  Status Join(const std::string& snapshot, const RedisLock& lock) {
+    lock_ = &lock;
+    return postgres_.JoinSnapshot(snapshot);
+  }
   /// Nothing live changes before every key is loaded and compared. Then one key is swapped after the other: a run that
   /// is killed there leaves some new and some old, each whole, and the next run swaps the rest. kRefused: a guard, or
   /// bad data. `before_swap` is called when everything else is done, if there is something to swap; its error is a
@@ -94,8 +98,9 @@ class Rebuilder {
   const SetConfig& config_;
   const std::vector<ConsumerGroup> groups_;
   KeyOwners& owners_;
-  const std::string number_;  // of this object, in the names of what it writes beside the live keys
-  const std::string prefix_;  // of the keys that are being written
+  const RedisLock* lock_ = nullptr;  // nothing is swapped once it is lost
+  const std::string number_;         // of this object, in the names of what it writes beside the live keys
+  const std::string prefix_;         // of the keys that are being written
 };
 
 }  // namespace sprockets

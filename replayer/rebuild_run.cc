@@ -62,8 +62,9 @@ class RebuildRun {
         rebuilt_(structures.size()) {}
 
   Status Run() {
+    ASSIGN_OR_RETURN(lock_, RedisLock::Take(*config_.redis, config_.set.redis_deadline_ms));
     ASSIGN_OR_RETURN(const std::unique_ptr<Worker> first, Connect(config_.set.postgres_wait_ms));
-    RETURN_IF_ERROR(first->rebuilder.Begin());
+    RETURN_IF_ERROR(first->rebuilder.Begin(*lock_));
     std::string snapshot;
     std::vector<Status> joined(std::min(static_cast<size_t>(config_.set.jobs), structures_.size()) - 1);
     if (!joined.empty()) {
@@ -103,7 +104,7 @@ class RebuildRun {
   /// over, which is no error.
   Status Help(const std::string& snapshot) {
     Result<std::unique_ptr<Worker>> connected = Connect(0);
-    Status joined = connected.ok() ? connected.value()->rebuilder.Join(snapshot) : Status(connected.error());
+    Status joined = connected.ok() ? connected.value()->rebuilder.Join(snapshot, *lock_) : Status(connected.error());
     if (joined.ok()) Work(*connected.value());
     return turns_.IsOver() ? Status() : joined;
   }
@@ -146,6 +147,7 @@ class RebuildRun {
   const std::vector<Structure>& structures_;
   const std::vector<ConsumerGroup>& groups_;
   KeyOwners owners_;
+  std::unique_ptr<RedisLock> lock_;
   Turns turns_;
   std::vector<std::optional<RebuiltStructure>> rebuilt_;  // each written by the thread that has taken its place
 };

@@ -121,8 +121,9 @@ class Verifier {
     }
     if (to_rebuild.empty()) return guarded;
     ASSIGN_OR_RETURN(std::vector<ConsumerGroup> groups, ReadGroups(config_.set.folder));
+    ASSIGN_OR_RETURN(const auto lock, RedisLock::Take(*config_.redis, config_.set.redis_deadline_ms));
     Rebuilder rebuilder(postgres, redis, config_.set, std::move(groups), owners_);
-    RETURN_IF_ERROR(rebuilder.Begin());
+    RETURN_IF_ERROR(rebuilder.Begin(*lock));
     for (const Structure& structure : structures) {
       if (!to_rebuild.contains(structure.name)) continue;
       Progress progress(config_.progress, structure.name);

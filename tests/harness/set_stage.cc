@@ -110,7 +110,9 @@ std::map<std::string, std::string> SetStage::Dump(RespClient client) const {
 
 std::vector<std::string> SetStage::OwnKeys() const {
   std::vector<std::string> names;
-  for (const Reply& key : redis.Call({"KEYS", "sprockets:*"}).elements) names.push_back(key.text);
+  for (const Reply& key : redis.Call({"KEYS", "sprockets:*"}).elements) {
+    if (key.text != "sprockets:rebuild:lock") names.push_back(key.text);
+  }
   return names;
 }
 

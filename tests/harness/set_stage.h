@@ -64,7 +64,7 @@ class SetStage {
   /// Every key with its DUMP, without what the replayer keeps for itself.
   std::map<std::string, std::string> Dump(RespClient client) const;
   std::map<std::string, std::string> Dump() const { return Dump(redis.Connect()); }
-  /// The keys that the replayer keeps for itself.
+  /// The keys that the replayer keeps for itself; not its lock, which passes by itself.
   std::vector<std::string> OwnKeys() const;
 
  private:

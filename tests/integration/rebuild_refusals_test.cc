@@ -325,5 +325,26 @@ TEST_CASE("One rebuild at a time", "[rebuild_refusals]") {
   CHECK(first.Wait() == 4);
 }
 
+TEST_CASE("One rebuild at a time in a Redis, whichever database it comes from", "[rebuild_refusals]") {
+  SetStage stage({"--timeout", "1"});
+  SetStage other;
+  other.redis_url = stage.redis.Url();
+  stage.Write("rebuild/slow.sql", "-- redis: string slow\nSELECT pg_sleep(60)::text AS value");
+  other.Write("rebuild/quick.sql", "-- redis: string quick\nSELECT 'x' AS value");
+  Process first = stage.Begin("rebuild");
+  stage.AwaitSleepingQuery();
+  const CommandResult second = other.Run("rebuild");
+  INFO(second);
+  CHECK(second.exit_code == 4);
+  CHECK(second.Says("another rebuild is at work in this Redis"));
+  first.Signal(SIGKILL);
+  first.Wait();
+  const CommandResult third = other.Run("rebuild");
+  INFO(third);
+  CHECK(third.exit_code == 0);
+  CHECK(stage.redis.Call({"GET", "quick"}).text == "x");
+  CHECK(stage.redis.Call({"KEYS", "sprockets:*"}).elements.empty());
+}
+
 }  // namespace
 }  // namespace sprockets::harness
