@@ -194,6 +194,7 @@ class Follower {
     ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config_.postgres, config_.set.postgres_wait_ms));
     ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
     RedisClient& redis = server.client();
+    postgres.WhileWaiting([&redis] { redis.KeepAlive(); });
     for (auto& [name, horizon] : horizons_) horizon.Forget();
     // Nothing that was written before is trusted: either side may be another one, or an earlier state of itself.
     published_.clear();

@@ -215,6 +215,7 @@ Error Postgres::Failure(void* raw, std::string_view sql) const {
 /// Until more of an answer is there, or a while has passed.
 Status Postgres::AwaitMore(std::string_view sql) {
   AwaitInput(connection_.get());
+  if (work_) work_();
   if (StopRequested() || (stop_ && stop_())) {
     // The cancelled answer is not waited for: a pooler without a free session would not give one.
     Cancel(connection_.get());

@@ -42,6 +42,9 @@ class Postgres {
   /// for.
   void StopWhen(std::function<bool()> stop) { stop_ = std::move(stop); }
 
+  /// From here on `work` is done again and again, some times a second, while an answer is waited for.
+  void WhileWaiting(std::function<void()> work) { work_ = std::move(work); }
+
   /// One or more statements without parameters or rows. kRefused: PostgreSQL said no, and why and in which line;
   /// kUnreachable: the connection is gone.
   Status Execute(const std::string& sql);
@@ -91,6 +94,7 @@ class Postgres {
 
   std::unique_ptr<pg_conn, Closer> connection_;
   std::function<bool()> stop_;  // may be none
+  std::function<void()> work_;  // may be none
 };
 
 // OIDs that never change (PostgreSQL's pg_type.dat).

@@ -27,7 +27,9 @@ struct Worker {
          KeyOwners& owners)
       : postgres(std::move(to_postgres)),
         redis(std::move(to_redis)),
-        rebuilder(postgres, redis.client(), config, groups, owners) {}
+        rebuilder(postgres, redis.client(), config, groups, owners) {
+    postgres.WhileWaiting([this] { redis.client().KeepAlive(); });
+  }
   /// The end of its transaction is waited for.
   ~Worker() { postgres.StopWhen(nullptr); }
 
@@ -112,8 +114,7 @@ class RebuildRun {
   void Work(Worker& worker) {
     while (const std::optional<size_t> place = turns_.Take()) {
       Progress progress(config_.progress, structures_[*place].name);
-      auto rebuilt =
-          worker.rebuilder.Rebuild(structures_[*place], progress, [&] { return AwaitTurn(*place, worker.postgres); });
+      auto rebuilt = worker.rebuilder.Rebuild(structures_[*place], progress, [&] { return AwaitTurn(*place, worker); });
       if (!rebuilt.ok()) {
         turns_.Fail(*place, std::move(rebuilt).error());
         return;
@@ -123,12 +124,13 @@ class RebuildRun {
     }
   }
 
-  Status AwaitTurn(size_t place, Postgres& postgres) {
-    KeepAlive keep_alive(postgres);
+  Status AwaitTurn(size_t place, Worker& worker) {
+    KeepAlive keep_alive(worker.postgres);
     while (true) {
       ASSIGN_OR_RETURN(const bool has_come, turns_.Await(place, kLookEveryMs));
       if (StopRequested()) return Error{ErrorCode::kRefused, "stopped"};
       if (has_come) return {};
+      worker.redis.client().KeepAlive();
       RETURN_IF_ERROR(keep_alive.Speak());
     }
   }

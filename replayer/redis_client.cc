@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <poll.h>
+#include <random>
 #include <sys/socket.h>
 #include <utility>
 
@@ -16,12 +17,26 @@
 namespace sprockets {
 namespace {
 
+constexpr int64_t kKeepAliveMs = 400;  // the least that Redis's `timeout` can be is a second
+
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kWriteBytes = 256 * 1024;  // one write; small enough that reading takes its turn
 
 timeval ToTimeval(int64_t ms) {
   return {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
 }
+
+/// Answered by what no other command is answered by.
+struct Ping {
+  Ping() {
+    std::random_device random;
+    for (int i = 0; i < 4; ++i) token += std::to_string(random()) + "-";
+    AppendCommand(command, std::array<std::string_view, 2>{"PING", token});
+  }
+  std::string token;
+  std::string command;
+};
+const Ping kPing;
 
 }  // namespace
 
@@ -61,7 +76,7 @@ Status RedisClient::LogIn(const RedisUrl& url) {
 }
 
 Result<RedisClient::Reply> RedisClient::Call(std::initializer_list<std::string_view> command) {
-  SPROCKETS_ASSERT(unwritten_.empty());
+  SPROCKETS_ASSERT(unwritten_.empty() || pings_ > 0);
   std::string bytes;
   AppendCommand(bytes, std::span(command.begin(), command.size()));
   Queue(bytes);
@@ -87,9 +102,22 @@ Result<RedisClient::Reply> RedisClient::Receive() {
 
 /// A reply that has arrived whole; none: there is none yet.
 RedisClient::Reply RedisClient::NextParsed() {
-  void* reply = nullptr;
-  if (redisReaderGetReply(context_->reader, &reply) != REDIS_OK) Break("not a reply of Redis", false);
-  return Reply(static_cast<redisReply*>(reply));
+  while (true) {
+    void* reply = nullptr;
+    if (redisReaderGetReply(context_->reader, &reply) != REDIS_OK) Break("not a reply of Redis", false);
+    Reply next(static_cast<redisReply*>(reply));
+    if (next == nullptr || pings_ == 0 || TextOf(*next) != kPing.token) return next;
+    --pings_;
+  }
+}
+
+void RedisClient::KeepAlive() {
+  if (!broken_.empty()) return;
+  if (unwritten_.empty() && SteadyClockMs() - progress_ms_ > kKeepAliveMs) {
+    Queue(kPing.command);
+    ++pings_;
+  }
+  Pump();
 }
 
 void RedisClient::Pump() {

@@ -40,6 +40,10 @@ class RedisClient {
   /// and every command without a reply is in doubt.
   Result<Reply> Receive();
 
+  /// For a connection that waits for something else, often: says something now and then, so that Redis's `timeout` does
+  /// not take it for idle. Whatever else is in flight; the answer is nobody's.
+  void KeepAlive();
+
   /// After kUnreachable: did the server close the connection (rather than fall silent)?
   bool closed_by_server() const { return closed_by_server_; }
 
@@ -58,6 +62,7 @@ class RedisClient {
 
   std::unique_ptr<redisContext, ContextDeleter> context_;
   int64_t deadline_ms_;
+  int64_t pings_ = 0;        // of KeepAlive, whose answers have not been seen
   int64_t progress_ms_ = 0;  // when a byte last moved, by the steady clock
   std::deque<std::string_view> unwritten_;
   std::string broken_;  // why the connection is of no more use; empty: it is

@@ -106,6 +106,7 @@ class Verifier {
     ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config_.postgres, config_.set.postgres_wait_ms));
     ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
     RedisClient& redis = server.client();
+    postgres.WhileWaiting([&redis] { redis.KeepAlive(); });
     std::set<std::string> to_rebuild;
     Status guarded;
     for (const Structure& structure : structures) {
@@ -148,7 +149,10 @@ class Verifier {
     Repairer repairer(redis, to_rebuild);
     int64_t pause_ms = kFirstPauseMs;
     for (int round = 1; suspects.size() > 0 && round < kMostRounds; ++round, pause_ms *= 2) {
-      if (!SleepUnlessStopped(pause_ms)) return Error{ErrorCode::kBusy, "stopped"};
+      for (int64_t slept_ms = 0; slept_ms < pause_ms; slept_ms += kFirstPauseMs) {
+        if (!SleepUnlessStopped(kFirstPauseMs)) return Error{ErrorCode::kBusy, "stopped"};
+        redis.KeepAlive();
+      }
       suspects.Sort();
       const Suspects before = std::exchange(suspects, {});
       std::vector<Difference> confirmed;

@@ -312,6 +312,27 @@ TEST_CASE("A swap that Redis refuses leaves that key as it was, and nothing besi
   CHECK(stage.OwnKeys().empty());
 }
 
+TEST_CASE("A connection outlives Redis's timeout while PostgreSQL thinks, before and between rows",
+          "[rebuild_refusals]") {
+  SetStage stage({"--timeout", "1"});
+  stage.Write("rebuild/board.sql",
+              "-- redis: zset board\nSELECT 'm' || i AS member, CASE WHEN i = 50000 THEN i + length(pg_sleep(4)::text) "
+              "ELSE i END AS score FROM generate_series(1, 100000) i");
+  stage.Write("rebuild/names.sql",
+              "-- redis: hash names\nSELECT i AS field, CASE WHEN i = 150000 THEN pg_sleep(4)::text ELSE "
+              "repeat('x', 50) END AS value FROM generate_series(1, 200000) i");
+  for (const char* command : {"rebuild", "verify"}) {
+    const CommandResult done = stage.Run(command);
+    INFO(command << done);
+    CHECK(done.exit_code == 0);
+  }
+  stage.redis.Call({"HSET", "names", "1", "other"});
+  const CommandResult differs = stage.Run("verify");
+  INFO(differs);
+  CHECK(differs.exit_code == 1);
+  CHECK(stage.redis.Call({"HLEN", "names"}).integer == 200000);
+}
+
 TEST_CASE("One rebuild at a time", "[rebuild_refusals]") {
   SetStage stage;
   stage.Write("rebuild/slow.sql", "-- redis: string slow\nSELECT pg_sleep(60)::text AS value");
