@@ -46,7 +46,7 @@ class Rebuilder {
   Rebuilder& operator=(const Rebuilder&) = delete;
 
   /// Once, before the first structure: keeps other rebuilds out until this object goes, and removes what a killed one
-  /// has left behind. kBusy: another one is at work.
+  /// has left behind. kBusy: another one is at work. `lock` outlives this object.
   Status Begin(const RedisLock& lock);
   /// Instead of Begin, of one that helps another which has begun: sees the same state of the database, `snapshot`.
   Status Join(const std::string& snapshot, const RedisLock& lock) {

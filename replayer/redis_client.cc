@@ -36,7 +36,10 @@ struct Ping {
   std::string token;
   std::string command;
 };
-const Ping kPing;
+const Ping& KeepAlivePing() {
+  static const Ping ping;
+  return ping;
+}
 
 }  // namespace
 
@@ -106,7 +109,7 @@ RedisClient::Reply RedisClient::NextParsed() {
     void* reply = nullptr;
     if (redisReaderGetReply(context_->reader, &reply) != REDIS_OK) Break("not a reply of Redis", false);
     Reply next(static_cast<redisReply*>(reply));
-    if (next == nullptr || pings_ == 0 || TextOf(*next) != kPing.token) return next;
+    if (next == nullptr || pings_ == 0 || TextOf(*next) != KeepAlivePing().token) return next;
     --pings_;
   }
 }
@@ -114,7 +117,7 @@ RedisClient::Reply RedisClient::NextParsed() {
 void RedisClient::KeepAlive() {
   if (!broken_.empty()) return;
   if (unwritten_.empty() && SteadyClockMs() - progress_ms_ > kKeepAliveMs) {
-    Queue(kPing.command);
+    Queue(KeepAlivePing().command);
     ++pings_;
   }
   Pump();

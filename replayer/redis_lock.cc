@@ -60,35 +60,35 @@ RedisLock::~RedisLock() {
 }
 
 Status RedisLock::Check() const {
-  if (!lost_) return {};
+  if (!lost_ && SteadyClockMs() - held_ms_ <= kLifeMs) return {};
   return Error{ErrorCode::kBusy, "the lock of this rebuild in Redis was lost, and another one may be at work"};
 }
 
 Result<bool> RedisLock::Renew() {
+  const int64_t asked_ms = SteadyClockMs();
   ASSIGN_OR_RETURN(const RedisClient::Reply reply,
                    redis_.Call({"EVAL", kRenew, "1", kKey, token_, std::to_string(kLifeMs)}));
   RETURN_IF_ERROR(RefuseError(*reply).Prefixed(std::string(kKey)));
-  return reply->integer == 1;
+  if (reply->integer != 1) return false;
+  held_ms_ = asked_ms;
+  return true;
 }
 
 void RedisLock::Keep(const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any woken;
-  int64_t held_ms = SteadyClockMs();
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(mutex);
       woken.wait_for(lock, stop, std::chrono::milliseconds(kRenewMs), [] { return false; });
     }
     if (stop.stop_requested()) return;
-    const int64_t asked_ms = SteadyClockMs();
     const Result<bool> renewed = Renew();
-    if (renewed.ok() && renewed.value()) {
-      held_ms = asked_ms;
-    } else if (renewed.ok() || renewed.error().code == ErrorCode::kUnreachable || SteadyClockMs() - held_ms > kLifeMs) {
-      lost_ = true;
-      return;
-    }
+    if (renewed.ok() && renewed.value()) continue;
+    // An error reply may pass (Redis is busy): until then Check goes by the time.
+    if (!renewed.ok() && renewed.error().code != ErrorCode::kUnreachable) continue;
+    lost_ = true;
+    return;
   }
 }
 

@@ -26,8 +26,8 @@ class RedisLock {
   RedisLock(const RedisLock&) = delete;
   RedisLock& operator=(const RedisLock&) = delete;
 
-  /// kBusy: somebody else has it by now, or Redis was out of reach for as long as it lives, so nothing may be changed
-  /// any more. Any thread.
+  /// kBusy: somebody else has it by now, or may have: Redis has not answered for as long as it lives. Nothing may be
+  /// changed then. Any thread.
   Status Check() const;
 
  private:
@@ -38,6 +38,7 @@ class RedisLock {
   RedisClient redis_;
   const std::string token_;
   std::atomic<bool> lost_ = false;
+  std::atomic<int64_t> held_ms_ = 0;  // when it was asked for last with success, by the steady clock
   std::jthread keeper_;
 };
 
