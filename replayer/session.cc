@@ -109,9 +109,10 @@ Status Session::FenceFor(SpillFile& file) {
 /// Reads what files that were not there before say about connections and renamed streams. A file that cannot be read
 /// now is asked again next time: the rows that need its connections are its own.
 Status Session::ListFiles() {
-  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
-  for (const SpillFileInfo& info : files) {
-    if (!IsListable(info) || listed_files_.contains(info.number)) continue;
+  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> new_files,
+                   folder_.List([this](int64_t number) { return !listed_files_.contains(number); }));
+  for (const SpillFileInfo& info : new_files) {
+    if (!IsListable(info)) continue;
     Result<SpillFile> file = SpillFile::Open(info);
     if (!file.ok() && file.error().code == ErrorCode::kForeign) return std::move(file).error();
     if (!file.ok()) continue;

@@ -181,11 +181,13 @@ Result<int64_t> StreamSettler::LookAhead(int64_t after, const StreamFacts& facts
 Status StreamSettler::LookIntoLaterFiles(const StreamFacts& facts) {
   PlaceSearch& search = *places_.front().search;
   if (search.wanted.all_found() || search.wanted.begin() != kStreamBegin) return {};
-  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, searches_.folder().List());
+  const int64_t above = std::max(file_.info().number, search.files_looked_into);
+  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files,
+                   searches_.folder().List([above](int64_t number) { return number > above; }));
   uint64_t affordable_rows = kRowsForAnEntry * facts.length;
   for (const SpillFileInfo& info : files) {
     const bool waits = info.state == SpillFileInfo::State::kSealed && !info.quarantined;
-    if (!waits || info.number <= std::max(file_.info().number, search.files_looked_into)) continue;
+    if (!waits) continue;
     if (search.wanted.size() >= Searches::kMostWanted) return {};
     RETURN_IF_ERROR(LookIntoFile(info, facts, &affordable_rows));
     search.files_looked_into = info.number;

@@ -245,6 +245,10 @@ Result<FileLock> SpillFolder::LockForDraining(int64_t wait_ms) const {
 }
 
 Result<std::vector<SpillFileInfo>> SpillFolder::List() const {
+  return List([](int64_t) { return true; });
+}
+
+Result<std::vector<SpillFileInfo>> SpillFolder::List(const std::function<bool(int64_t number)>& wanted) const {
   // drained/ comes last: a file that moves there meanwhile is seen twice rather than not at all.
   ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(path_));
   ASSIGN_OR_RETURN(const std::vector<std::string> drained_names, NamesIn(path_ / "drained"));
@@ -263,6 +267,7 @@ Result<std::vector<SpillFileInfo>> SpillFolder::List() const {
 
   std::map<int64_t, SpillFileInfo> files;
   for (const auto& [number, state] : found) {
+    if (!wanted(number)) continue;
     std::optional<SpillFileInfo> file = Describe(*this, number, state);
     if (!file) continue;
     // A marker that a crash left behind says nothing about a drained file: all of its rows are settled.

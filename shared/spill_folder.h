@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -68,6 +69,8 @@ class SpillFolder {
   /// that is no crash of ours. Names that are not ours are passed over. Files may move on meanwhile; each is listed
   /// once.
   Result<std::vector<SpillFileInfo>> List() const;
+  /// Those whose number is `wanted`: the others cost no more than their names. For whoever lists again and again.
+  Result<std::vector<SpillFileInfo>> List(const std::function<bool(int64_t number)>& wanted) const;
   /// Does this file still stand there? Somebody may have deleted it while it was open.
   bool Has(int64_t number, SpillFileInfo::State state) const;
   /// The smallest number above every file (and marker) in the folder, at least 1.

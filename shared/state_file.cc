@@ -288,6 +288,10 @@ Status StateFile::Impl::Write(const Known& next, std::span<const ConnectionId> g
   return committed;
 }
 
+int64_t StateFile::highest_ticket() const {
+  return impl_->next_ticket - 1;
+}
+
 Result<int64_t> StateFile::NextTicket() {
   if (impl_->next_ticket > impl_->reserved_ticket) {
     const int64_t reserved = impl_->next_ticket + kTicketBlock - 1;

@@ -46,6 +46,8 @@ class StateFile {
   /// The next ticket: 1, 2, … never again, over all lives. Reserves a block of 10 000 with one commit whenever the last
   /// is used up.
   Result<int64_t> NextTicket();
+  /// No ticket above it was ever given.
+  int64_t highest_ticket() const;
   /// One commit: no connection carries an event, and none ever will again but one that is recorded after this; what
   /// earlier ones left in doubt is stored. Recording a connection takes it back. Nothing is written where the life
   /// before this one may have left something in flight and this one has recorded no connection: it has settled nothing.

@@ -154,7 +154,7 @@ bool Router::SettledByWindow(Event& event) {
   if (entry == nullptr) {
     if (window_.HasOtherPayload(identity)) ++counters_.other_payload;
     event->entry = window_.AddPending(identity);
-    if (!doubts_unknown_ids_) return false;
+    if (!folder_unread_ && !unknown_forgotten_) return false;
     Spill(std::move(event), MaybeRepeat(), /*was_sent=*/false);
     return true;
   }
@@ -476,6 +476,14 @@ void Router::OnSpillOutcome(SpillOutcome outcome) {
   Recycle(std::move(event));
 }
 
+void Router::OnEarlierEvents(const EarlierEvents& events, bool complete) {
+  for (const Window::Restored& event : events.spilled) window_.Restore(event);
+  for (const EarlierEvents::Unknown& event : events.unknown) {
+    if (!window_.AddUnknown(event.identity, event.anchor)) OnUnknownForgotten();
+  }
+  folder_unread_ = !complete;
+}
+
 // ---- Answers
 
 void Router::Answer(PendingEvent& event, std::string_view resp) {
@@ -510,9 +518,7 @@ void Router::AnswerUnknown(PendingEvent& event, StreamId anchor, std::string_vie
 }
 
 void Router::OnUnknownForgotten() {
-  if (std::exchange(unknown_forgotten_, true)) return;
-  doubts_unknown_ids_ = true;
-  effects_->UnknownForgotten();
+  if (!std::exchange(unknown_forgotten_, true)) effects_->UnknownForgotten();
 }
 
 }  // namespace sprockets

@@ -22,6 +22,7 @@
 #include "shared/spill_file.h"
 #include "shared/stream_id.h"
 #include "sidecar/breaker.h"
+#include "sidecar/folder_reader.h"
 #include "sidecar/window.h"
 
 namespace sprockets {
@@ -138,9 +139,10 @@ class Router {
   void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, WallTime received,
               LoopTime now);
   void RejectTooLarge(ReplyTo to);
-  /// The window could not be filled from all spill files: an event with an id that it does not know may be a repeat of
-  /// one of theirs, so it is spilled, and the drain looks for it before it sends it.
-  void DoubtUnknownIds() { doubts_unknown_ids_ = true; }
+  /// What earlier lives left in the spill folder. As long as that is not `complete`, an event with an id that the
+  /// window does not know may be a repeat of one of theirs, so it is spilled, and the drain looks for it before it
+  /// sends it.
+  void OnEarlierEvents(const EarlierEvents& events, bool complete);
   /// May the door read on? False: too much is in flight or waits for the disk.
   bool CanAccept() const {
     return in_flight_bytes_ < options_.max_inflight_bytes && spill_queue_bytes_ < options_.max_spill_queue_bytes;
@@ -227,7 +229,7 @@ class Router {
   std::optional<ConnectionId> connection_;
   bool earlier_fenced_ = false;
   bool sending_stopped_ = false;
-  bool doubts_unknown_ids_ = false;
+  bool folder_unread_ = false;  // in part: the window does not know all of its events
   bool unknown_forgotten_ = false;
   std::string last_refusal_;
   uint64_t next_own_id_ = 1;

@@ -21,8 +21,10 @@ constexpr size_t kMaxClients = 1000;
 constexpr size_t kReadBufferBytes = 64 * 1024;
 constexpr int64_t kMaxBufferedBytes = 32 << 20;       // half-read commands of all clients
 constexpr size_t kCommandOverheadBytes = 256 * 1024;  // RESP headers around an event of the largest size
-constexpr int64_t kReportPatienceMs = 1'000;          // then STATUS is answered without the disk
-constexpr int64_t kLogEverySeconds = 10;              // at most one line on events that do not go straight to Redis
+constexpr int64_t kReadBeforeOpeningMs = 500;  // of a large spill folder; the rest is read while clients are served
+constexpr int64_t kReadAgainSeconds = 5;
+constexpr int64_t kReportPatienceMs = 1'000;  // then STATUS is answered without the disk
+constexpr int64_t kLogEverySeconds = 10;      // at most one line on events that do not go straight to Redis
 constexpr int64_t kStopMs = 5'000;  // for answers that clients do not fetch; the disk gets all the time it needs
 
 // Nobody shares it: 64 random bits.
@@ -97,9 +99,16 @@ Status Sidecar::Open() {
   options.stream_globs = config_.streams;
   options.earlier_life_in_flight = !opened.state->nothing_was_in_flight();
   router_ = std::make_unique<Router>(options, IdentityHasher(), static_cast<RouterEffects*>(this));
-  const WindowSources sources{router_->hasher(), options.max_inflight_bytes};
-  ASSIGN_OR_RETURN(const bool window_complete, FillWindow(opened.folder, sources, &router_->window()));
-  if (!window_complete) router_->DoubtUnknownIds();
+  ASSIGN_OR_RETURN(FolderReader earlier,
+                   FolderReader::Open(opened.folder, {.hasher = router_->hasher(),
+                                                      .max_inflight_bytes = options.max_inflight_bytes,
+                                                      .window_capacity = options.dedupe_window,
+                                                      .most_unknown = Window::kMostUnknown}));
+  const int64_t read_until_ms = SteadyClockMs() + kReadBeforeOpeningMs;
+  do {
+    ASSIGN_OR_RETURN(const EarlierEvents events, earlier.ReadNext());
+    router_->OnEarlierEvents(events, earlier.complete());
+  } while (earlier.left() > 0 && SteadyClockMs() < read_until_ms);
 
   link_ = std::make_unique<RedisLink>(&loop_, RedisLink::Options{config_.redis, config_.redis_timeout_ms},
                                       opened.state->connections(), opened.state->connections_lost(),
@@ -116,12 +125,15 @@ Status Sidecar::Open() {
   spill.spill_file_bytes = config_.spill_file_bytes;
   spill.spill_max_bytes = config_.spill_max_bytes;
   spill.most_doubt_bytes = config_.max_inflight_bytes;
-  spill.highest_ticket = opened.highest_ticket;
+  folder_read_ = earlier.done();
+  if (earlier.left() > 0) LogInfo("spill-folder-read-on", {{"files_left", earlier.left()}});
+  const bool read_on = earlier.left() > 0;
   const auto make_store = [&](SpillStore::Post post) {
-    return std::make_unique<SpillStore>(opened.folder, *std::move(opened.state), spill, std::move(opened.files),
+    return std::make_unique<SpillStore>(opened.folder, *std::move(opened.state), spill, std::move(earlier),
                                         std::move(post));
   };
   spill_ = std::make_unique<SpillThread>(make_store, [async = spilled_.get()] { uv_async_send(async); });
+  if (read_on) spill_->Queue(ReadFolderJob{});
 
   end_of_turn_.reset(new uv_prepare_t);
   uv_prepare_init(&loop_, end_of_turn_.get());
@@ -233,6 +245,10 @@ void Sidecar::CollectSpilled() {
       described_ms_ = wall_ms_;
       last_report_ = std::move(described->report);
       AnswerWaitingStatus();
+    } else if (auto* read = std::get_if<FolderRead>(&completion)) {
+      router_->OnEarlierEvents(read->events, read->complete);
+      if (read->left > 0) spill_->Queue(ReadFolderJob{});
+      if (read->done && !std::exchange(folder_read_, true)) LogInfo("spill-folder-read", {});
     }
   }
 }
@@ -242,6 +258,8 @@ void Sidecar::EverySecond() {
   // The disk may hang: then what was known last has to do.
   if (describing_ && NowMs() - asked_ms_ >= kReportPatienceMs) AnswerWaitingStatus();
   if (++seconds_ % kLogEverySeconds == 0) LogDegradation();
+  // What could not be read at the start, perhaps it can be now.
+  if (!folder_read_ && seconds_ % kReadAgainSeconds == 0) spill_->Queue(ReadFolderJob{});
   SealFacts facts;
   facts.now_ms = NowMs();
   facts.rows = spill_->active_rows();

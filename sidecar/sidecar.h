@@ -125,6 +125,7 @@ class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
   int64_t asked_ms_ = 0;                                 // when, on the loop's clock
   int64_t described_ms_ = 0;                             // when the last one came, on the wall clock
   SpillReport last_report_;
+  bool folder_read_ = false;  // what earlier lives left
   bool seal_requested_ = false;
   bool redis_refuses_ = false;  // and the log has said so
   int64_t redis_since_ms_ = 0;  // when Redis was last lost or found, on the wall clock

@@ -24,14 +24,14 @@ constexpr int64_t kRelistWhenFullMs = 1'000;
 
 }  // namespace
 
-SpillStore::SpillStore(SpillFolder folder, StateFile state, Options options, std::map<int64_t, SpillReport::File> known,
-                       Post post)
+SpillStore::SpillStore(SpillFolder folder, StateFile state, Options options, FolderReader earlier, Post post)
     : folder_(std::move(folder)),
       state_(std::move(state)),
       options_(std::move(options)),
-      known_files_(std::move(known)),
+      earlier_(std::move(earlier)),
+      known_files_(earlier_.TakeWaiting()),
       post_(std::move(post)),
-      highest_ticket_(options_.highest_ticket) {}
+      highest_ticket_(state_->highest_ticket()) {}
 
 void SpillStore::Close(bool nothing_in_flight) {
   std::string name;
@@ -67,6 +67,8 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
       ProcessOne(*seal);
     } else if (std::holds_alternative<DescribeJob>(job)) {
       Describe();
+    } else if (std::holds_alternative<ReadFolderJob>(job)) {
+      ReadFolder();
     }
   }
   spill_gathered();
@@ -135,6 +137,20 @@ void SpillStore::Describe() {
     }
   }
   PostOne(std::move(described));
+}
+
+void SpillStore::ReadFolder() {
+  FolderRead read;
+  if (Result<EarlierEvents> events = earlier_.ReadNext(); events.ok()) {
+    read.events = std::move(events).value();
+  } else {
+    LogError("spill-file-not-read", {{"error", events.error().message}});
+  }
+  known_files_.merge(earlier_.TakeWaiting());
+  read.left = earlier_.left();
+  read.done = earlier_.done();
+  read.complete = earlier_.complete();
+  PostOne(std::move(read));
 }
 
 // ---- Spilling

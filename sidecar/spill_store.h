@@ -19,23 +19,11 @@
 #include "shared/spill_file.h"
 #include "shared/spill_folder.h"
 #include "shared/state_file.h"
+#include "sidecar/folder_reader.h"
 #include "sidecar/router.h"
+#include "sidecar/spill_report.h"
 
 namespace sprockets {
-
-/// What the folder holds, for STATUS and logs.
-struct SpillReport {
-  struct File {
-    std::string name;
-    int64_t rows = -1;  // as spilled; -1: not known in this life
-    int64_t bytes = 0;
-    int64_t oldest_ms = 0;
-  };
-  std::vector<File> files;  // not yet drained
-  int64_t rows = 0;
-  int64_t bytes = 0;
-  int64_t oldest_ms = 0;  // when its oldest row was received; 0: none
-};
 
 // Jobs. A SpillRequest is one, too.
 struct RecordJob {
@@ -46,8 +34,9 @@ struct ForgetLiveJob {};  // no connection is live: doubts that follow list all 
 struct SealJob {
   uint64_t token = 0;
 };
-struct DescribeJob {};  // what does the folder hold?
-using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob>;
+struct DescribeJob {};    // what does the folder hold?
+struct ReadFolderJob {};  // one more file of what earlier lives left
+using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob, ReadFolderJob>;
 
 // What comes back. A SpillOutcome is one, too.
 struct Recorded {
@@ -64,7 +53,13 @@ struct Sealed {
 struct Described {
   SpillReport report;
 };
-using SpillCompletion = std::variant<SpillOutcome, Recorded, Sealed, Described>;
+struct FolderRead {
+  EarlierEvents events;
+  size_t left = 0;        // files that are still to be read
+  bool done = false;      // nothing is left, nor has to be tried again
+  bool complete = false;  // FolderReader::complete
+};
+using SpillCompletion = std::variant<SpillOutcome, Recorded, Sealed, Described, FolderRead>;
 
 class SpillStore {
  public:
@@ -76,14 +71,12 @@ class SpillStore {
     int64_t spill_max_bytes = 8ll << 30;
     int64_t most_doubt_bytes = 8 << 20;  // of events in doubt that are stored although there is no room: what one
                                          // connection may carry
-    int64_t highest_ticket = 0;          // of the files that are there
   };
   /// Takes what is done, as soon as it is: before any housekeeping.
   using Post = std::function<void(std::vector<SpillCompletion>)>;
 
-  /// `known` are the files that the folder holds already, by number.
-  SpillStore(SpillFolder folder, StateFile state, Options options, std::map<int64_t, SpillReport::File> known,
-             Post post);
+  /// `earlier` may have read some of the folder already.
+  SpillStore(SpillFolder folder, StateFile state, Options options, FolderReader earlier, Post post);
 
   /// Does the jobs in order; neighbouring events go to disk in one transaction. The jobs are used up.
   void Process(std::span<SpillJob> jobs);
@@ -100,6 +93,7 @@ class SpillStore {
   void ProcessOne(RecordJob& job);
   void ProcessOne(SealJob& job);
   void Describe();
+  void ReadFolder();
   void NoteNothingInFlight();
   void PostOne(SpillCompletion done);
 
@@ -125,6 +119,7 @@ class SpillStore {
   SpillFolder folder_;
   std::optional<StateFile> state_;
   const Options options_;
+  FolderReader earlier_;
   std::map<int64_t, SpillReport::File> known_files_;
   const Post post_;
   std::unique_ptr<SpillWriter> file_;

@@ -52,7 +52,8 @@ class Window {
   };
 
   /// `most_unknown`: as many UNKNOWN ones are kept, and as many that an earlier life may have left unanswered.
-  explicit Window(size_t capacity, size_t most_unknown = 64 * 1024)
+  static constexpr size_t kMostUnknown = 64 * 1024;
+  explicit Window(size_t capacity, size_t most_unknown = kMostUnknown)
       : capacity_(capacity), most_unknown_(most_unknown) {}
 
   /// The entry of this very event, or null.
@@ -89,7 +90,6 @@ class Window {
   size_t size() const { return entries_.size(); }
   size_t capacity() const { return capacity_; }
   size_t unknown() const { return unknown_.size; }
-  bool has_room_for_unknown() const { return unknown_.size < most_unknown_; }
 
  private:
   using Entries = std::unordered_multimap<Digest, Entry, DigestHash>;

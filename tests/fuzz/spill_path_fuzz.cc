@@ -27,7 +27,8 @@ class SpillPath : public RouterEffects {
     options.event_id_field = kEventIdField;
     options.spill_file_bytes = 4 << 20;
     options.spill_max_bytes = 32 << 20;
-    store_.emplace(opened.folder, *std::move(opened.state), options, std::move(opened.files),
+    store_.emplace(opened.folder, *std::move(opened.state), options,
+                   Must(FolderReader::Open(opened.folder, {.hasher = router_.hasher()})),
                    [this](std::vector<SpillCompletion> done) { done_ = std::move(done); });
     lock_ = std::move(opened.lock);
   }

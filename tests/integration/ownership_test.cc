@@ -10,11 +10,13 @@
 #include "tests/harness/process.h"
 #include "tests/harness/stack.h"
 #include "tests/harness/temp_dir.h"
+#include "tests/harness/wait.h"
 
 namespace sprockets::harness {
 namespace {
 
 constexpr uid_t kUser = 65534;
+const std::vector<std::string> kAsUser = {"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"};
 
 uid_t OwnerOf(const std::filesystem::path& path) {
   struct stat facts = {};
@@ -22,13 +24,8 @@ uid_t OwnerOf(const std::filesystem::path& path) {
   return facts.st_uid;
 }
 
-TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file without rights is no damage",
-          "[ownership]") {
-  if (geteuid() != 0) {
-    WARN("not root: nothing can be given to another user here");
-    return;
-  }
-  Stack stack({.redis_up = false});
+/// The sidecar starts again as a user who is not root, and everything is that user's.
+void RunAsUser(Stack& stack) {
   CHECK(stack.sidecar.Terminate() == 0);
   OpenTheWayTo(stack.folder.path());
   for (const auto& path : {stack.folder.path(), stack.sidecar.spill_dir()})
@@ -36,9 +33,29 @@ TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file
   for (const auto& entry : std::filesystem::recursive_directory_iterator(stack.folder.path())) {
     CHECK(lchown(entry.path().c_str(), kUser, kUser) == 0);
   }
-  const std::string id = std::to_string(kUser);
-  stack.sidecar.set_prefix({"setpriv", "--reuid", id, "--regid", id, "--clear-groups"});
+  stack.sidecar.set_prefix(kAsUser);
   stack.sidecar.Start();
+}
+
+std::filesystem::path SealedFile(const Stack& stack) {
+  for (const std::string& name : stack.SpillFiles()) {
+    if (name.ends_with(".sealed.sqlite")) return stack.sidecar.spill_dir() / name;
+  }
+  FAIL("no file is sealed");
+  return {};
+}
+
+bool IsRoot() {
+  if (geteuid() == 0) return true;
+  WARN("not root: nothing can be given to another user here");
+  return false;
+}
+
+TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file without rights is no damage",
+          "[ownership]") {
+  if (!IsRoot()) return;
+  Stack stack({.redis_up = false});
+  RunAsUser(stack);
   REQUIRE(stack.Xadd("s", {"data", "1"}).Spilled());
   stack.RestartRedis();
 
@@ -56,17 +73,13 @@ TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file
   REQUIRE(stack.Xadd("s", {"data", "2"}).Spilled());
   CHECK(stack.sidecar.Call({"SPROCKETS", "SEAL"}).text.ends_with(".sealed.sqlite"));
   CHECK(stack.sidecar.Terminate() == 0);
-  std::filesystem::path sealed;
-  for (const std::string& name : stack.SpillFiles()) {
-    if (name.ends_with(".sealed.sqlite")) sealed = stack.sidecar.spill_dir() / name;
-  }
-  REQUIRE_FALSE(sealed.empty());
+  const std::filesystem::path sealed = SealedFile(stack);
   REQUIRE(lchown(sealed.c_str(), 0, 0) == 0);
   stack.sidecar.Start();
   stack.RestartRedis();
   const std::vector<std::string> drain = ReplayerCommand(
       {"drain", "--json", "--redis", stack.redis.Url(), "--spill-dir", stack.sidecar.spill_dir().string()});
-  std::vector<std::string> as_user = {"setpriv", "--reuid", id, "--regid", id, "--clear-groups"};
+  std::vector<std::string> as_user = kAsUser;
   as_user.insert(as_user.end(), drain.begin(), drain.end());
   const RunResult refused = Run(as_user, stack.folder.path());
   INFO(refused.out << refused.err);
@@ -79,6 +92,32 @@ TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file
   INFO(drained.err << drained.summary);
   CHECK(drained.exit_code == 0);
   CHECK(stack.Length("s") == 2);
+}
+
+TEST_CASE("What cannot be read at a start is read as soon as it can be, and meanwhile no id is taken for a new one",
+          "[ownership]") {
+  if (!IsRoot()) return;
+  Stack stack({.redis_up = false});
+  RunAsUser(stack);
+  const auto xadd = [&](const std::string& id) { return stack.Xadd("s", {"data", "1", "event_id", id}); };
+  REQUIRE(xadd("first").Spilled());
+  CHECK(stack.sidecar.Call({"SPROCKETS", "SEAL"}).text.ends_with(".sealed.sqlite"));
+  CHECK(stack.sidecar.Terminate() == 0);
+  const std::filesystem::path sealed = SealedFile(stack);
+  REQUIRE(lchown(sealed.c_str(), 0, 0) == 0);
+  stack.sidecar.Start();
+  stack.RestartRedis();
+  const Reply again = xadd("first");
+  CHECK(again.Spilled());  // and not sent: nobody can tell whether it is new
+  CHECK(xadd("second").Spilled());
+  REQUIRE(lchown(sealed.c_str(), kUser, kUser) == 0);
+  size_t tries = 0;
+  CHECK(WaitUntil([&] { return xadd("new-" + std::to_string(++tries)).Landed(); }));
+  CHECK(xadd("first") == again);
+  const DrainResult drained = stack.Drain();
+  INFO(drained.err << drained.summary);
+  CHECK(drained.exit_code == 0);
+  CHECK(stack.Length("s") == 2 + tries);
 }
 
 TEST_CASE("A limit on the size of files is a full disk, and no end of the sidecar", "[ownership]") {

@@ -60,8 +60,13 @@ Result<FileLock> SpillFolder::LockForDraining(int64_t) const {
   return FileLock(kDrainingLock);
 }
 Result<std::vector<SpillFileInfo>> SpillFolder::List() const {
+  return List([](int64_t) { return true; });
+}
+Result<std::vector<SpillFileInfo>> SpillFolder::List(const std::function<bool(int64_t number)>& wanted) const {
   std::vector<SpillFileInfo> list;
-  for (const auto& [number, file] : TheWorld().disk.files) list.push_back(file.info);
+  for (const auto& [number, file] : TheWorld().disk.files) {
+    if (wanted(number)) list.push_back(file.info);
+  }
   return list;
 }
 Result<int64_t> SpillFolder::NextNumber() const {
@@ -505,6 +510,9 @@ Status StateFile::Strike(std::span<const ConnectionId> dead) {
   return {};
 }
 
+int64_t StateFile::highest_ticket() const {
+  return impl_->state().next_ticket - 1;
+}
 Result<int64_t> StateFile::NextTicket() {
   return impl_->state().next_ticket++;
 }

@@ -25,17 +25,25 @@ bool Sidecar::Start() {
   std::array<uint8_t, 32> key{};
   options.earlier_life_in_flight = !opened_->state->nothing_was_in_flight();
   router_ = std::make_unique<Router>(options, IdentityHasher(key), this);
-  const WindowSources sources{router_->hasher(), options.max_inflight_bytes};
-  const auto complete = FillWindow(opened_->folder, sources, &router_->window());
-  SPROCKETS_ASSERT(complete.ok());
-  if (!complete.value()) router_->DoubtUnknownIds();
+  auto earlier = FolderReader::Open(opened_->folder, {.hasher = router_->hasher(),
+                                                      .max_inflight_bytes = options.max_inflight_bytes,
+                                                      .window_capacity = options.dedupe_window,
+                                                      .most_unknown = Window::kMostUnknown});
+  SPROCKETS_ASSERT(earlier.ok());
+  // However much of a large folder was read before the door opened: the rest is read between other things.
+  size_t read_first = 1 + world_->random() % 3;
+  do {
+    const auto events = earlier.value().ReadNext();
+    SPROCKETS_ASSERT(events.ok());
+    router_->OnEarlierEvents(events.value(), earlier.value().complete());
+  } while (earlier.value().left() > 0 && --read_first > 0);
+  reads_folder_ = earlier.value().left() > 0;
   written_down_ = opened_->state->connections();
   earlier_lost_ = opened_->state->connections_lost();
   SpillStore::Options store;
   store.producer = options.producer;
   store.event_id_field = "event_id";
-  store.highest_ticket = opened_->highest_ticket;
-  store_ = std::make_unique<SpillStore>(opened_->folder, *std::move(opened_->state), store, opened_->files,
+  store_ = std::make_unique<SpillStore>(opened_->folder, *std::move(opened_->state), store, std::move(earlier).value(),
                                         [this](std::vector<SpillCompletion> done) {
                                           for (SpillCompletion& completion : done)
                                             done_.push_back(std::move(completion));
@@ -123,20 +131,9 @@ void Sidecar::Connect() {
     dead.push_back(connection);
   }
   world_->Step("sidecar: fenced");
+  connecting_ = self;
   jobs_.emplace_back(RecordJob{self, dead});
-  std::vector<SpillJob> jobs = std::exchange(jobs_, {});
-  store_->Process(jobs);
-  while (!done_.empty()) {
-    SpillCompletion completion = std::move(done_.front());
-    done_.pop_front();
-    if (auto* outcome = std::get_if<SpillOutcome>(&completion)) router_->OnSpillOutcome(std::move(*outcome));
-    auto* recorded = std::get_if<Recorded>(&completion);
-    if (recorded == nullptr || !recorded->ok) continue;
-    written_down_ = recorded->connections;
-    earlier_lost_ = recorded->connections_lost;
-    connection_ = self;
-    router_->OnConnectionReady(self, !earlier_lost_ && written_down_.size() == 1);
-  }
+  RunDisk();
 }
 
 void Sidecar::Send(const PendingEvent& event) {
@@ -206,13 +203,28 @@ void Sidecar::LoseConnection() {
 }
 
 void Sidecar::RunDisk() {
+  if (reads_folder_ && world_->random() % 8 == 0) jobs_.emplace_back(ReadFolderJob{});
   std::vector<SpillJob> jobs = std::exchange(jobs_, {});
   store_->Process(jobs);
   while (!done_.empty()) {
     SpillCompletion completion = std::move(done_.front());
     done_.pop_front();
-    if (auto* outcome = std::get_if<SpillOutcome>(&completion)) router_->OnSpillOutcome(std::move(*outcome));
+    if (auto* outcome = std::get_if<SpillOutcome>(&completion)) {
+      router_->OnSpillOutcome(std::move(*outcome));
+    } else if (auto* recorded = std::get_if<Recorded>(&completion)) {
+      if (recorded->ok) OnRecorded(*recorded);
+    } else if (auto* read = std::get_if<FolderRead>(&completion)) {
+      router_->OnEarlierEvents(read->events, read->complete);
+      reads_folder_ = read->left > 0;
+    }
   }
+}
+
+void Sidecar::OnRecorded(const Recorded& recorded) {
+  written_down_ = recorded.connections;
+  earlier_lost_ = recorded.connections_lost;
+  connection_ = connecting_;
+  router_->OnConnectionReady(connecting_, !earlier_lost_ && written_down_.size() == 1);
 }
 
 void Sidecar::Probe() {

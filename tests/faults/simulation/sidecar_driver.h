@@ -79,6 +79,7 @@ class Sidecar : public RouterEffects {
     int64_t count = 0;
   };
   void Deliver(const std::string& resp);
+  void OnRecorded(const Recorded& recorded);
   bool connection_alive() const;
 
   World* const world_;
@@ -90,6 +91,8 @@ class Sidecar : public RouterEffects {
   std::deque<SpillCompletion> done_;
   std::vector<ConnectionId> written_down_;
   bool earlier_lost_ = false;
+  bool reads_folder_ = false;  // still, a file now and then
+  ConnectionId connecting_;
   std::optional<ConnectionId> connection_;  // of the router, while ready
   std::deque<Expected> expected_;
   std::map<uint64_t, size_t> waiting_;  // request to event

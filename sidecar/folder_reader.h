@@ -1,0 +1,95 @@
+// Reads back what earlier lives left in the spill folder: for the window, which events they took; for STATUS, what
+// waits. One file after the other, newest first, so that a start does not wait for a folder of thousands: whoever reads
+// may do something else between two files.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <queue>
+#include <set>
+#include <vector>
+
+#include "shared/event.h"
+#include "shared/result.h"
+#include "shared/spill_file.h"
+#include "shared/spill_folder.h"
+#include "sidecar/spill_report.h"
+#include "sidecar/window.h"
+
+namespace sprockets {
+
+/// What was read from one file.
+struct EarlierEvents {
+  struct Unknown {
+    EventIdentity identity;
+    StreamId anchor;
+  };
+  std::vector<Window::Restored> spilled;
+  std::vector<Unknown> unknown;  // every row of a suspect file: nobody knows what became of it
+};
+
+/// One thread at a time.
+class FolderReader {
+ public:
+  struct Options {
+    IdentityHasher hasher;
+    int64_t max_inflight_bytes = 0;
+    size_t window_capacity = 0;  // as many of the newest rows with a client's id are enough
+    size_t most_unknown = 0;
+  };
+  static Result<FolderReader> Open(const SpillFolder& folder, const Options& options);
+
+  /// Files that are still to be read.
+  size_t left() const { return files_.size(); }
+  /// Everything was read that the window has to know. False: a file is left, could not be read, or holds more unknown
+  /// rows than are kept.
+  bool complete() const { return files_.empty() && postponed_.empty() && !incomplete_; }
+  /// Is there anything to read, now or later?
+  bool done() const { return files_.empty() && postponed_.empty(); }
+
+  /// The next file, or, when none is left, one that could not be read before (a full disk, a drain at work, no right to
+  /// open it). One that is unreadable is quarantined, and one that has gone passed over: both give nothing. kForeign: a
+  /// file is of a newer version.
+  Result<EarlierEvents> ReadNext();
+
+  /// Of the files read since the last call, those that wait for a drain, by number.
+  std::map<int64_t, SpillReport::File> TakeWaiting() { return std::exchange(waiting_, {}); }
+
+ private:
+  FolderReader(const SpillFolder& folder, const Options& options) : folder_(folder), options_(options) {}
+  Status Read(const SpillFileInfo& info, EarlierEvents* events);
+  Status ReadSpilled(SpillFile& file, const SpilledStream& stream, EarlierEvents* events);
+  Status ReadUnknown(SpillFile& file, const SpilledStream& stream, EarlierEvents* events);
+  bool WouldKeep(int64_t received_ms) const;
+
+  SpillFolder folder_;
+  Options options_;
+  std::vector<SpillFileInfo> files_;      // the newest last
+  std::vector<SpillFileInfo> postponed_;  // likewise
+  std::set<int64_t> complained_;          // about those, once each
+  int64_t newest_ = 0;                    // number of the newest file
+  size_t rows_ = 0;                       // given to the window
+  size_t unknown_ = 0;                    // likewise
+  bool incomplete_ = false;
+  // When the newest rows with a client's id were received, as many as the window has places; the oldest on top.
+  std::priority_queue<int64_t, std::vector<int64_t>, std::greater<>> newest_ms_;
+  std::map<int64_t, SpillReport::File> waiting_;
+};
+
+/// What an error of a spill file means to whoever reads a folder.
+enum class FileTrouble {
+  kGone,        // drained, and kept long enough
+  kLater,       // no room for its checkpoint, no descriptor left, no right to open it, or a drain is at work on it
+  kUnreadable,  // damaged
+  kFatal,
+};
+FileTrouble TroubleOf(const Error& error);
+
+/// A drain may run meanwhile: a file that waited when the folder was listed may lie in drained/ now.
+Result<SpillFile> OpenWaitingOrDrained(const SpillFolder& folder, const SpillFileInfo& listed);
+
+/// One bad file must not keep the sidecar from starting: it is set aside where it stands, for `drain --salvage`.
+Status Quarantine(const SpillFolder& folder, const SpillFileInfo& info, const Error& error);
+
+}  // namespace sprockets
