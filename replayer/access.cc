@@ -22,7 +22,7 @@ int PrintDifferences(const Config& config, const AccessSet& set, RedisClient& re
   };
   const Result<Compared> compared = CompareAccess(set, redis, tell);
   if (!compared.ok()) return Fail(config, "access", compared.error(), out);
-  if (const Result<int> checks = AskChecks(set, redis); !checks.ok())
+  if (const Result<int> checks = RehearseAccess(set, redis); !checks.ok())
     return Fail(config, "access", checks.error(), out);
   const bool same = compared.value().differences == 0;
   if (!config.json) out << (same ? "verified\n" : "left\n");

@@ -140,19 +140,21 @@ Status AskCheck(RedisClient& redis, const AclCheck& check, const std::string& as
                                         (may ? "" : Escape(TextOf(*reply)))};
 }
 
-/// Before we take our own rights away: somebody must be able to change users afterwards.
+/// Before we change our own user: somebody must be able to change users afterwards, by the rules that the set gives.
+/// That may be ourselves.
 Status RequireSuccessor(RedisClient& redis, const AccessSet& set, const AclUser& self) {
+  const std::string scratch = std::string(kScratch) + std::to_string(std::random_device{}());
   for (const AclUser& user : set.users) {
-    const bool is_on = std::find(user.rules.begin(), user.rules.end(), "on") != user.rules.end();
-    if (!is_on || user.name == self.name) continue;
-    ASSIGN_OR_RETURN(const RedisClient::Reply may,
-                     redis.Call({"ACL", "DRYRUN", user.name, "ACL", "SETUSER", "anybody"}));
+    if (!IsOn(user)) continue;
+    RETURN_IF_ERROR(SetScratch(redis, scratch, user));
+    ASSIGN_OR_RETURN(const RedisClient::Reply may, redis.Call({"ACL", "DRYRUN", scratch, "ACL", "SETUSER", "anybody"}));
+    RETURN_IF_ERROR(RefuseError(*may));
     if (TextOf(*may) == "OK") return {};
   }
   return Error{ErrorCode::kRefused,
                "the set changes " + Escape(self.name) +
-                   ", as whom we are connected, and gives nobody else the right to change users: connect "
-                   "as another administrator, or give the set one (+acl)"};
+                   ", as whom we are connected, and gives nobody the right to change users: connect as another "
+                   "administrator, or give the set one (+acl)"};
 }
 
 /// Into the aclfile where there is one; without, users are gone with the server.
@@ -163,16 +165,7 @@ Result<bool> Save(RedisClient& redis) {
   return RefuseError(*reply).Prefixed("ACL SAVE").error();
 }
 
-}  // namespace
-
-Result<AccessSet> ReadAccessSet(const std::filesystem::path& folder) {
-  AccessSet set;
-  ASSIGN_OR_RETURN(set.users, ReadUsers(folder));
-  ASSIGN_OR_RETURN(set.groups, ReadGroups(folder));
-  ASSIGN_OR_RETURN(set.checks, ReadChecks(folder));
-  return set;
-}
-
+/// Asks every check, with the rights that the set gives: changes nobody.
 Result<int> AskChecks(const AccessSet& set, RedisClient& redis) {
   RETURN_IF_ERROR(RemoveScratches(redis));
   int asked = 0;
@@ -203,9 +196,47 @@ Result<int> AskChecks(const AccessSet& set, RedisClient& redis) {
   return asked;
 }
 
+/// What a set would change.
+struct Rehearsal {
+  int checks = 0;
+  std::vector<const AclUser*> changed;  // the user that we are ourselves last: from then on its new rules hold for us
+  bool ourselves = false;               // that one is among them
+};
+
+Result<Rehearsal> Rehearse(const AccessSet& set, RedisClient& redis, OwnUser own_user) {
+  Rehearsal rehearsal;
+  ASSIGN_OR_RETURN(rehearsal.checks, AskChecks(set, redis));
+  for (const AclUser& user : set.users) {
+    bool exists = false;
+    ASSIGN_OR_RETURN(const bool same, IsAsInSet(redis, user, &exists));
+    if (!same) rehearsal.changed.push_back(&user);
+  }
+  ASSIGN_OR_RETURN(const RedisClient::Reply self, redis.Call({"ACL", "WHOAMI"}));
+  RETURN_IF_ERROR(RefuseError(*self));
+  std::stable_partition(rehearsal.changed.begin(), rehearsal.changed.end(),
+                        [&](const AclUser* user) { return user->name != TextOf(*self); });
+  rehearsal.ourselves = !rehearsal.changed.empty() && rehearsal.changed.back()->name == TextOf(*self);
+  if (rehearsal.ourselves && own_user == OwnUser::kChangeLast) {
+    const Status successor = RequireSuccessor(redis, set, *rehearsal.changed.back());
+    RETURN_IF_ERROR(RemoveScratches(redis));
+    RETURN_IF_ERROR(successor);
+  }
+  return rehearsal;
+}
+
+}  // namespace
+
+Result<AccessSet> ReadAccessSet(const std::filesystem::path& folder) {
+  AccessSet set;
+  ASSIGN_OR_RETURN(set.users, ReadUsers(folder));
+  ASSIGN_OR_RETURN(set.groups, ReadGroups(folder));
+  ASSIGN_OR_RETURN(set.checks, ReadChecks(folder));
+  return set;
+}
+
 Result<Compared> CompareAccess(const AccessSet& set, RedisClient& redis, const OnDifference& on_difference) {
   Compared compared;
-  const auto tell = [&](std::string key, const char* type, const char* problem, std::string member) {
+  const auto tell = [&](std::string key, const char* type, const char* problem, std::optional<std::string> member) {
     ++compared.differences;
     on_difference({std::move(key), type, problem, std::move(member), std::nullopt, std::nullopt});
   };
@@ -213,7 +244,7 @@ Result<Compared> CompareAccess(const AccessSet& set, RedisClient& redis, const O
   for (const AclUser& user : set.users) {
     bool exists = false;
     ASSIGN_OR_RETURN(const bool same, IsAsInSet(redis, user, &exists));
-    if (!same) tell(user.name, "user", exists ? "different" : "missing", "");
+    if (!same) tell(user.name, "user", exists ? "different" : "missing", std::nullopt);
   }
   for (const ConsumerGroup& group : set.groups) {
     ASSIGN_OR_RETURN(const bool there, HasGroup(redis, group));
@@ -246,28 +277,23 @@ Status CreateGroup(RedisClient& redis, const std::string& key, const ConsumerGro
   return RefuseError(*reply).Prefixed("group " + Escape(group.group) + " of stream " + Escape(key));
 }
 
+Result<int> RehearseAccess(const AccessSet& set, RedisClient& redis) {
+  ASSIGN_OR_RETURN(const Rehearsal rehearsal, Rehearse(set, redis, OwnUser::kChangeLast));
+  return rehearsal.checks;
+}
+
 Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis, OwnUser own_user) {
   AccessReport report;
-  // First of all: where a check does not hold, nothing is changed.
-  ASSIGN_OR_RETURN(report.checks, AskChecks(set, redis));
-  std::vector<const AclUser*> changed;
-  for (const AclUser& user : set.users) {
-    bool exists = false;
-    ASSIGN_OR_RETURN(const bool same, IsAsInSet(redis, user, &exists));
-    if (!same) changed.push_back(&user);
-  }
+  ASSIGN_OR_RETURN(const Rehearsal rehearsal, Rehearse(set, redis, own_user));
+  const std::vector<const AclUser*>& changed = rehearsal.changed;
+  const bool ourselves = rehearsal.ourselves;
+  report.checks = rehearsal.checks;
   for (const ConsumerGroup& group : set.groups) {
     ASSIGN_OR_RETURN(const bool there, HasGroup(redis, group));
     if (there) continue;
     RETURN_IF_ERROR(CreateGroup(redis, group.stream, group));
     ++report.groups_created;
   }
-  // The user that we are ourselves goes last: from then on we may do only what its new rules allow.
-  ASSIGN_OR_RETURN(const RedisClient::Reply self, redis.Call({"ACL", "WHOAMI"}));
-  RETURN_IF_ERROR(RefuseError(*self));
-  std::stable_partition(changed.begin(), changed.end(),
-                        [&](const AclUser* user) { return user->name != TextOf(*self); });
-  const bool ourselves = !changed.empty() && changed.back()->name == TextOf(*self);
   const size_t others = changed.size() - (ourselves ? 1 : 0);
   for (size_t i = 0; i < others; ++i) RETURN_IF_ERROR(SetUser(redis, changed[i]->name, *changed[i]));
   if (ourselves && own_user == OwnUser::kKeep) {
@@ -275,7 +301,6 @@ Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis, OwnUs
                                  {"why", "a repair does not change the user that it works as"},
                                  {"way_out", "run access as another user that may change users"}});
   } else if (ourselves) {
-    RETURN_IF_ERROR(RequireSuccessor(redis, set, *changed.back()));
     ASSIGN_OR_RETURN(report.saved, Save(redis));  // the others, as long as we may
     RETURN_IF_ERROR(SetUser(redis, changed.back()->name, *changed.back()));
     report.users_changed = static_cast<int>(changed.size());

@@ -30,15 +30,16 @@ struct AccessReport {
   bool saved = false;  // into the server's aclfile
 };
 
-/// Asks every check, with the rights that the set gives: changes nobody. kRefused names the line of one that does not
-/// hold. Returns how many were asked.
-Result<int> AskChecks(const AccessSet& set, RedisClient& redis);
-
 /// What becomes of the user as whom we are connected.
 enum class OwnUser { kChangeLast, kKeep };
 
-/// Asks every check, then changes what differs. Groups that are there keep their positions. kRefused names the user, or
-/// the line of the check that does not hold: then nothing was changed.
+/// Could the set be applied? Changes nobody. Asks every check with the rights that the set gives: kRefused names the
+/// line of one that does not hold. kRefused also where nobody could change users afterwards. Returns how many checks
+/// were asked.
+Result<int> RehearseAccess(const AccessSet& set, RedisClient& redis);
+
+/// Rehearses, then changes what differs. Groups that are there keep their positions. kRefused of the rehearsal: nothing
+/// was changed; otherwise it names the user that Redis does not take.
 Result<AccessReport> ApplyAccess(const AccessSet& set, RedisClient& redis, OwnUser own_user);
 
 /// Makes a group at a position of the set: `$` and ids count as read what lies before them, so that lag is known.

@@ -76,7 +76,10 @@ DrainResult AddActive(const Config& config, const SpillFolder& folder, DrainCoun
     LogWarning("active-file", {{"file", name}, {"rows", *rows}});
     return DrainResult::kLeft;  // also without a row: one may have come since
   }
-  LogWarning("active-file", {{"file", name}, {"rows", "unknown"}, {"way_out", "give the sidecar's --socket"}});
+  LogWarning("active-file", {{"file", name},
+                             {"rows", "unknown"},
+                             {"way_out", config.socket_path.empty() ? "give the sidecar's --socket"
+                                                                    : "bring the sidecar back, which writes it"}});
   return DrainResult::kLeft;
 }
 
@@ -182,8 +185,9 @@ int DryRun(const Config& config, const SpillFolder& folder, std::ostream& out) {
   for (const FileSurvey& file : files.value()) {
     for (const StreamSurvey& stream : file.streams) counts.rejected += static_cast<uint64_t>(stream.rejected);
     if (file.is_done()) continue;
-    if (!file.not_read.empty()) {
-      result = DrainResult::kLeft;
+    const bool is_active = file.info.state == SpillFileInfo::State::kActive && !file.info.suspect;
+    if (!file.not_read.empty()) result = DrainResult::kLeft;
+    if (!file.not_read.empty() && (!is_active || file.info.quarantined)) {
       LogWarning("not-counted", {{"file", file.info.path.filename().native()}, {"why", file.not_read}});
     }
     for (const StreamSurvey& stream : file.streams) {

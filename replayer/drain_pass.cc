@@ -40,9 +40,13 @@ DrainPass::DrainPass(const Config& config, const SpillFolder& folder, DrainRepor
 
 Status DrainPass::SealActive() {
   const Result<FileLock> lock = folder_.LockForWriting(0);
+  Status asked;
   if (!config_.socket_path.empty()) {
-    if (const Result<SidecarView> view = AskSidecar(config_.socket_path); !view.ok())
+    const Result<SidecarView> view = AskSidecar(config_.socket_path);
+    if (!view.ok()) {
+      asked = view.error();
       report_.Warn("sidecar-not-reached", {{"socket", config_.socket_path}, {"why", view.error().message}});
+    }
   }
   if (lock.ok()) return SealLeftBehind();
   if (lock.error().code != ErrorCode::kBusy) return lock.error();
@@ -50,7 +54,8 @@ Status DrainPass::SealActive() {
   if (!active) return {};
   std::string why = "a sidecar is writing it and --socket was not given, so it could not be asked to seal it";
   if (!config_.socket_path.empty()) {
-    const Status sealed = AskSidecarToSeal(config_.socket_path);
+    // One that does not even say how it is does not seal either, and that would be waited for much longer.
+    const Status sealed = asked.ok() ? AskSidecarToSeal(config_.socket_path) : asked;
     ASSIGN_OR_RETURN(const std::optional<ActiveFile> still_active, FindActiveFile(folder_, ""));
     if (!still_active) return {};
     why = sealed.ok() ? "the sidecar goes on spilling" : sealed.error().message;
@@ -87,6 +92,7 @@ Status DrainPass::RefuseOtherServer() {
     const auto& [answer, run_id, database, why, since_ms] = view.value();
     const bool same_server = run_id.empty() || ours.empty() || run_id == ours;
     const bool same_database = database.value_or(config_.redis->database) == config_.redis->database;
+    right_redis_ = !run_id.empty() && run_id == ours && same_database;
     if (same_server && same_database) return {};
     other = same_server ? "database " + std::to_string(*database) : "another Redis";
     // It may not have noticed yet that its Redis went away.
@@ -102,6 +108,30 @@ Status DrainPass::RefuseOtherDatabase(const SpillFile& file) const {
                                         std::to_string(*file.database()) + " of Redis, and --redis names database " +
                                         std::to_string(config_.redis->database) +
                                         ": name the other one, or give --force to drain into this one"};
+}
+
+/// Where no sidecar says which Redis is the right one, its files may: another one has another address, and lacks what
+/// the streams held when the events were spilled. (At the same address, it is one that has lost its data.)
+Status DrainPass::RefuseOtherRedis(SpillFile& file) {
+  const Result<RedisUrl> meant = ParseRedisUrl(file.server());
+  if (right_redis_ || config_.drain.force || !meant.ok() || IsSameAddress(meant.value(), *config_.redis)) return {};
+  ASSIGN_OR_RETURN(const std::vector<ConnectionId> connections, file.Connections());
+  const auto is_here = [&](const ConnectionId& known) { return session_.server().IsSameLife(known.run_id); };
+  if (std::any_of(connections.begin(), connections.end(), is_here)) return {};
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
+  const SpilledStream* behind = nullptr;
+  for (const SpilledStream& stream : streams) {
+    if (stream.rows_left == 0 || stream.tail == kStreamBegin) continue;
+    const Result<StreamFacts> facts = session_.Facts(stream.name);
+    if (!facts.ok() || !facts.value().last_id_known) continue;
+    if (facts.value().last_id >= stream.tail) return {};
+    behind = &stream;
+  }
+  if (behind == nullptr) return {};
+  return Error{ErrorCode::kRefused,
+               NameOf(file.info()) + " was spilled for " + file.server() + ", where stream " + Escape(behind->name) +
+                   " had reached " + ToString(behind->tail) + "; at " + config_.redis->ForLogs() +
+                   " it has not: " + "give the right address, or --force where this is the Redis that takes its place"};
 }
 
 Status DrainPass::DrainAll() {
@@ -120,6 +150,11 @@ Status DrainPass::DrainAll() {
     ASSIGN_OR_RETURN(const Next next, DrainFile(info));
     if (next == Next::kEnd) return {};
   }
+  for (const auto& [stream, target] : config_.drain.renames) {
+    if (!seen_streams_.contains(stream))
+      report_.Warn("rename-not-used",
+                   {{"stream", Escape(stream)}, {"why", "no file that waits has a stream of this name"}});
+  }
   return {};
 }
 
@@ -128,6 +163,7 @@ Result<DrainPass::Next> DrainPass::DrainFile(const SpillFileInfo& info) {
   if (!opened.ok()) return PassOver(info, opened.error());
   SpillFile file = std::move(opened).value();
   RETURN_IF_ERROR(RefuseOtherDatabase(file));
+  RETURN_IF_ERROR(RefuseOtherRedis(file));
   if (const Status verified = file.VerifyAsRead(); !verified.ok()) return PassOver(info, verified.error());
   RETURN_IF_ERROR(session_.FenceFor(file));
   bool all_done = true;
@@ -162,6 +198,7 @@ Result<DrainPass::Next> DrainPass::PassOver(const SpillFileInfo& info, const Err
 Result<DrainPass::Next> DrainPass::DrainStreams(SpillFile& file, bool* all_done) {
   ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
   for (const SpilledStream& stream : streams) {
+    seen_streams_.insert(stream.name);
     if (stream.rows_left == 0 && !stream.cursor.open) continue;
     if (!IsSelected(stream) || stopped_streams_.contains(stream.name)) {
       *all_done = false;

@@ -41,6 +41,7 @@ class DrainPass {
 
   Status RefuseOtherServer();
   Status RefuseOtherDatabase(const SpillFile& file) const;
+  Status RefuseOtherRedis(SpillFile& file);
   Status SealLeftBehind();
   Result<Next> DrainFile(const SpillFileInfo& info);
   Result<Next> DrainStreams(SpillFile& file, bool* all_done);
@@ -58,6 +59,8 @@ class DrainPass {
   Pace pace_;
   Searches searches_;
   std::set<std::string> stopped_streams_;  // refused by Redis: their later files wait, too, for the order
+  std::set<std::string> seen_streams_;     // of the files that were drained
+  bool right_redis_ = false;               // the sidecar is connected to the same one
   bool offers_again_ = false;
 };
 

@@ -27,6 +27,7 @@ constexpr int64_t kRetryMs = 500;
 constexpr int64_t kMostRetryMs = 15'000;
 constexpr int64_t kComplainMs = 10'000;  // about somebody who holds us up
 constexpr int64_t kMostRowsAtOnce = 10'000;
+constexpr size_t kMostKeysAtOnce = 1'000;  // that are asked for, each time that new rows are looked for
 constexpr std::string_view kMark = "sprockets:follow";
 
 /// The structure over those rows of its table alone: within the query the table's name means them.
@@ -59,7 +60,8 @@ class Publisher {
     if (structure_.kind == RedisKind::kZset) {
       const std::string score = FormatScore(row.score);
       const std::array<std::string_view, 4> words{"ZADD", row.key, score, row.member};
-      RETURN_IF_ERROR(pipeline_.Add(words));
+      const auto added = [this, key = std::string(row.key)](const redisReply& reply) { return RefuseFor(key, reply); };
+      RETURN_IF_ERROR(pipeline_.Add(words, added));
       return Expire(row);
     }
     const std::string id = ToString(row.id);
@@ -73,7 +75,7 @@ class Publisher {
         if (!structure_.publish.empty()) messages_.push_back(fields.size() == 2 ? fields[1] : id);
         return Status();
       }
-      if (!TextOf(reply).starts_with("ERR The ID specified")) return RefuseError(reply);
+      if (!TextOf(reply).starts_with("ERR The ID specified")) return RefuseFor(key, reply);
       collided_.push_back({key, id, fields});
       return Status();
     };
@@ -117,6 +119,15 @@ class Publisher {
     std::string id;
     std::vector<std::string> fields;
   };
+
+  /// An error of Redis over a key. One that is of another type by now is not what was compared.
+  Status RefuseFor(const std::string& key, const redisReply& reply) const {
+    if (!IsError(reply)) return {};
+    const std::string where = structure_.file.native() + ": key " + Escape(key);
+    if (TextOf(reply).starts_with("WRONGTYPE"))
+      return Error{ErrorCode::kBusy, where + " is of another type by now: everything is compared anew"};
+    return RefuseError(reply).Prefixed(where);
+  }
 
   /// Redis only says that the id is not above the last one: whether the entry is there must be looked up.
   Status CheckThere(const Entry& entry) {
@@ -213,6 +224,7 @@ class Follower {
       ASSIGN_OR_RETURN(const bool more, PublishAll(postgres, redis));
       if (!more) RETURN_IF_ERROR(postgres.AwaitNotification(kPollMs));
     }
+    (void)redis.Call({"DEL", kMark});
     return {};
   }
 
@@ -280,17 +292,33 @@ class Follower {
   Status RequireMark(RedisClient& redis) {
     ASSIGN_OR_RETURN(const RedisClient::Reply mark, redis.Call({"GET", kMark}));
     RETURN_IF_ERROR(RefuseError(*mark));
-    bool all_there = mark->type == REDIS_REPLY_STRING;
-    for (const auto& [name, keys] : known_) {
-      for (const Structure& structure : structures_) {
-        if (structure.name != name || structure.key.empty() || !keys.contains(structure.key)) continue;
-        ASSIGN_OR_RETURN(const RedisClient::Reply exists, redis.Call({"EXISTS", structure.key}));
-        RETURN_IF_ERROR(RefuseError(*exists));
-        all_there = all_there && exists->integer == 1;
-      }
+    if (mark->type != REDIS_REPLY_STRING)
+      return Error{ErrorCode::kBusy, "Redis has lost what was written to it: everything is compared anew"};
+    for (auto& [name, keys] : known_) RETURN_IF_ERROR(RequireKeys(redis, name, keys));
+    return {};
+  }
+
+  /// Of thousands of keys some each time, so that each is asked for before long.
+  Status RequireKeys(RedisClient& redis, const std::string& structure, const KnownKeys& keys) {
+    std::string& asked_last = asked_last_[structure];
+    std::vector<std::string> asked;
+    Pipeline pipeline(redis);
+    std::string lost;
+    auto next = keys.upper_bound(asked_last);
+    for (size_t i = 0; i < std::min(keys.size(), kMostKeysAtOnce); ++i, ++next) {
+      if (next == keys.end()) next = keys.begin();
+      asked_last = *next;
+      const auto exists = [&lost, key = *next](const redisReply& reply) -> Status {
+        RETURN_IF_ERROR(RefuseError(reply).Prefixed("key " + Escape(key)));
+        if (reply.integer == 0) lost = key;
+        return {};
+      };
+      RETURN_IF_ERROR(pipeline.Add(std::array<std::string_view, 2>{"EXISTS", *next}, exists));
     }
-    if (all_there) return {};
-    return Error{ErrorCode::kBusy, "Redis has lost what was written to it: everything is compared anew"};
+    RETURN_IF_ERROR(pipeline.Finish());
+    if (lost.empty()) return {};
+    return Error{ErrorCode::kBusy,
+                 structure + ": Redis has lost key " + Escape(lost) + ": everything is compared anew"};
   }
 
   /// Before the first look, so that what comes after it is told. A hint: where it cannot be had, rows are found later.
@@ -363,7 +391,8 @@ class Follower {
       return error;
     }
     published_[structure.name] = up_to;
-    known_[structure.name].clear();
+    const std::vector<std::string> given = owners_->KeysOf(structure.name);
+    known_[structure.name] = KnownKeys(given.begin(), given.end());
     if (!structure.key.empty() && rebuilt.value().rows > 0) known_[structure.name].insert(structure.key);
     LogInfo("following", {{"structure", structure.name}, {"rows", rebuilt.value().rows}, {"up_to", up_to}});
     return {};
@@ -386,6 +415,8 @@ class Follower {
         return Status();
       }));
       const Structure whole = Between(structure, std::numeric_limits<int64_t>::min(), up_to);
+      ASSIGN_OR_RETURN(const bool new_member, HasNewMember(redis, structure, touched));
+      if (new_member) RETURN_IF_ERROR(CompareKeyedBefore(postgres, redis, structure));
       ASSIGN_OR_RETURN(Source all, Source::Open(postgres, whole));
       RETURN_IF_ERROR(all.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) {
         return touched.contains({std::string(row.key), std::string(row.member)}) ? publisher.Add(row) : Status();
@@ -393,6 +424,35 @@ class Follower {
     }
     RETURN_IF_ERROR(publisher.Finish());
     return publisher.found_new_key();
+  }
+
+  /// A member that the zset does not have yet comes from another table than the followed one, perhaps: then keys of
+  /// other files may belong to it that no new row has named.
+  static Result<bool> HasNewMember(RedisClient& redis, const Structure& structure,
+                                   const std::set<std::pair<std::string, std::string>>& touched) {
+    if (structure.kind != RedisKind::kZset) return false;
+    Pipeline pipeline(redis);
+    bool is_new = false;
+    for (const auto& [key, member] : touched) {
+      const auto scored = [&is_new](const redisReply& reply) {
+        is_new = is_new || reply.type == REDIS_REPLY_NIL;
+        return Status();  // what is wrong with the key, its ZADD will say
+      };
+      RETURN_IF_ERROR(pipeline.Add(std::array<std::string_view, 3>{"ZSCORE", key, member}, scored));
+    }
+    RETURN_IF_ERROR(pipeline.Finish());
+    return is_new;
+  }
+
+  /// What comes earlier in the set is there before what comes later.
+  Status CompareKeyedBefore(Postgres& postgres, RedisClient& redis, const Structure& structure) {
+    for (const Structure& earlier : structures_) {
+      if (earlier.name == structure.name) return {};
+      const auto published = published_.find(earlier.name);
+      if (!earlier.key.empty() || published == published_.end()) continue;
+      RETURN_IF_ERROR(BeginWith(postgres, redis, earlier, published->second));
+    }
+    return {};
   }
 
   void Complain(const std::string& name, const Horizon& horizon) {
@@ -414,7 +474,9 @@ class Follower {
   std::map<std::string, Horizon> horizons_;   // by table and column
   std::map<std::string, int64_t> published_;  // by structure: up to which id
   std::map<std::string, KnownKeys> known_;    // by structure
-  std::map<std::string, bool> aggregates_;    // by structure: is a row of it made of several rows?
+  std::map<std::string, std::string>
+      asked_last_;                          // by structure: up to which of them it was asked whether they are there
+  std::map<std::string, bool> aggregates_;  // by structure: is a row of it made of several rows?
   const std::string mark_ = std::to_string(WallClockMs());
   int64_t complained_ms_ = 0;
   bool said_that_it_polls_ = false;  // once, not after every lost connection

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "shared/result.h"
 #include "shared/text.h"
@@ -19,6 +20,14 @@ class KeyOwners {
     const auto& [owned, is_new] = owners_.try_emplace(key, file);
     if (is_new || owned->second == file) return {};
     return Error{ErrorCode::kRefused, owned->second + " and " + file + " both give key " + Escape(key)};
+  }
+  std::vector<std::string> KeysOf(const std::string& file) {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> keys;
+    for (const auto& [key, owner] : owners_) {
+      if (owner == file) keys.push_back(key);
+    }
+    return keys;
   }
 
  private:

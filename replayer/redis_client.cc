@@ -13,6 +13,7 @@
 
 #include "shared/clock.h"
 #include "shared/resp.h"
+#include "shared/text.h"
 
 namespace sprockets {
 namespace {
@@ -95,7 +96,7 @@ Result<RedisClient::Reply> RedisClient::Receive() {
     if (!broken_.empty()) return Error{ErrorCode::kUnreachable, broken_};
     const int64_t left_ms = progress_ms_ + deadline_ms_ - SteadyClockMs();
     if (left_ms <= 0) {
-      Break("no answer for " + std::to_string(deadline_ms_) + "ms", false);
+      Break("Redis has not answered for " + FormatDuration(deadline_ms_), false);
     } else {
       Move(static_cast<int>(left_ms));
     }

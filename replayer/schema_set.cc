@@ -137,12 +137,13 @@ Status TakeDirective(std::string_view comment, size_t line, bool among_directive
   return {};
 }
 
-/// Two files that make one key would undo each other's work.
-Status RefuseSharedKeys(const std::vector<Structure>& structures) {
+/// Two files that make one key would undo each other's work. What concerns none of the files that `only_glob` names is
+/// passed over.
+Status RefuseSharedKeys(const std::vector<Structure>& structures, std::string_view only_glob) {
   for (const Structure& one : structures) {
     if (one.key.empty()) continue;
     for (const Structure& other : structures) {
-      if (&one == &other) continue;
+      if (&one == &other || !(GlobMatch(only_glob, one.name) || GlobMatch(only_glob, other.name))) continue;
       const bool same = one.key == other.key && &one < &other;
       const bool covered = !other.keys_glob.empty() && GlobMatch(other.keys_glob, one.key);
       if (!same && !covered) continue;
@@ -210,13 +211,15 @@ Result<Structure> ParseStructure(const fs::path& file, std::string_view text) {
 Result<std::vector<Structure>> ReadStructures(const fs::path& folder, std::string_view only_glob) {
   ASSIGN_OR_RETURN(const std::vector<fs::path> files, SqlFiles(folder, "rebuild"));
   std::vector<Structure> structures;
+  const auto is_wanted = [&](const fs::path& file) { return GlobMatch(only_glob, file.stem().native()); };
   for (const fs::path& file : files) {
-    if (!GlobMatch(only_glob, file.stem().native())) continue;
-    ASSIGN_OR_RETURN(const std::string text, ReadText(file));
-    ASSIGN_OR_RETURN(Structure structure, ParseStructure(file, text));
-    structures.push_back(std::move(structure));
+    Result<std::string> text = ReadText(file);
+    Result<Structure> structure = text.ok() ? ParseStructure(file, text.value()) : Result<Structure>(text.error());
+    if (!structure.ok() && is_wanted(file)) return structure.error();
+    if (structure.ok()) structures.push_back(std::move(structure).value());
   }
-  RETURN_IF_ERROR(RefuseSharedKeys(structures));
+  RETURN_IF_ERROR(RefuseSharedKeys(structures, only_glob));
+  std::erase_if(structures, [&](const Structure& structure) { return !is_wanted(structure.file); });
   if (structures.empty() && only_glob != "*")
     return Error{ErrorCode::kUsage,
                  "no file of rebuild/ in " + folder.native() + " matches --only " + Escape(only_glob)};

@@ -1,6 +1,11 @@
 // Who is the server, and the fence.
 #include "replayer/server.h"
 
+#include <algorithm>
+#include <memory>
+#include <netdb.h>
+#include <set>
+
 #include "shared/clock.h"
 #include "shared/redis_error.h"
 #include "shared/redis_info.h"
@@ -26,7 +31,28 @@ Status CheckRole(std::string_view role) {
   return Error{ErrorCode::kRefused, "the server's role is " + std::string(role) + ": give the address of the master"};
 }
 
+/// Every address of a host and port, as the bytes of a socket's address.
+std::set<std::string> Resolve(const RedisUrl& url) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  if (getaddrinfo(url.host.c_str(), std::to_string(url.port).c_str(), &hints, &list) != 0) return {};
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(list, freeaddrinfo);
+  std::set<std::string> addresses;
+  for (const addrinfo* each = list; each != nullptr; each = each->ai_next)
+    addresses.emplace(reinterpret_cast<const char*>(each->ai_addr), each->ai_addrlen);
+  return addresses;
+}
+
 }  // namespace
+
+bool IsSameAddress(const RedisUrl& one, const RedisUrl& other) {
+  if (one.Server() == other.Server()) return true;
+  if (!one.socket_path.empty() || !other.socket_path.empty()) return false;
+  const std::set<std::string> others = Resolve(other);
+  const std::set<std::string> ours = Resolve(one);
+  return std::any_of(ours.begin(), ours.end(), [&](const std::string& address) { return others.contains(address); });
+}
 
 Result<Server> Server::Connect(const RedisUrl& url, int64_t deadline_ms) {
   ASSIGN_OR_RETURN(RedisClient client, RedisClient::Connect(url, deadline_ms));

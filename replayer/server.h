@@ -48,4 +48,7 @@ class Server {
   std::map<std::string, StreamId, std::less<>> last_seen_;
 };
 
+/// Do two addresses lead to the same place, as far as this machine can tell? Names are resolved.
+bool IsSameAddress(const RedisUrl& one, const RedisUrl& other);
+
 }  // namespace sprockets

@@ -96,6 +96,10 @@ Status Show(const Config& config, Printer* printer) {
   }
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
   for (const SpillFileInfo& info : files) {
+    if (info.quarantined) {
+      LogWarning("quarantined-file-not-shown",
+                 {{"file", info.path.filename().native()}, {"way_out", "drain --salvage takes what can be read"}});
+    }
     if (!WaitsForDrain(info) || printer->is_full()) continue;
     RETURN_IF_ERROR(printer->PrintFile(info, true));
   }

@@ -22,6 +22,7 @@ struct Look {
   std::vector<FileSurvey> files;
   int64_t left = 0;
   int64_t rejected = 0;
+  int64_t quarantined = 0;     // files
   int64_t bytes = 0;           // of the whole folder
   int64_t oldest_ms = 0;       // 0: nothing waits
   std::string redis;           // "answers", or why not; empty: not asked
@@ -62,6 +63,7 @@ Result<Look> TakeLook(const Config& config) {
   ASSIGN_OR_RETURN(look.files, SurveyFolder(folder));
   ASSIGN_OR_RETURN(look.bytes, folder.TotalBytes());
   for (const FileSurvey& file : look.files) {
+    look.quarantined += file.info.quarantined ? 1 : 0;
     for (const StreamSurvey& stream : file.streams) {
       look.rejected += stream.rejected;
       if (file.is_done()) continue;
@@ -119,7 +121,7 @@ std::string LookJson(const Look& look) {
   AppendAnswerJson(text, "redis", look.redis);
   AppendAnswerJson(text, "sidecar", look.sidecar);
   if (!look.sidecar_status.empty()) text.append(",\"sidecar_status\":").append(look.sidecar_status);
-  const bool waits = look.left > 0 || look.active;
+  const bool waits = look.left > 0 || look.active || look.quarantined > 0;
   return text.append(",\"result\":\"").append(waits ? "waits" : "drained").append("\"}\n");
 }
 
@@ -130,7 +132,8 @@ std::string AgeOf(int64_t since_ms) {
 /// The verdict: what waits, for how long, why, and what to do about it.
 std::string Verdict(const Look& look) {
   const bool unknown = look.active && !look.active->rows;
-  std::string text = (unknown ? "at least " : "") + FormatCount(static_cast<uint64_t>(look.left)) + " events wait";
+  std::string text = (unknown || look.quarantined > 0 ? "at least " : "") +
+                     FormatCount(static_cast<uint64_t>(look.left)) + " events wait";
   if (look.oldest_ms != 0) text += ", the oldest for " + AgeOf(look.oldest_ms);
   if (!look.why.empty()) {
     text += "; the sidecar does not reach Redis: " + look.why;
@@ -139,6 +142,10 @@ std::string Verdict(const Look& look) {
   text += "\n";
   if (unknown)
     text += look.active->name + " is being written, and only its sidecar can say how many it holds: give --socket\n";
+  if (look.quarantined > 0) {
+    text += "damaged files, whose events nobody can count: " + FormatCount(static_cast<uint64_t>(look.quarantined)) +
+            "; stop the sidecar, then drain --salvage FILE\n";
+  }
   if (look.left == 0 && !unknown) return text;
   if (look.redis == "answers") {
     text += "next: sprockets-replayer drain, with the same options\n";

@@ -411,7 +411,22 @@ void StreamDrain::CloseBatch() {
   report_.ShowProgress();
 }
 
+/// Redis has answered everything that was sent, and taken nothing from the first missing row on: so nothing of the
+/// range is in flight, and what is left was never sent, wherever the next run leads it.
+void StreamDrain::CloseRangeIfAllAnswered() {
+  if (!batch_ || !cursor_.open || reopen_) return;
+  const auto& rows = batch_->rows;
+  const auto missing = std::find_if(rows.begin(), rows.end(), [](const BatchRow& row) { return row.wants_sending(); });
+  const bool nothing_behind =
+      std::all_of(missing, rows.end(), [](const BatchRow& row) { return row.wants_sending() && !row.unproven; });
+  if (missing == rows.end() || !nothing_behind) return;
+  cursor_.done_ticket = missing->ticket - 1;
+  cursor_.open.reset();
+  cursor_dirty_ = true;
+}
+
 Result<StreamDrain::End> StreamDrain::Leave(End end) {
+  if (end == End::kStreamRefused || end == End::kServerRefused) CloseRangeIfAllAnswered();
   // An open range stays as it is on disk: the next run finishes it.
   if (cursor_dirty_ && !cursor_.open) {
     RETURN_IF_ERROR(file_.SaveCursor(stream_.id, cursor_));

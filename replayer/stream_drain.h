@@ -77,6 +77,7 @@ class StreamDrain {
   Result<std::optional<End>> AfterFailedStep(Step step);
   Status RecoverFromBreak();
   void CloseBatch();
+  void CloseRangeIfAllAnswered();
   Result<End> Leave(End end);
 
   std::vector<BatchRow*> RowsToSend();

@@ -112,7 +112,9 @@ class Verifier {
     for (const Structure& structure : structures) {
       const Status compared = CompareOne(postgres, redis, structure, mending, &to_rebuild);
       if (!compared.ok() && compared.error().code != ErrorCode::kRefused) return compared;
-      if (!compared.ok()) guarded = compared;
+      if (compared.ok()) continue;
+      if (!guarded.ok()) LogError("not-mended", {{"why", guarded.error().message}});
+      guarded = compared;
     }
     if (config_.set.only == "*") RETURN_IF_ERROR(CheckAccess(redis, mending));
     if (structures.empty() && !access_compared_) {
@@ -128,7 +130,12 @@ class Verifier {
     for (const Structure& structure : structures) {
       if (!to_rebuild.contains(structure.name)) continue;
       Progress progress(config_.progress, structure.name);
-      RETURN_IF_ERROR(rebuilder.Rebuild(structure, progress));
+      const auto rebuilt = rebuilder.Rebuild(structure, progress);
+      if (rebuilt.ok()) continue;
+      if (rebuilt.error().code != ErrorCode::kRefused) return rebuilt.error();
+      // What a guard protects does not keep the others from being mended.
+      if (!guarded.ok()) LogError("not-mended", {{"why", guarded.error().message}});
+      guarded = rebuilt.error();
     }
     return guarded;
   }

@@ -31,7 +31,8 @@ CREATE TABLE _file (
 -- Made by sidecars that know it, so files of before do not have it:
 --
 --   CREATE TABLE _redis (
---     database INTEGER NOT NULL                   -- the number of the database that the events are for
+--     database INTEGER NOT NULL,                  -- the number of the database that the events are for
+--     server   TEXT NOT NULL DEFAULT ''           -- the address of its Redis, as redis://host:port or unix:///path; files of before do not have it
 --   ) STRICT;
 
 -- A row per stream: where its events are, how many there must be, and how far the drain has come.

@@ -50,8 +50,8 @@ struct DigestHash {
   size_t operator()(const Digest& digest) const { return static_cast<size_t>(digest.low); }
 };
 
-/// Who an event is (stream and event id) and what it says (every other field, in any order; XADD's options do not count).
-/// Two events are the same event when both are equal.
+/// Who an event is (stream and event id) and what it says (every other field, in any order; XADD's options do not
+/// count). Two events are the same event when both are equal.
 struct EventIdentity {
   Digest who;
   Digest what;

@@ -128,12 +128,15 @@ Status ParseUnix(std::string_view rest, RedisUrl* url) {
 
 }  // namespace
 
-std::string RedisUrl::ForLogs() const {
-  if (!socket_path.empty()) {
-    return "unix://" + Escape(socket_path) + (database == 0 ? "" : "?db=" + std::to_string(database));
-  }
+std::string RedisUrl::Server() const {
+  if (!socket_path.empty()) return "unix://" + Escape(socket_path);
   const std::string shown_host = host.find(':') == std::string::npos ? host : '[' + host + ']';
-  return "redis://" + shown_host + ':' + std::to_string(port) + (database == 0 ? "" : '/' + std::to_string(database));
+  return "redis://" + shown_host + ':' + std::to_string(port);
+}
+
+std::string RedisUrl::ForLogs() const {
+  if (database == 0) return Server();
+  return Server() + (socket_path.empty() ? "/" : "?db=") + std::to_string(database);
 }
 
 Result<RedisUrl> ParseRedisUrl(std::string_view text) {

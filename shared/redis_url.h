@@ -18,6 +18,8 @@ struct RedisUrl {
 
   /// For logs: never the password, never the user.
   std::string ForLogs() const;
+  /// The same without the database: where the server is. Can be parsed again.
+  std::string Server() const;
 };
 
 /// redis://[[user]:password@]host[:port][/db] · unix:///path[?db=N] (also unix://user:password@/path) ·

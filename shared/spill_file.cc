@@ -92,6 +92,7 @@ struct SpillFile::Impl {
   std::string event_id_field;
   int64_t begun_ms = 0;
   std::optional<int> redis_database;
+  std::string redis_server;
   bool connections_lost = false;
   bool sealed = false;
   int64_t sealed_streams = 0;
@@ -125,6 +126,9 @@ int64_t SpillFile::begun_ms() const {
 }
 std::optional<int> SpillFile::database() const {
   return impl_->redis_database;
+}
+const std::string& SpillFile::server() const {
+  return impl_->redis_server;
 }
 bool SpillFile::connections_lost() const {
   return impl_->connections_lost;
@@ -170,6 +174,12 @@ Status SpillFile::Impl::ReadHead() {
   if (!says_database) return {};
   ASSIGN_OR_RETURN(const std::optional<int64_t> number, database->QueryInteger("SELECT database FROM _redis"));
   if (number) redis_database = static_cast<int>(*number);
+  ASSIGN_OR_RETURN(const std::optional<int64_t> says_server,
+                   database->QueryInteger("SELECT 1 FROM pragma_table_info('_redis') WHERE name = 'server'"));
+  if (!says_server) return {};
+  ASSIGN_OR_RETURN(Statement server, database->Prepare("SELECT server FROM _redis"));
+  ASSIGN_OR_RETURN(const bool says, server.Step());
+  if (says) redis_server = server.Bytes(0);
   return {};
 }
 

@@ -48,6 +48,7 @@ class SpillWriter {
     int64_t begun_ms = 0;
     int64_t max_bytes = 0;          // hard limit (max_page_count); SpillWriter itself never seals
     std::optional<int> database;    // of Redis, that its events are for; nothing: it is not written down
+    std::string server = {};        // likewise, its address: RedisUrl::Server
     bool connections_lost = false;  // connections of earlier lives are not known: no fence covers all (see StateFile)
   };
 
@@ -156,6 +157,8 @@ class SpillFile {
   bool connections_lost() const;
   /// The database of Redis that its events are for; nothing: a file of before does not say.
   std::optional<int> database() const;
+  /// The address of the Redis that its events are for; empty: likewise.
+  const std::string& server() const;
   /// Which commits of a quarantined file's WAL were out of reach, in words; empty: none.
   const std::string& wal_damage() const;
   /// When the last row was drained, as committed by MarkDrained; 0: not yet.

@@ -62,7 +62,8 @@ void EncodeWords(std::span<const std::string_view> words, std::string* out);
 uint32_t ChecksumOfNames(const EventView& event);
 uint32_t ChecksumOfNames(std::string_view stream, const FieldLayout& layout);
 
-/// Checksum over the whole row: the lower half of a 64-bit XXH3. Every part has its length in front, so that no byte can change sides.
+/// Checksum over the whole row: the lower half of a 64-bit XXH3. Every part has its length in front, so that no byte
+/// can change sides.
 uint32_t ChecksumOfRow(uint32_t names, int64_t ticket, int64_t received_ms, const EventView& event, const Doubt* doubt);
 
 }  // namespace sprockets

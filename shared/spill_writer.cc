@@ -76,8 +76,12 @@ Status InitializeFile(Database& database, const SpillWriter::Options& options) {
   insert.BindInteger(5, options.connections_lost ? 1 : 0);
   RETURN_IF_ERROR(insert.Run());
   if (!options.database) return {};
-  return database.Execute("CREATE TABLE _redis (database INTEGER NOT NULL) STRICT; INSERT INTO _redis VALUES (" +
-                          std::to_string(*options.database) + ")");
+  RETURN_IF_ERROR(
+      database.Execute("CREATE TABLE _redis (database INTEGER NOT NULL, server TEXT NOT NULL DEFAULT '') STRICT"));
+  ASSIGN_OR_RETURN(Statement redis, database.Prepare("INSERT INTO _redis (database, server) VALUES (?, ?)"));
+  redis.BindInteger(1, *options.database);
+  redis.BindBytes(2, options.server);
+  return redis.Run();
 }
 
 }  // namespace

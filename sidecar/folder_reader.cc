@@ -11,7 +11,6 @@ Result<FolderReader> FolderReader::Open(const SpillFolder& folder, const Options
   FolderReader reader(folder, options);
   ASSIGN_OR_RETURN(reader.files_, folder.List());
   std::erase_if(reader.files_, [](const SpillFileInfo& info) { return info.quarantined; });
-  if (!reader.files_.empty()) reader.newest_ = reader.files_.back().number;
   return reader;
 }
 
@@ -45,9 +44,9 @@ Result<EarlierEvents> FolderReader::ReadNext() {
 
 Status FolderReader::Read(const SpillFileInfo& info, EarlierEvents* events) {
   const bool waits = info.state != SpillFileInfo::State::kDrained;
-  // Files follow one another in time, so as many rows as the window has places are enough. Suspect files are read in
-  // any case.
-  const bool has_place = rows_ < options_.window_capacity;
+  // Files follow one another in time, so as many rows as the window has places are enough, if they are also as many
+  // bytes as may have been left unanswered. Suspect files are read in any case.
+  const bool has_place = rows_ < options_.window_capacity || bytes_ < 2 * options_.max_inflight_bytes;
   if (!waits && !has_place && !info.suspect) return {};
   ASSIGN_OR_RETURN(SpillFile file, OpenWaitingOrDrained(folder_, info));
   ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
@@ -69,14 +68,16 @@ Status FolderReader::Read(const SpillFileInfo& info, EarlierEvents* events) {
 }
 
 Status FolderReader::ReadSpilled(SpillFile& file, const SpilledStream& stream, EarlierEvents* events) {
-  const bool is_newest = file.info().number == newest_;
   size_t rows = 0;
-  int64_t bytes = 0;
+  int64_t& bytes_of_stream = bytes_of_stream_[stream.name];
   return file.VisitNewestFirst(stream, [&](const SpilledEvent& row) {
-    // What a killed life had committed and not answered stands at the end of its last file, and was bounded in bytes.
-    const bool maybe_unanswered = is_newest && bytes < 2 * options_.max_inflight_bytes;
+    // What a killed life had committed and not answered was bounded in bytes. That life need not be the last one.
+    const bool maybe_unanswered = bytes_of_stream < 2 * options_.max_inflight_bytes;
     if (!maybe_unanswered && (rows >= options_.window_capacity || !WouldKeep(row.received_ms))) return false;
-    for (const std::string_view word : row.event.fields) bytes += static_cast<int64_t>(word.size());
+    for (const std::string_view word : row.event.fields) {
+      bytes_of_stream += static_cast<int64_t>(word.size());
+      bytes_ += static_cast<int64_t>(word.size());
+    }
     ++rows;
     Window::Restored restored{options_.hasher.Of(row.event), kStreamBegin, row.ticket};
     restored.when_ms = row.received_ms;

@@ -34,8 +34,8 @@ class FolderReader {
  public:
   struct Options {
     IdentityHasher hasher;
-    int64_t max_inflight_bytes = 0;
-    size_t window_capacity = 0;  // as many of the newest rows with a client's id are enough
+    int64_t max_inflight_bytes = 0;  // a life may have left as much unanswered; it is looked for in twice as much
+    size_t window_capacity = 0;      // beyond that, as many of the newest rows with a client's id are enough
     size_t most_unknown = 0;
   };
   static Result<FolderReader> Open(const SpillFolder& folder, const Options& options);
@@ -68,9 +68,10 @@ class FolderReader {
   std::vector<SpillFileInfo> files_;      // the newest last
   std::vector<SpillFileInfo> postponed_;  // likewise
   std::set<int64_t> complained_;          // about those, once each
-  int64_t newest_ = 0;                    // number of the newest file
   size_t rows_ = 0;                       // given to the window
-  size_t unknown_ = 0;                    // likewise
+  int64_t bytes_ = 0;                     // of those
+  std::map<std::string, int64_t> bytes_of_stream_;
+  size_t unknown_ = 0;  // likewise
   bool incomplete_ = false;
   // When the newest rows with a client's id were received, as many as the window has places; the oldest on top.
   std::priority_queue<int64_t, std::vector<int64_t>, std::greater<>> newest_ms_;

@@ -386,11 +386,10 @@ void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, 
 }
 
 // False: enough was read. As many entries as the window has places may still find one, unless all of it is newer; and
-// what an earlier life had in flight when it was killed is looked at in any case: it was bounded in bytes.
+// what an earlier life had in flight when it was killed is looked at in any case: it was bounded in bytes. That life need
+// not be the last one: a client may come back to it over any number of restarts.
 bool Router::FillWindow(StreamState& stream, const std::vector<TailEntry>& entries) {
-  const auto maybe_unanswered = [&] {
-    return options_.earlier_life_in_flight && stream.tail_bytes_read < 2 * options_.max_inflight_bytes;
-  };
+  const auto maybe_unanswered = [&] { return stream.tail_bytes_read < 2 * options_.max_inflight_bytes; };
   for (const TailEntry& entry : entries) {
     size_t id_at = EventView::kNoEventId;
     for (size_t i = 0; i + 1 < entry.fields.size(); i += 2) {

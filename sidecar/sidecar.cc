@@ -122,6 +122,7 @@ Status Sidecar::Open() {
   spill.producer = options.producer;
   spill.event_id_field = config_.event_id_field;
   spill.database = config_.redis.database;
+  spill.server = config_.redis.Server();
   spill.spill_file_bytes = config_.spill_file_bytes;
   spill.spill_max_bytes = config_.spill_max_bytes;
   spill.most_doubt_bytes = config_.max_inflight_bytes;

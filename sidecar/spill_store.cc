@@ -265,6 +265,7 @@ Status SpillStore::OpenFile() {
   options.begun_ms = WallClockMs();
   options.max_bytes = options_.spill_file_bytes + kFileSlackBytes;
   options.database = options_.database;
+  options.server = options_.server;
   options.connections_lost = state_->connections_lost();
   ASSIGN_OR_RETURN(file_, SpillWriter::Create(folder_, options));
   tails_.clear();

@@ -66,7 +66,8 @@ class SpillStore {
   struct Options {
     std::string producer;
     std::string event_id_field;
-    int database = 0;  // of Redis
+    int database = 0;    // of Redis
+    std::string server;  // its address: RedisUrl::Server
     int64_t spill_file_bytes = 256ll << 20;
     int64_t spill_max_bytes = 8ll << 30;
     int64_t most_doubt_bytes = 8 << 20;  // of events in doubt that are stored although there is no room: what one

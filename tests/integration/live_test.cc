@@ -167,6 +167,45 @@ TEST_CASE("A key that a guard protects does not keep another from being mended",
   CHECK(stage.redis.Call({"ZCARD", "board-2"}).integer == 10);
 }
 
+TEST_CASE("What is built anew is mended beside a key that a guard protects", "[live]") {
+  SetStage stage;
+  stage.Write(
+      "rebuild/10_texts.sql",
+      "-- redis: string\n-- keys: text/*\nSELECT 'text/' || i AS key, 'v' || i AS value FROM generate_series(1, 3) i");
+  stage.Write("rebuild/20_log.sql",
+              "-- redis: stream log\nSELECT '1-' || i AS id, 'e' AS entry FROM generate_series(1, 5) i");
+  stage.Write("rebuild/30_other.sql",
+              "-- redis: stream other\nSELECT '1-' || i AS id, 'e' AS entry FROM generate_series(1, 5) i");
+  REQUIRE(stage.Run("rebuild").exit_code == 0);
+  stage.redis.Call({"SET", "text/extra", "only here"});
+  stage.redis.Call({"XADD", "log", "9-9", "entry", "only here"});
+  stage.redis.Call({"XDEL", "other", "1-3"});
+  const CommandResult repaired = stage.Run("verify", {"--repair"});
+  INFO(repaired);
+  CHECK(repaired.exit_code == 4);
+  CHECK(repaired.Says("text/extra"));
+  CHECK(repaired.Says("9-9 of log"));
+  CHECK(stage.redis.Call({"XLEN", "other"}).integer == 5);
+  CHECK(stage.redis.Call({"XLEN", "log"}).integer == 6);
+  CHECK(stage.redis.Call({"GET", "text/extra"}).text == "only here");
+}
+
+TEST_CASE("A file of a set takes no key of another one, also where only that one is built", "[live]") {
+  SetStage stage;
+  stage.Write(
+      "rebuild/texts.sql",
+      "-- redis: string\n-- keys: text/*\nSELECT 'text/' || i AS key, 'v' || i AS value FROM generate_series(1, 3) i");
+  REQUIRE(stage.Run("rebuild").exit_code == 0);
+  stage.Write("rebuild/board.sql", "-- redis: zset text/1\nSELECT 'm' AS member, 1 AS score");
+  for (const char* command : {"rebuild", "verify"}) {
+    const CommandResult refused = stage.Run(command, {"--only", "board"});
+    INFO(refused);
+    CHECK(refused.exit_code == 4);
+    CHECK(refused.Says("covers that of board.sql"));
+  }
+  CHECK(stage.redis.Call({"GET", "text/1"}).text == "v1");
+}
+
 TEST_CASE("A full key of another type is not replaced by a few rows", "[live]") {
   SetStage stage;
   stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT 'm' AS member, 1 AS score");

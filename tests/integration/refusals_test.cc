@@ -207,6 +207,32 @@ TEST_CASE("WRONGTYPE on one stream spills that stream alone", "[refusals]") {
   CHECK(WaitUntil([&] { return stack.Xadd("bounty-stream", {"data", "again"}).Landed(); }));
 }
 
+TEST_CASE("What Redis refused for its stream can be led to another one, after a drain that tried, too", "[refusals]") {
+  Stack stack({.redis_up = false});
+  for (int n = 0; n < 30; ++n) REQUIRE(stack.Xadd("forbidden", {"data", std::to_string(n)}).Spilled());
+  stack.RestartRedis();
+  CHECK(stack.sidecar.Call({"SPROCKETS", "SEAL"}).text.ends_with(".sealed.sqlite"));
+  stack.redis.Call({"ACL", "SETUSER", "drainer", "on", ">secret", "~open", "~sprockets:*", "+@all"});
+  const std::string url = "redis://drainer:secret@127.0.0.1:" + std::to_string(stack.redis.port());
+  const auto drain = [&](const std::vector<std::string>& more) {
+    return Drain(stack.folder.path(), stack.sidecar.spill_dir(), url, stack.sidecar.socket_path(), more);
+  };
+  CHECK(drain({}).exit_code == 1);
+  SECTION("led elsewhere") {
+    const DrainResult led = drain({"--rename", "forbidden=open"});
+    INFO(led.err << led.summary);
+    CHECK(led.exit_code == 0);
+    CHECK(stack.Length("open") == 30);
+  }
+  SECTION("allowed by now, after one that is forbidden, too") {
+    CHECK(drain({"--rename", "forbidden=closed"}).exit_code == 1);
+    stack.redis.Call({"ACL", "SETUSER", "drainer", "~*"});
+    CHECK(drain({}).exit_code == 0);
+    CHECK(stack.Length("forbidden") == 30);
+    CHECK(stack.Length("closed") == 0);
+  }
+}
+
 TEST_CASE("NOPERM on one stream spills that stream alone", "[refusals]") {
   const TempDir folder;
   RedisServer redis(folder.path());

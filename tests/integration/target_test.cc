@@ -108,6 +108,45 @@ TEST_CASE("A drain into another database or another Redis than the sidecar's is 
   CHECK(stack.Length("s") == 1);
 }
 
+// Nobody can be asked which Redis is the right one: the sidecar is gone, or does not reach it.
+TEST_CASE("A Redis at another address that lacks what was there when events were spilled is refused", "[target]") {
+  Stack stack;
+  REQUIRE(stack.Xadd("s", {"data", "before"}).Landed());
+  stack.redis.Kill9();
+  stack.sidecar.AwaitBreaker("open");
+  REQUIRE(stack.Xadd("s", {"data", "waits"}).Spilled());
+  const bool sidecar_runs = GENERATE(true, false);
+  if (!sidecar_runs) CHECK(stack.sidecar.Terminate() == 0);
+  RedisServer other(stack.folder / "other");
+  std::filesystem::create_directories(stack.folder / "other");
+  other.Start();
+  std::vector<std::string> words = {"drain",
+                                    "--redis",
+                                    other.Url(),
+                                    "--spill-dir",
+                                    stack.sidecar.spill_dir().string(),
+                                    "--json",
+                                    "--socket",
+                                    stack.sidecar.socket_path().string()};
+  const RunResult refused = RunReplayer(stack.folder.path(), words);
+  INFO(refused.err << refused.out);
+  CHECK(refused.exit_code == 4);
+  CHECK(Json(refused.out).value("error", "").find("where stream s had reached") != std::string::npos);
+  CHECK(other.Call({"EXISTS", "s"}).integer == 0);
+  SECTION("it takes the other's place") {
+    words.emplace_back("--force");
+    CHECK(RunReplayer(stack.folder.path(), words).exit_code == 0);
+    CHECK(other.Call({"XLEN", "s"}).integer == 1);
+  }
+  SECTION("the right one, wherever it is now") {
+    stack.redis.Start();
+    const DrainResult drained = stack.Drain();
+    INFO(drained.err);
+    CHECK(drained.exit_code == 0);
+    CHECK(stack.Length("s") == 2);
+  }
+}
+
 TEST_CASE("A folder that is no spill folder is refused, and nothing is made in it", "[target]") {
   Stack stack;
   const std::filesystem::path folder = stack.folder / "empty";

@@ -37,6 +37,14 @@ TEST_CASE("A follower writes anew what Redis has lost, and waits where Redis ref
   SECTION("one key") {
     stage.redis.Call({"DEL", "log"});
   }
+  SECTION("one key, to another type") {
+    stage.redis.Call({"DEL", "log"});
+    stage.redis.Call({"SET", "log", "not a stream"});
+    stage.Sql("INSERT INTO log (entry) VALUES ('meanwhile')");
+    AwaitLength(stage, "log", 31);
+    stage.Sql("DELETE FROM log WHERE entry = 'meanwhile'");
+    stage.redis.Call({"DEL", "log"});
+  }
   SECTION("no room for a while") {
     stage.redis.Set("maxmemory-policy", "noeviction");
     stage.redis.Set("maxmemory", "100kb");
@@ -67,6 +75,44 @@ TEST_CASE("A key that comes while its table is followed gets its whole content",
   AwaitLength(stage, "team/1", 20);
   stage.Sql("INSERT INTO team VALUES (2); INSERT INTO log (team, entry) VALUES (2, 'own')");
   AwaitLength(stage, "team/2", 21);
+  CheckStops(follow);
+}
+
+TEST_CASE("A follower sees that one of many keys is gone, though no new row names it", "[trust]") {
+  SetStage stage;
+  stage.Sql(
+      "CREATE TABLE log (id serial PRIMARY KEY, team int, entry text); "
+      "INSERT INTO log (team, entry) SELECT i % 1500, 'e' FROM generate_series(1, 3000) i");
+  stage.Write("rebuild/teams.sql",
+              "-- redis: stream\n-- keys: team/*\n-- follow: log id\nSELECT 'team/' || team AS key, '0-' || id AS id, "
+              "entry FROM log");
+  Process follow = stage.Begin("rebuild", {"--follow"});
+  AwaitLength(stage, "team/1499", 2);
+  for (const char* key : {"team/7", "team/1499"}) {
+    stage.redis.Call({"DEL", key});
+    AwaitLength(stage, key, 2);
+  }
+  CheckStops(follow);
+}
+
+TEST_CASE("A member of another table's new row is not there before the streams that belong to it", "[trust]") {
+  SetStage stage;
+  stage.Sql(
+      "CREATE TABLE team (id int); CREATE TABLE log (id serial PRIMARY KEY, team int, entry text); "
+      "INSERT INTO team VALUES (1); INSERT INTO log (entry) SELECT 'for all' FROM generate_series(1, 20)");
+  stage.Write(
+      "rebuild/teams.sql",
+      "-- redis: stream\n-- keys: team/*\n-- follow: log id\nSELECT 'team/' || t.id AS key, '0-' || l.id AS id, "
+      "l.entry FROM team t JOIN log l ON l.team IS NULL OR l.team = t.id");
+  stage.Write("rebuild/tops.sql",
+              "-- redis: zset tops\n-- follow: log id\nSELECT t.id AS member, l.top AS score FROM team t CROSS JOIN "
+              "(SELECT max(id) AS top FROM log) l WHERE l.top IS NOT NULL");
+  Process follow = stage.Begin("rebuild", {"--follow"});
+  Await("the mark", [&] { return stage.redis.Call({"ZSCORE", "tops", "1"}).text == "20"; });
+  stage.Sql("INSERT INTO team VALUES (2); INSERT INTO log (team, entry) VALUES (1, 'own')");
+  Await("the new team's mark", [&] { return stage.redis.Call({"ZSCORE", "tops", "2"}).text == "21"; });
+  CHECK(stage.redis.Call({"XLEN", "team/2"}).integer == 20);
+  CHECK(stage.redis.Call({"XLEN", "team/1"}).integer == 21);
   CheckStops(follow);
 }
 
@@ -160,6 +206,32 @@ TEST_CASE("A check that does not hold changes nobody, and is asked in a dry run,
   }
   CHECK(stage.redis.Call({"ACL", "LIST"}).elements.back().text == before);
   CHECK(stage.redis.Call({"ACL", "USERS"}).elements.size() == 2);
+}
+
+TEST_CASE("Where nobody could change users afterwards nobody is changed, and who goes on as they are may be changed",
+          "[trust]") {
+  SetStage stage;
+  const std::string reader = "user reader on >new ~* +get\n";
+  SECTION("nobody") {
+    stage.Write("access/users.acl", reader + "user default on nopass ~* &* +@all -acl\n");
+    for (const std::vector<std::string>& more : {std::vector<std::string>{"--dry-run"}, {}}) {
+      const CommandResult refused = stage.Run("access", more);
+      INFO(refused);
+      CHECK(refused.exit_code == 4);
+      CHECK(refused.Says("gives nobody the right to change users"));
+    }
+    CHECK(stage.redis.Call({"ACL", "USERS"}).elements.size() == 1);
+  }
+  SECTION("an administrator's password") {
+    stage.redis.Call({"ACL", "SETUSER", "admin", "on", ">old", "~*", "&*", "+@all"});
+    stage.redis_url = "redis://admin:old@127.0.0.1:" + std::to_string(stage.redis.port());
+    stage.Write("access/users.acl", reader + "user admin on >new ~* &* +@all\n");
+    const CommandResult applied = stage.Run("access");
+    INFO(applied);
+    CHECK(applied.exit_code == 0);
+    stage.redis_url = "redis://admin:new@127.0.0.1:" + std::to_string(stage.redis.port());
+    CHECK(stage.Run("access", {"--dry-run"}).exit_code == 0);
+  }
 }
 
 TEST_CASE("What a killed run left of the users that it compares with is removed", "[trust]") {

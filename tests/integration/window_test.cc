@@ -77,8 +77,27 @@ TEST_CASE("After kill -9 an answer that was lost is found, whatever the window i
   Restart(stack, /*kill=*/true);
   stack.sidecar.AwaitBreaker("closed");
   Send(stack, Events("busy", "b-", 100));
+  // However many lives later its client comes back.
+  if (GENERATE(false, true)) {
+    Restart(stack, /*kill=*/false);
+    stack.sidecar.AwaitBreaker("closed");
+    Send(stack, Events("busy", "c-", 100));
+  }
   for (size_t i = 0; i < last.size(); ++i) CHECK(stack.sidecar.Call(last[i]) == first[i]);
   CHECK(stack.Length("quiet") == 30);
+}
+
+TEST_CASE("What landed before a drain is known beside what was drained into the same stream", "[window]") {
+  Stack stack({.redis_up = false, .sidecar_options = {"--dedupe-window", "100"}});
+  Send(stack, Events("s", "spilled-", 500));
+  stack.RestartRedis();
+  const std::vector<Command> events = Events("s", "landed-", 20);
+  const std::vector<Reply> first = Send(stack, events);
+  DrainAll(stack);
+  Restart(stack, GENERATE(true, false));
+  stack.sidecar.AwaitBreaker("closed");
+  CHECK(Send(stack, events) == first);
+  CHECK(stack.Length("s") == 520);
 }
 
 TEST_CASE("The last spilled events of a quiet stream are known beside those of a busy one", "[window]") {

@@ -283,6 +283,9 @@ int64_t SpillFile::begun_ms() const {
 std::optional<int> SpillFile::database() const {
   return impl_->file().options.database;
 }
+const std::string& SpillFile::server() const {
+  return impl_->file().options.server;
+}
 bool SpillFile::connections_lost() const {
   return impl_->file().options.connections_lost;
 }

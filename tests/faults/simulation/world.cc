@@ -76,7 +76,7 @@ bool SleepUnlessStopped(int64_t) {
 }
 
 Result<std::string> AskSidecarForStatus(const std::string&) {
-  return Error{ErrorCode::kUnreachable, "nobody asks it here"};
+  return std::string("{}");  // it has nothing to say here
 }
 
 Status AskSidecarToSeal(const std::string&) {
