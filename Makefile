@@ -47,9 +47,10 @@ bench: build ## Measure side by side with Redis and SQLite alone, and print the 
 
 SEED ?= 1
 MINUTES ?= 10
-soak: $(BUILD)/build.ninja ## Faults drawn from SEED for MINUTES over real processes, and the books compared after each round
+soak: $(BUILD)/build.ninja ## Faults drawn from SEED over real processes, MINUTES each of events and of schema sets, and the books compared after each round
 	@cmake --build --preset $(PRESET) --target sprockets-soak
-	@build/bin/sprockets-soak --seed $(SEED) --minutes $(MINUTES)
+	@build/bin/sprockets-soak --of events --seed $(SEED) --minutes $(MINUTES)
+	@build/bin/sprockets-soak --of sets --seed $(SEED) --minutes $(MINUTES)
 
 clean: ## Remove everything that was built
 	@rm -rf build

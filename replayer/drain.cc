@@ -117,8 +117,9 @@ bool SomethingWaits(const SpillFolder& folder) {
   const auto is_left_behind = [&](const SpillFileInfo& info) {
     return info.state == SpillFileInfo::State::kActive && !info.quarantined && folder.LockForWriting(0).ok();
   };
-  return std::any_of(files.value().begin(), files.value().end(),
-                     [&](const SpillFileInfo& info) { return WaitsForDrain(info) || is_left_behind(info); });
+  return std::any_of(files.value().begin(), files.value().end(), [&](const SpillFileInfo& info) {
+    return WaitsForDrain(info) || info.offered || is_left_behind(info);
+  });
 }
 
 /// The sidecar seals its file when Redis has been back for it for a while. But this drain may reach Redis where the

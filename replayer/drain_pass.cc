@@ -146,8 +146,8 @@ Status DrainPass::DrainAll() {
       report_.Warn("quarantined-file-left",
                    {{"file", NameOf(info)}, {"way_out", "drain --salvage takes what is good"}});
     }
-    if (!WaitsForDrain(info)) continue;
-    ASSIGN_OR_RETURN(const Next next, DrainFile(info));
+    if (!WaitsForDrain(info) && !info.offered) continue;
+    ASSIGN_OR_RETURN(const Next next, info.offered ? FinishOffer(info) : DrainFile(info));
     if (next == Next::kEnd) return {};
   }
   for (const auto& [stream, target] : config_.drain.renames) {
@@ -252,7 +252,7 @@ Status DrainPass::Finish(SpillFile file) {
   const SpillFileInfo info = file.info();
   RETURN_IF_ERROR(file.MarkDrained(WallClockMs()));
   RETURN_IF_ERROR(file.Close());
-  if (info.state == SpillFileInfo::State::kDrained) return {};
+  if (info.state == SpillFileInfo::State::kDrained) return folder_.ClearOffered(info.number);
   return folder_.Move(info.number, info.state, SpillFileInfo::State::kDrained);
 }
 
@@ -265,12 +265,34 @@ Status DrainPass::OfferAgain(const SpillFileInfo& info) {
   RETURN_IF_ERROR(session_.Connect());
   RETURN_IF_ERROR(RefuseOtherServer());
   RETURN_IF_ERROR(session_.FenceFor(file));
+  // A run that ends before its time leaves the marker, and the next drain goes on with it.
+  RETURN_IF_ERROR(folder_.MarkOffered(info.number));
   RETURN_IF_ERROR(file.ResetCursors());
+  ASSIGN_OR_RETURN(const Next next, OfferRest(std::move(file)));
+  static_cast<void>(next);
+  return {};
+}
+
+/// What is left of a drained file that is offered again.
+Result<DrainPass::Next> DrainPass::OfferRest(SpillFile file) {
   offers_again_ = true;
   bool all_done = true;
-  ASSIGN_OR_RETURN(const Next next, DrainStreams(file, &all_done));
-  static_cast<void>(next);
-  return all_done ? Finish(std::move(file)) : file.Close();
+  Result<Next> next = DrainStreams(file, &all_done);
+  offers_again_ = false;
+  if (!next.ok()) return next;
+  if (!all_done) report_.Worsen(DrainResult::kLeft);
+  RETURN_IF_ERROR(all_done ? Finish(std::move(file)) : file.Close());
+  return next;
+}
+
+/// A run with --file was interrupted, so nobody knows yet whether every event of the file is in Redis.
+Result<DrainPass::Next> DrainPass::FinishOffer(const SpillFileInfo& info) {
+  Result<SpillFile> opened = SpillFile::Open(info);
+  if (!opened.ok()) return PassOver(info, opened.error());
+  SpillFile file = std::move(opened).value();
+  LogInfo("offering-again", {{"file", NameOf(info)}, {"why", "a drain --file of it was interrupted"}});
+  RETURN_IF_ERROR(session_.FenceFor(file));
+  return OfferRest(std::move(file));
 }
 
 /// For the order: what was spilled earlier goes first.

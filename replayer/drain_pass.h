@@ -44,6 +44,8 @@ class DrainPass {
   Status RefuseOtherRedis(SpillFile& file);
   Status SealLeftBehind();
   Result<Next> DrainFile(const SpillFileInfo& info);
+  Result<Next> FinishOffer(const SpillFileInfo& info);
+  Result<Next> OfferRest(SpillFile file);
   Result<Next> DrainStreams(SpillFile& file, bool* all_done);
   Result<StreamDrain::End> DrainStream(SpillFile& file, const SpilledStream& stream);
   Status Finish(SpillFile file);

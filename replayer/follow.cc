@@ -138,11 +138,10 @@ class Publisher {
       same = TextOf(*reply->element[0]->element[1]->element[i]) == entry.fields[i];
     }
     if (same) return {};
-    return Error{
-        ErrorCode::kRefused,
-        "stream " + Escape(entry.key) + " is past " + entry.id +
-            " and holds something else there: somebody else writes "
-            "it, or the database was restored to an earlier state. verify shows what differs; rebuild makes it anew"};
+    // A rebuild or a repair beside us takes what is committed, also above what is still to come; or somebody else
+    // writes.
+    return Error{ErrorCode::kBusy, structure_.file.native() + ": stream " + Escape(entry.key) + " is past " + entry.id +
+                                       " and holds something else there: everything is compared anew"};
   }
 
   RedisClient& redis_;
@@ -385,9 +384,15 @@ class Follower {
     auto rebuilt = rebuilder.Rebuild(bounded, progress);
     if (!rebuilt.ok()) {
       Error error = std::move(rebuilt).error();
-      if (error.message.find("the source lacks") != std::string::npos)
-        error.message +=
-            " (a database that was restored to an earlier state looks like this: its ids would be given again)";
+      if (error.message.find("the source lacks") == std::string::npos) return error;
+      ASSIGN_OR_RETURN(const bool lacks, SourceLacksAnEntry(postgres, redis, structure));
+      if (!lacks) {
+        return Error{ErrorCode::kBusy, structure.name + ": a rebuild or a repair has written what lies above " +
+                                           std::to_string(up_to) +
+                                           ", where rows may still come below: it is waited for"};
+      }
+      error.message +=
+          " (a database that was restored to an earlier state looks like this: its ids would be given again)";
       return error;
     }
     published_[structure.name] = up_to;
@@ -396,6 +401,26 @@ class Follower {
     if (!structure.key.empty() && rebuilt.value().rows > 0) known_[structure.name].insert(structure.key);
     LogInfo("following", {{"structure", structure.name}, {"rows", rebuilt.value().rows}, {"up_to", up_to}});
     return {};
+  }
+
+  /// Does a live stream hold what PostgreSQL does not, however new?
+  static Result<bool> SourceLacksAnEntry(Postgres& postgres, RedisClient& redis, const Structure& structure) {
+    postgres.Rollback();
+    RETURN_IF_ERROR(postgres.BeginSnapshot());
+    bool lacks = false;
+    const auto look = [&lacks](const Difference& difference) {
+      lacks = lacks || IsExtraMember(difference);
+      return !lacks;
+    };
+    const auto compare = [&]() -> Status {
+      ASSIGN_OR_RETURN(Source source, Source::Open(postgres, structure));
+      const Result<Compared> compared = Compare(source, structure, redis, "", look);
+      return compared.ok() ? Status() : Status(compared.error());
+    };
+    const Status compared = compare();
+    postgres.Rollback();
+    RETURN_IF_ERROR(compared);
+    return lacks;
   }
 
   /// True: a key came that Redis does not have, so the structure has to be looked at whole.

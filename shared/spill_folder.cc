@@ -34,6 +34,7 @@ constexpr std::string_view kSealedSuffix = ".sealed.sqlite";
 constexpr std::string_view kDrainedSuffix = ".sqlite";
 constexpr std::string_view kSuspectSuffix = ".suspect";
 constexpr std::string_view kQuarantinedSuffix = ".quarantined";
+constexpr std::string_view kOfferedSuffix = ".offered";
 constexpr std::string_view kReserveName = "reserve";
 constexpr int64_t kReserveBytes = 16 * 1024 * 1024;  // a WAL at its limit, checkpointed, and a rollback journal
 constexpr auto kLockPoll = std::chrono::milliseconds(50);
@@ -255,11 +256,13 @@ Result<std::vector<SpillFileInfo>> SpillFolder::List(const std::function<bool(in
   std::vector<std::pair<int64_t, State>> found;
   std::unordered_set<int64_t> suspect;
   std::unordered_set<int64_t> quarantined;
+  std::unordered_set<int64_t> offered;
   for (const std::string& name : names) {
     if (const int64_t number = NumberOf(name, kActiveSuffix)) found.emplace_back(number, State::kActive);
     if (const int64_t number = NumberOf(name, kSealedSuffix)) found.emplace_back(number, State::kSealed);
     if (const int64_t number = NumberOf(name, kSuspectSuffix)) suspect.insert(number);
     if (const int64_t number = NumberOf(name, kQuarantinedSuffix)) quarantined.insert(number);
+    if (const int64_t number = NumberOf(name, kOfferedSuffix)) offered.insert(number);
   }
   for (const std::string& name : drained_names) {
     if (const int64_t number = NumberOf(name, kDrainedSuffix)) found.emplace_back(number, State::kDrained);
@@ -273,6 +276,7 @@ Result<std::vector<SpillFileInfo>> SpillFolder::List(const std::function<bool(in
     // A marker that a crash left behind says nothing about a drained file: all of its rows are settled.
     file->suspect = state != State::kDrained && suspect.contains(number);
     file->quarantined = state != State::kDrained && quarantined.contains(number);
+    file->offered = state == State::kDrained && offered.contains(number);
     const auto [other, is_new] = files.try_emplace(number, *file);
     if (is_new) continue;
     if (Describe(*this, number, other->second.state)) {
@@ -358,6 +362,14 @@ Status SpillFolder::MarkQuarantined(int64_t number) const {
   return CreateMarker(path_ / WithSuffix(Stem(number), kQuarantinedSuffix));
 }
 
+Status SpillFolder::MarkOffered(int64_t number) const {
+  return CreateMarker(path_ / WithSuffix(Stem(number), kOfferedSuffix));
+}
+
+Status SpillFolder::ClearOffered(int64_t number) const {
+  return Delete(path_ / WithSuffix(Stem(number), kOfferedSuffix));
+}
+
 Status SpillFolder::Move(int64_t number, State from, State to) const {
   const fs::path source = PathOf(number, from);
   const fs::path target = PathOf(number, to);
@@ -392,6 +404,7 @@ Status SpillFolder::Remove(const SpillFileInfo& file) const {
   // Beside a drained file, too: a drain that was killed after its rename left them.
   RETURN_IF_ERROR(Delete(path_ / WithSuffix(Stem(file.number), kSuspectSuffix)));
   RETURN_IF_ERROR(Delete(path_ / WithSuffix(Stem(file.number), kQuarantinedSuffix)));
+  RETURN_IF_ERROR(ClearOffered(file.number));
   return SyncPath(file.path.parent_path());
 }
 

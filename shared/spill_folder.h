@@ -44,6 +44,7 @@ struct SpillFileInfo {
   State state = State::kActive;
   bool suspect = false;      // a COMMIT or fsync on it failed: every row is in doubt
   bool quarantined = false;  // it cannot be read: passed over until `drain --salvage`
+  bool offered = false;      // drained, and `drain --file` offers it again, but has not come to its end
   std::filesystem::path path;
   int64_t bytes = 0;  // with its -wal and -journal
 };
@@ -88,6 +89,8 @@ class SpillFolder {
   /// Creates the empty marker and syncs the folder.
   Status MarkSuspect(int64_t number) const;
   Status MarkQuarantined(int64_t number) const;
+  Status MarkOffered(int64_t number) const;
+  Status ClearOffered(int64_t number) const;
 
   /// Syncs a file, renames it from one state to another and syncs the folders. kBusy while a -wal or -journal with
   /// bytes in it lies beside it: all that is in there would be lost. Never replaces a file. Markers of a drained file

@@ -32,9 +32,20 @@ CarefulClient::CarefulClient(std::filesystem::path socket_path, Ledger& ledger, 
 
 CarefulClient::Counts CarefulClient::Send(std::span<const Event> events, std::chrono::milliseconds limit) {
   for (const Event& event : events) ledger_.Intend(event, number_);
+  std::vector<Offer> offers;
+  for (const Event& event : events) offers.push_back({.event = event});
+  return SendAll(std::move(offers), limit);
+}
+
+void CarefulClient::SendAgain(std::span<const Event> events, std::chrono::milliseconds limit) {
+  std::vector<Offer> offers;
+  for (const Event& event : events)
+    offers.push_back({.event = event, .again = true, .maybe_stored = true, .repeats = true});
+  SendAll(std::move(offers), limit);
+}
+
+CarefulClient::Counts CarefulClient::SendAll(std::vector<Offer> waiting, std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
-  std::vector<Offer> waiting;
-  for (const Event& event : events) waiting.push_back({.event = event});
   Counts counts;
   for (;;) {
     Try(waiting, counts);
@@ -70,7 +81,7 @@ void CarefulClient::Try(std::vector<Offer>& waiting, Counts& counts) {
 bool CarefulClient::MustRetry(Offer& offer, const std::optional<Reply>& reply, Counts& counts) {
   Event& event = offer.event;
   if (reply && reply->Acknowledged() && !event.invalid) {
-    ledger_.Acknowledge(event, reply->text, !offer.again);
+    if (!offer.repeats) ledger_.Acknowledge(event, reply->text, !offer.again);
     ++(reply->Landed() ? counts.landed : counts.spilled);
     return false;
   }

@@ -38,13 +38,18 @@ class CarefulClient {
   /// after `limit`; when one is answered otherwise than documented; or when one without an event id got no answer,
   /// because sending that again might double it.
   Counts Send(std::span<const Event> events, std::chrono::milliseconds limit = kPatience);
+  /// The same events once more, as when a delivery is repeated: acknowledged again, and stored once all the same. Each
+  /// must have an event id.
+  void SendAgain(std::span<const Event> events, std::chrono::milliseconds limit = kPatience);
 
  private:
   struct Offer {
     Event event;
     bool again = false;         // it was sent before
     bool maybe_stored = false;  // … and had another answer than RETRY, or none
+    bool repeats = false;       // it is in the books already
   };
+  Counts SendAll(std::vector<Offer> waiting, std::chrono::milliseconds limit);
   /// One pipeline; what must be sent again stays in `waiting`.
   void Try(std::vector<Offer>& waiting, Counts& counts);
   /// True if the event must be sent again. An UNKNOWN names the id under which that is safe.

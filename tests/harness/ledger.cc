@@ -1,6 +1,7 @@
 #include "tests/harness/ledger.h"
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -30,6 +31,14 @@ bool IsStoredForm(const Event& event, const std::vector<std::string>& stored) {
 
 bool IsTicket(const std::string& reply) {
   return reply.starts_with("0-");
+}
+
+std::vector<StreamEntry> ReadStreamAndLed(RespClient& redis, const std::string& stream, const std::string& led_suffix) {
+  std::vector<StreamEntry> entries = ReadEntries(redis, stream);
+  if (led_suffix.empty()) return entries;
+  std::vector<StreamEntry> led = ReadEntries(redis, stream + led_suffix);
+  std::move(led.begin(), led.end(), std::back_inserter(entries));
+  return entries;
 }
 
 std::string Describe(const std::string& stream, const std::vector<std::string>& fields) {
@@ -94,7 +103,25 @@ void Ledger::Comparison::Differs(const std::string& how, const Event& event) {
     differences.push_back(how + " in " + Describe(event.stream, event.fields));
 }
 
-Ledger::Comparison Ledger::Compare(RespClient& redis, const std::set<std::string>& never_sent) const {
+size_t Ledger::NotExactlyOnce(RespClient& redis, const std::vector<Event>& events, const std::string& led_suffix) {
+  std::map<std::string, size_t> times;
+  std::set<std::string> streams;
+  for (const Event& event : events) {
+    times[KeyOf(event.stream, event.fields)] = 0;
+    streams.insert(event.stream);
+  }
+  for (const std::string& stream : streams) {
+    for (const StreamEntry& entry : ReadStreamAndLed(redis, stream, led_suffix)) {
+      const auto found = times.find(KeyOf(stream, entry.fields));
+      if (found != times.end()) ++found->second;
+    }
+  }
+  return static_cast<size_t>(
+      std::count_if(times.begin(), times.end(), [](const auto& event) { return event.second != 1; }));
+}
+
+Ledger::Comparison Ledger::Compare(RespClient& redis, const std::set<std::string>& never_sent,
+                                   const std::string& led_suffix) const {
   const std::lock_guard lock(mutex_);
   Comparison result;
 
@@ -103,7 +130,7 @@ Ledger::Comparison Ledger::Compare(RespClient& redis, const std::set<std::string
   std::map<std::string, Place> places;
   for (const std::string& stream : streams) {
     size_t index = 0;
-    for (StreamEntry& entry : ReadEntries(redis, stream)) {
+    for (StreamEntry& entry : ReadStreamAndLed(redis, stream, led_suffix)) {
       ++result.stored;
       const std::string key = KeyOf(stream, entry.fields);
       const auto found = records_.find(key);

@@ -57,7 +57,12 @@ class Ledger {
   /// each client and stream, what went straight to Redis at the first offer stands in the order of sending. What was
   /// spilled stands in the order of its tickets, stream by stream; but only those that `never_sent` names are compared,
   /// since what was on its way to Redis before it was spilled may have had its place already.
-  Comparison Compare(RespClient& redis, const std::set<std::string>& never_sent = {}) const;
+  /// With a `led_suffix`, what `drain --rename` led into a stream's name with the suffix counts as that stream's.
+  Comparison Compare(RespClient& redis, const std::set<std::string>& never_sent = {},
+                     const std::string& led_suffix = {}) const;
+  /// Of these events, by stream and payload: how many are not in the streams, or more than once. Whether or not they
+  /// are in the books.
+  static size_t NotExactlyOnce(RespClient& redis, const std::vector<Event>& events, const std::string& led_suffix);
 
   size_t acknowledged() const;
 

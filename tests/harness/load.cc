@@ -29,6 +29,7 @@ Load::~Load() {
 namespace {
 
 constexpr uint64_t kOneInvalidIn = 64;
+constexpr uint64_t kRedeliveredOneIn = 8;
 
 // An empty event id is none that anybody could have meant.
 Event InvalidEvent(uint64_t n) {
@@ -44,6 +45,7 @@ void Load::Run(size_t client, CarefulClient connection) {
   const bool impatient = client + options_.impatient >= options_.clients;
   connection.set_gives_up(impatient);
   std::vector<Event> pipeline;
+  uint64_t pipelines = 0;
   for (uint64_t n = client; n < options_.events && !stopping_; n += options_.clients) {
     const uint64_t turn = n / options_.clients;
     pipeline.push_back(SampleEvent(options_.first_event + n, impatient ? turn % 2 == 0 : options_.always_id));
@@ -51,6 +53,8 @@ void Load::Run(size_t client, CarefulClient connection) {
     const bool is_last = n + options_.clients >= options_.events;
     if (pipeline.size() < options_.pipeline && !is_last) continue;
     const CarefulClient::Counts sent = connection.Send(pipeline, options_.limit);
+    if (options_.redelivers && !impatient && ++pipelines % kRedeliveredOneIn == 0)
+      connection.SendAgain(pipeline, options_.limit);
     pipeline.clear();
     {
       const std::lock_guard lock(mutex_);

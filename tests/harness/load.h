@@ -25,9 +25,10 @@ class Load {
     std::chrono::milliseconds pause{5};  // of each client between its pipelines
     uint64_t first_event = 0;            // of the series; another one for each load of a test
     uint64_t events = UINT64_MAX;        // then they stop by themselves
-    bool always_id = true;  // every event has a client's id, so that it may be sent again after a broken connection
-    size_t impatient = 0;   // so many of the clients, the last ones, give up what was refused, send half of their
-                            // events without an id, and now and then one that is INVALID
+    bool always_id = true;    // every event has a client's id, so that it may be sent again after a broken connection
+    size_t impatient = 0;     // so many of the clients, the last ones, give up what was refused, send half of their
+                              // events without an id, and now and then one that is INVALID
+    bool redelivers = false;  // the careful ones send every eighth pipeline again when it is acknowledged
     std::chrono::milliseconds limit = kPatience;  // until an event must be acknowledged
   };
 

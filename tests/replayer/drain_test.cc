@@ -489,6 +489,17 @@ TEST_CASE("a drained file that is offered again fills what Redis lost and double
     CHECK(run.exit_code == 0);
     CHECK(run.json["landed"] == 100);
   }
+  SECTION("a run that was interrupted is finished by the next drain") {
+    stage.redis.Text({"FLUSHALL"});
+    const int64_t number = stage.Files().front().number;
+    REQUIRE(stage.folder.MarkOffered(number).ok());
+    Leave(stage, number, [](SpillFile& opened, const SpilledStream&) { REQUIRE(opened.ResetCursors().ok()); });
+    CHECK(stage.Drain().exit_code == 0);
+    CHECK((EventIds(stage.redis, "s") == Ids(100)));
+    const Run again = stage.Drain();
+    CHECK(again.exit_code == 0);
+    CHECK(again.json["read"] == 0);
+  }
   SECTION("what was trimmed is listed, and sent only with --force") {
     stage.redis.Text({"XTRIM", "s", "MAXLEN", "60"});
     const Run listed = stage.Drain({"--file", file});

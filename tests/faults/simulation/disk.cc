@@ -100,6 +100,12 @@ Status SpillFolder::MarkSuspect(int64_t number) const {
   TheWorld().Step("marked suspect");
   return {};
 }
+Status SpillFolder::MarkOffered(int64_t) const {
+  return {};
+}
+Status SpillFolder::ClearOffered(int64_t) const {
+  return {};
+}
 Status SpillFolder::MarkQuarantined(int64_t number) const {
   if (DiskFile* file = Find(number)) file->info.quarantined = true;
   return {};

@@ -26,7 +26,10 @@ enum class Blow {
   kHoldBytes,  // an old connection's bytes arrive after the sidecar has given it up
   kRefuseConnections,
   kDelayReplies,
-  kStrangeReply,  // an error that Redis does not know
+  kStrangeReply,    // an error that Redis does not know
+  kRotatePassword,  // the sidecar's, for a while
+  kTakeRights,      // XADD or keys of the sidecar's user, or what the drain's user may ask
+  kAwaitDrain,      // nobody kills it
   kSeal,
 };
 
@@ -51,7 +54,18 @@ inline constexpr std::array kBlows{
     BlowName{Blow::kRefuseConnections, "network: refused"},
     BlowName{Blow::kDelayReplies, "network: slow"},
     BlowName{Blow::kStrangeReply, "network: strange error"},
+    BlowName{Blow::kRotatePassword, "redis: another password"},
+    BlowName{Blow::kTakeRights, "redis: rights taken"},
+    BlowName{Blow::kAwaitDrain, "replayer: awaited"},
     BlowName{Blow::kSeal, "seal"},
+};
+
+/// How a replayer drains.
+struct DrainPlan {
+  enum class Way { kPlain, kAtARate, kSomeStreams, kRenaming, kFileAgain, kFollowing };
+  Way way = Way::kPlain;
+  bool through_proxy = false;
+  int choice = 0;  // of a stream, or a file
 };
 
 struct Event {
@@ -60,6 +74,7 @@ struct Event {
   int lasts_ms = 0;     // of what is mended afterwards
   int bytes = 0;        // until a cut; an odd number counts the replies
   bool drains = false;  // a replayer is started before it
+  DrainPlan drain;
 };
 
 /// One round: some blows, after which everything is healed, drained and compared. State goes on into the next round.
@@ -77,6 +92,9 @@ class Planner {
       event.lasts_ms = Between(20, 600);
       event.bytes = Between(0, 3000);
       event.drains = Between(1, 3) == 1;
+      event.drain.way = static_cast<DrainPlan::Way>(Between(0, static_cast<int>(DrainPlan::Way::kFollowing)));
+      event.drain.through_proxy = Between(0, 1) == 1;
+      event.drain.choice = Between(0, 1000);
     }
     return round;
   }
