@@ -15,6 +15,8 @@
 namespace sprockets::harness {
 namespace {
 
+constexpr size_t kPiecesASecond = 50;
+
 constexpr size_t kMostBuffered = 64 * 1024 * 1024;  // of one held connection: beyond it the client feels back-pressure
 
 sockaddr_in Loopback(int port) {
@@ -146,6 +148,11 @@ void Proxy::DelayReplies(std::chrono::milliseconds delay) {
   reply_delay_ = delay;
 }
 
+void Proxy::LimitReplies(size_t bytes_a_second) {
+  const std::lock_guard lock(mutex_);
+  bytes_a_second_ = bytes_a_second;
+}
+
 void Proxy::ReplaceNextReply(std::string prefix, std::string replacement) {
   const std::lock_guard lock(mutex_);
   replacement_.emplace(std::move(prefix), std::move(replacement));
@@ -241,7 +248,13 @@ void Proxy::ReadRedis(Link& link) {
     }
     whole += reply;
   }
-  if (!whole.empty()) link.to_client.push_back({.due = Clock::now() + reply_delay_, .bytes = std::move(whole)});
+  auto due = Clock::now() + reply_delay_;
+  if (!link.to_client.empty()) due = std::max(due, link.to_client.back().due);
+  const size_t piece = bytes_a_second_ == 0 ? whole.size() : std::max<size_t>(bytes_a_second_ / kPiecesASecond, 1);
+  for (size_t at = 0; at < whole.size(); at += piece) {
+    if (bytes_a_second_ != 0) due += std::chrono::milliseconds(1000 / kPiecesASecond);
+    link.to_client.push_back({.due = due, .bytes = whole.substr(at, piece)});
+  }
 }
 
 // As WriteFrom, but false when the cut is reached; then `bytes` holds what nobody gets.

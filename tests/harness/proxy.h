@@ -46,6 +46,8 @@ class Proxy {
   /// New connections are closed at once while `refuse`.
   void RefuseConnections(bool refuse);
   void DelayReplies(std::chrono::milliseconds delay);
+  /// Replies trickle, so many bytes a second on each connection.
+  void LimitReplies(size_t bytes_a_second);
   /// Redis's next reply that begins with `prefix` is replaced by `replacement`.
   void ReplaceNextReply(std::string prefix, std::string replacement);
   bool replacement_done() const;
@@ -88,6 +90,7 @@ class Proxy {
   bool stopping_ = false;
   bool refusing_ = false;
   std::chrono::milliseconds reply_delay_{0};
+  size_t bytes_a_second_ = 0;  // 0: as many as there are
   std::optional<std::pair<std::string, std::string>> replacement_;
   struct Cut {
     Direction direction;

@@ -213,5 +213,21 @@ TEST_CASE("Closed standard streams are nobody's socket", "[patience]") {
   CHECK(stack.Length("s") == 2);
 }
 
+TEST_CASE("A large answer over a slow network is waited for as long as it goes on coming", "[patience]") {
+  Stack stack({.through_proxy = true});
+  RespClient redis = stack.redis.Connect();
+  std::vector<Command> entries;
+  for (int i = 0; i < 4'000; ++i)
+    entries.push_back({"XADD", "s", "*", "data", std::string(250, 'x'), "event_id", "e" + std::to_string(i)});
+  for (const Reply& reply : redis.Pipeline(entries)) REQUIRE(reply.Landed());
+  CHECK(stack.sidecar.Terminate() == 0);
+  stack.sidecar.Start();
+  stack.sidecar.AwaitBreaker("closed");
+  // A page of the stream's end takes a second, and --redis-timeout is a quarter of one.
+  stack.proxy->LimitReplies(250'000);
+  CHECK(stack.Xadd("s", {"data", std::string(250, 'x'), "event_id", "new"}).Landed());
+  CHECK(stack.sidecar.process().Stderr().find("redis-lost") == std::string::npos);
+}
+
 }  // namespace
 }  // namespace sprockets::harness
