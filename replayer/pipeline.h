@@ -24,7 +24,7 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
-  /// Queues a command; an error reply is kRefused unless `on_reply` takes it.
+  /// Queues a command; an error reply is kRefused, and names command and key, unless `on_reply` takes it.
   Status Add(std::span<const std::string_view> words, OnReply on_reply = nullptr);
   /// The same for a command that is already `words` bulk strings, `body`.
   Status AddEncoded(size_t words, std::string_view body, OnReply on_reply = nullptr);
@@ -34,7 +34,8 @@ class Pipeline {
  private:
   struct Chunk {
     std::string bytes;
-    std::deque<OnReply> replies;
+    size_t commands = 0;          // in it
+    std::deque<OnReply> replies;  // that are still to come
   };
   Status Send();
   Status TakeOldest();

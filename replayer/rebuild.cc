@@ -101,6 +101,15 @@ Rebuilder::Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& co
 
 Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress& progress,
                                             const std::function<Status()>& before_swap) {
+  Result<RebuiltStructure> rebuilt = RebuildOne(structure, progress, before_swap);
+  if (rebuilt.ok()) return rebuilt;
+  Error error = std::move(rebuilt).error();
+  const bool is_named = error.message.find(structure.name) != std::string::npos;
+  return is_named ? error : std::move(error).Prefixed(structure.name);
+}
+
+Result<RebuiltStructure> Rebuilder::RebuildOne(const Structure& structure, Progress& progress,
+                                               const std::function<Status()>& before_swap) {
   RebuiltStructure rebuilt;
   rebuilt.name = structure.name;
   const bool drill = !config_.into.empty();

@@ -67,6 +67,8 @@ class Rebuilder {
     std::string extra_entry;        // of a stream: one that the source lacks; empty: none
     std::vector<ComparedKey> keys;  // that the source gives; where it gives one only, and that is no stream, none
   };
+  Result<RebuiltStructure> RebuildOne(const Structure& structure, Progress& progress,
+                                      const std::function<Status()>& before_swap);
   Status RemoveLeftovers();
   Result<LiveState> LookAtLive(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
   Status Load(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,

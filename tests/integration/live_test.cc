@@ -206,6 +206,19 @@ TEST_CASE("A file of a set takes no key of another one, also where only that one
   CHECK(stage.redis.Call({"GET", "text/1"}).text == "v1");
 }
 
+TEST_CASE("An error of Redis names the file and the key", "[live]") {
+  SetStage stage;
+  stage.Write("rebuild/points.sql", "-- redis: zset board\nSELECT 'm' AS member, 1 AS score");
+  stage.redis.Call({"ACL", "SETUSER", "weak", "on", ">secret", "~*", "&*", "+@all", "-zadd"});
+  stage.redis_url = "redis://weak:secret@127.0.0.1:" + std::to_string(stage.redis.port());
+  const CommandResult refused = stage.Run("rebuild");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("points: "));
+  CHECK(refused.Says("ZADD sprockets:rebuild:"));
+  CHECK(refused.Says(":board: Redis refuses: NOPERM"));
+}
+
 TEST_CASE("A full key of another type is not replaced by a few rows", "[live]") {
   SetStage stage;
   stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT 'm' AS member, 1 AS score");
