@@ -290,6 +290,7 @@ Result<DrainPass::Next> DrainPass::FinishOffer(const SpillFileInfo& info) {
   Result<SpillFile> opened = SpillFile::Open(info);
   if (!opened.ok()) return PassOver(info, opened.error());
   SpillFile file = std::move(opened).value();
+  RETURN_IF_ERROR(RefuseOtherDatabase(file));
   LogInfo("offering-again", {{"file", NameOf(info)}, {"why", "a drain --file of it was interrupted"}});
   RETURN_IF_ERROR(session_.FenceFor(file));
   return OfferRest(std::move(file));

@@ -300,7 +300,6 @@ class Follower {
   /// Of thousands of keys some each time, so that each is asked for before long.
   Status RequireKeys(RedisClient& redis, const std::string& structure, const KnownKeys& keys) {
     std::string& asked_last = asked_last_[structure];
-    std::vector<std::string> asked;
     Pipeline pipeline(redis);
     std::string lost;
     auto next = keys.upper_bound(asked_last);
@@ -495,13 +494,12 @@ class Follower {
   const Config& config_;
   const std::vector<Structure>& structures_;
   const std::vector<ConsumerGroup>& groups_;
-  std::optional<KeyOwners> owners_;           // of this connection's life
-  std::map<std::string, Horizon> horizons_;   // by table and column
-  std::map<std::string, int64_t> published_;  // by structure: up to which id
-  std::map<std::string, KnownKeys> known_;    // by structure
-  std::map<std::string, std::string>
-      asked_last_;                          // by structure: up to which of them it was asked whether they are there
-  std::map<std::string, bool> aggregates_;  // by structure: is a row of it made of several rows?
+  std::optional<KeyOwners> owners_;                // of this connection's life
+  std::map<std::string, Horizon> horizons_;        // by table and column
+  std::map<std::string, int64_t> published_;       // by structure: up to which id
+  std::map<std::string, KnownKeys> known_;         // by structure
+  std::map<std::string, std::string> asked_last_;  // by structure: of its known keys, whether they are still there
+  std::map<std::string, bool> aggregates_;         // by structure: is a row of it made of several rows?
   const std::string mark_ = std::to_string(WallClockMs());
   int64_t complained_ms_ = 0;
   bool said_that_it_polls_ = false;  // once, not after every lost connection
