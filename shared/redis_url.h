@@ -18,7 +18,7 @@ struct RedisUrl {
 
   /// For logs: never the password, never the user.
   std::string ForLogs() const;
-  /// The same without the database: where the server is. Can be parsed again.
+  /// The same without the database: where the server is. A URL again, unless the socket's path has bytes to escape.
   std::string Server() const;
 };
 

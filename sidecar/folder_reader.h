@@ -8,6 +8,8 @@
 #include <map>
 #include <queue>
 #include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "shared/event.h"
@@ -71,7 +73,7 @@ class FolderReader {
   size_t rows_ = 0;                       // given to the window
   int64_t bytes_ = 0;                     // of those
   std::map<std::string, int64_t> bytes_of_stream_;
-  size_t unknown_ = 0;  // likewise
+  size_t unknown_ = 0;  // rows of suspect files, given to the window
   bool incomplete_ = false;
   // When the newest rows with a client's id were received, as many as the window has places; the oldest on top.
   std::priority_queue<int64_t, std::vector<int64_t>, std::greater<>> newest_ms_;

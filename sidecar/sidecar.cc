@@ -99,17 +99,7 @@ Status Sidecar::Open() {
   options.stream_globs = config_.streams;
   options.earlier_life_in_flight = !opened.state->nothing_was_in_flight();
   router_ = std::make_unique<Router>(options, IdentityHasher(), static_cast<RouterEffects*>(this));
-  ASSIGN_OR_RETURN(FolderReader earlier,
-                   FolderReader::Open(opened.folder, {.hasher = router_->hasher(),
-                                                      .max_inflight_bytes = options.max_inflight_bytes,
-                                                      .window_capacity = options.dedupe_window,
-                                                      .most_unknown = Window::kMostUnknown}));
-  const int64_t read_until_ms = SteadyClockMs() + kReadBeforeOpeningMs;
-  do {
-    ASSIGN_OR_RETURN(const EarlierEvents events, earlier.ReadNext());
-    router_->OnEarlierEvents(events, earlier.complete());
-  } while (earlier.left() > 0 && SteadyClockMs() < read_until_ms);
-
+  ASSIGN_OR_RETURN(FolderReader earlier, ReadEarlierLives(opened.folder));
   link_ = std::make_unique<RedisLink>(&loop_, RedisLink::Options{config_.redis, config_.redis_timeout_ms},
                                       opened.state->connections(), opened.state->connections_lost(),
                                       static_cast<RedisLinkEvents*>(this));
@@ -126,8 +116,6 @@ Status Sidecar::Open() {
   spill.spill_file_bytes = config_.spill_file_bytes;
   spill.spill_max_bytes = config_.spill_max_bytes;
   spill.most_doubt_bytes = config_.max_inflight_bytes;
-  folder_read_ = earlier.done();
-  if (earlier.left() > 0) LogInfo("spill-folder-read-on", {{"files_left", earlier.left()}});
   const bool read_on = earlier.left() > 0;
   const auto make_store = [&](SpillStore::Post post) {
     return std::make_unique<SpillStore>(opened.folder, *std::move(opened.state), spill, std::move(earlier),
@@ -159,6 +147,22 @@ Status Sidecar::Open() {
                         {"spill_dir", config_.spill_dir},
                         {"producer", options.producer}});
   return {};
+}
+
+// What there is time for before the door opens.
+Result<FolderReader> Sidecar::ReadEarlierLives(const SpillFolder& folder) {
+  ASSIGN_OR_RETURN(FolderReader reader, FolderReader::Open(folder, {.hasher = router_->hasher(),
+                                                                    .max_inflight_bytes = config_.max_inflight_bytes,
+                                                                    .window_capacity = config_.dedupe_window,
+                                                                    .most_unknown = Window::kMostUnknown}));
+  const int64_t until_ms = SteadyClockMs() + kReadBeforeOpeningMs;
+  do {
+    ASSIGN_OR_RETURN(const EarlierEvents events, reader.ReadNext());
+    router_->OnEarlierEvents(events, reader.complete());
+  } while (reader.left() > 0 && SteadyClockMs() < until_ms);
+  folder_read_ = reader.done();
+  if (reader.left() > 0) LogInfo("spill-folder-read-on", {{"files_left", reader.left()}});
+  return reader;
 }
 
 // Everything is closed, so that the loop can prove that nothing was forgotten.

@@ -13,6 +13,7 @@
 
 #include "sidecar/config.h"
 #include "sidecar/connection.h"
+#include "sidecar/folder_reader.h"
 #include "sidecar/listener.h"
 #include "sidecar/redis_link.h"
 #include "sidecar/router.h"
@@ -36,6 +37,7 @@ class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
 
  private:
   Status Open();
+  Result<FolderReader> ReadEarlierLives(const SpillFolder& folder);
   void CloseLoop();
 
   // Once a turn, before the loop sleeps: everything that the turn queued leaves now, together.

@@ -37,12 +37,16 @@ void RunAsUser(Stack& stack) {
   stack.sidecar.Start();
 }
 
-std::filesystem::path SealedFile(const Stack& stack) {
-  for (const std::string& name : stack.SpillFiles()) {
-    if (name.ends_with(".sealed.sqlite")) return stack.sidecar.spill_dir() / name;
-  }
-  FAIL("no file is sealed");
-  return {};
+/// What was spilled lies in a sealed file of root's, the sidecar has started beside it, and Redis is there again.
+std::filesystem::path RestartBesideRootsFile(Stack& stack) {
+  const std::string name = stack.sidecar.Call({"SPROCKETS", "SEAL"}).text;
+  REQUIRE(name.ends_with(".sealed.sqlite"));
+  CHECK(stack.sidecar.Terminate() == 0);
+  std::filesystem::path sealed = stack.sidecar.spill_dir() / name;
+  REQUIRE(lchown(sealed.c_str(), 0, 0) == 0);
+  stack.sidecar.Start();
+  stack.RestartRedis();
+  return sealed;
 }
 
 bool IsRoot() {
@@ -71,12 +75,7 @@ TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file
   stack.redis.Kill9();
   stack.sidecar.AwaitBreaker("open");
   REQUIRE(stack.Xadd("s", {"data", "2"}).Spilled());
-  CHECK(stack.sidecar.Call({"SPROCKETS", "SEAL"}).text.ends_with(".sealed.sqlite"));
-  CHECK(stack.sidecar.Terminate() == 0);
-  const std::filesystem::path sealed = SealedFile(stack);
-  REQUIRE(lchown(sealed.c_str(), 0, 0) == 0);
-  stack.sidecar.Start();
-  stack.RestartRedis();
+  const std::filesystem::path sealed = RestartBesideRootsFile(stack);
   const std::vector<std::string> drain = ReplayerCommand(
       {"drain", "--json", "--redis", stack.redis.Url(), "--spill-dir", stack.sidecar.spill_dir().string()});
   std::vector<std::string> as_user = kAsUser;
@@ -101,12 +100,7 @@ TEST_CASE("What cannot be read at a start is read as soon as it can be, and mean
   RunAsUser(stack);
   const auto xadd = [&](const std::string& id) { return stack.Xadd("s", {"data", "1", "event_id", id}); };
   REQUIRE(xadd("first").Spilled());
-  CHECK(stack.sidecar.Call({"SPROCKETS", "SEAL"}).text.ends_with(".sealed.sqlite"));
-  CHECK(stack.sidecar.Terminate() == 0);
-  const std::filesystem::path sealed = SealedFile(stack);
-  REQUIRE(lchown(sealed.c_str(), 0, 0) == 0);
-  stack.sidecar.Start();
-  stack.RestartRedis();
+  const std::filesystem::path sealed = RestartBesideRootsFile(stack);
   const Reply again = xadd("first");
   CHECK(again.Spilled());  // and not sent: nobody can tell whether it is new
   CHECK(xadd("second").Spilled());
