@@ -84,6 +84,7 @@ constexpr std::array kRebuildOptions{
     kOnly,
     Option{"jobs", "N", "build so many structures at once; they appear in the order of their files", "4", false},
     Option{"follow", "", "go on until told to stop, for use as a service: new rows of what says -- follow:", "", false},
+    Option{"poll", "DURATION", "with --follow: how often to look for new rows that nobody announced", "250ms", false},
     Option{"into", "PREFIX", "a drill: write beside the live keys, verify, time, remove", "", false},
     Option{"force", "", "let an empty or much smaller source replace a key, and a stream lose events", "", false},
     Option{"dry-run", "", "only say what would change", "", false},
@@ -301,6 +302,8 @@ Status ReadSet(const CommandEntry& entry, const Options& options, Config* config
   set.into = options.Text("into");
   if (options.Has("into") && set.into.empty()) return Usage("--into: a prefix is missing, drill: for example");
   set.follow = options.Flag("follow");
+  ASSIGN_OR_RETURN(set.poll_ms, options.DurationMs("poll"));
+  if (set.poll_ms < 1) return Usage("--poll must be at least 1ms");
   if (set.follow && (set.dry_run || !set.into.empty())) return Usage("--follow does not go with --dry-run or --into");
   if (!set.into.empty() && (set.dry_run || set.force)) return Usage("--into does not go with --dry-run or --force");
   return {};

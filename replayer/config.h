@@ -44,9 +44,10 @@ struct SetConfig {
   int64_t postgres_wait_ms = 30'000;   // how long a database may take to wake up
   int64_t redis_deadline_ms = 30'000;  // without a byte moving
   bool dry_run = false;
-  bool follow = false;  // rebuild: go on until told to stop
-  bool force = false;   // rebuild: past the guards
-  bool repair = false;  // verify
+  bool follow = false;    // rebuild: go on until told to stop
+  int64_t poll_ms = 250;  // with `follow`: between two looks for new rows, where no notification comes before
+  bool force = false;     // rebuild: past the guards
+  bool repair = false;    // verify
 };
 
 struct Config {

@@ -22,7 +22,7 @@
 namespace sprockets {
 namespace {
 
-constexpr int64_t kPollMs = 250;
+constexpr int64_t kHeldUpPollMs = 250;
 constexpr int64_t kRetryMs = 500;
 constexpr int64_t kMostRetryMs = 15'000;
 constexpr int64_t kComplainMs = 10'000;  // about somebody who holds us up
@@ -221,13 +221,20 @@ class Follower {
         Complain(name, horizon);
       }
       ASSIGN_OR_RETURN(const bool more, PublishAll(postgres, redis));
-      if (!more) RETURN_IF_ERROR(postgres.AwaitNotification(kPollMs));
+      if (!more) RETURN_IF_ERROR(postgres.AwaitNotification(PollMs()));
     }
     (void)redis.Call({"DEL", kMark});
     return {};
   }
 
  private:
+  /// Who holds rows back need not notify anybody when it ends.
+  int64_t PollMs() const {
+    const bool held_up = std::any_of(horizons_.begin(), horizons_.end(),
+                                     [](const auto& horizon) { return !horizon.second.blocker().empty(); });
+    return held_up ? std::min(config_.set.poll_ms, kHeldUpPollMs) : config_.set.poll_ms;
+  }
+
   /// A standby does not show who writes, so nobody could say which ids may still appear.
   static Status RefuseStandby(Postgres& postgres) {
     ASSIGN_OR_RETURN(const auto rows, postgres.Query("SELECT pg_is_in_recovery()"));
@@ -329,7 +336,7 @@ class Follower {
       if (!std::exchange(said_that_it_polls_, true)) {
         LogWarning("not-listening", {{"channel", structure.listen},
                                      {"why", listening.error().message},
-                                     {"next", "polling every " + std::to_string(kPollMs) + " ms"}});
+                                     {"next", "polling every " + std::to_string(config_.set.poll_ms) + " ms"}});
       }
     }
     return {};
