@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "shared/event.h"
-#include "shared/resp.h"
+#include "shared/redis/event.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets::bench {
 

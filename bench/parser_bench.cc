@@ -8,9 +8,9 @@
 #include <benchmark/benchmark.h>
 
 #include "bench/events.h"
-#include "shared/event.h"
-#include "shared/limits.h"
-#include "shared/resp.h"
+#include "shared/base/limits.h"
+#include "shared/redis/event.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets::bench {
 namespace {

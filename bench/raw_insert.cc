@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "bench/raw_table.h"
-#include "shared/spill_file.h"
-#include "shared/sqlite.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/spill/file.h"
+#include "shared/spill/sqlite.h"
 
 namespace sprockets::bench {
 namespace {

@@ -7,8 +7,8 @@
 #include <span>
 #include <string>
 
-#include "shared/result.h"
-#include "shared/sqlite.h"
+#include "shared/base/result.h"
+#include "shared/spill/sqlite.h"
 
 namespace sprockets::bench {
 

@@ -7,8 +7,8 @@
 #include <benchmark/benchmark.h>
 
 #include "bench/events.h"
-#include "shared/event.h"
-#include "shared/settle.h"
+#include "shared/redis/event.h"
+#include "shared/redis/settle.h"
 
 namespace sprockets::bench {
 namespace {

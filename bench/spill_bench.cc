@@ -13,9 +13,9 @@
 
 #include "bench/events.h"
 #include "bench/raw_table.h"
-#include "shared/clock.h"
-#include "shared/spill_file.h"
-#include "shared/spill_folder.h"
+#include "shared/base/clock.h"
+#include "shared/spill/file.h"
+#include "shared/spill/folder.h"
 
 namespace sprockets::bench {
 namespace {

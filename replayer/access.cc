@@ -3,9 +3,9 @@
 
 #include "replayer/access_control.h"
 #include "replayer/commands.h"
-#include "shared/clock.h"
-#include "shared/log.h"
-#include "shared/text.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {

@@ -4,10 +4,10 @@
 #include <random>
 
 #include "replayer/pipeline.h"
-#include "shared/log.h"
-#include "shared/resp.h"
-#include "shared/stream_id.h"
-#include "shared/text.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
+#include "shared/redis/resp.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets {
 namespace {

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "shared/result.h"
-#include "shared/spill_folder.h"
+#include "shared/base/result.h"
+#include "shared/spill/folder.h"
 
 namespace sprockets {
 

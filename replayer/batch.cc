@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "shared/resp.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets {
 namespace {

@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "shared/event.h"
-#include "shared/result.h"
-#include "shared/spill_file.h"
-#include "shared/stream_id.h"
+#include "shared/base/result.h"
+#include "shared/redis/event.h"
+#include "shared/redis/stream_id.h"
+#include "shared/spill/file.h"
 
 namespace sprockets {
 

@@ -11,9 +11,9 @@
 
 #include "replayer/loader.h"
 #include "replayer/pipeline.h"
-#include "shared/clock.h"
-#include "shared/resp.h"
-#include "shared/text.h"
+#include "shared/base/clock.h"
+#include "shared/base/text.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "replayer/redis_client.h"
 #include "replayer/source.h"
-#include "shared/stream_id.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets {
 

@@ -6,9 +6,9 @@
 #include <span>
 #include <vector>
 
-#include "shared/limits.h"
-#include "shared/options.h"
-#include "shared/text.h"
+#include "shared/base/limits.h"
+#include "shared/base/options.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {

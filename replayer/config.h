@@ -9,9 +9,9 @@
 
 #include "replayer/postgres.h"
 #include "replayer/progress.h"
-#include "shared/log.h"
-#include "shared/redis_url.h"
-#include "shared/result.h"
+#include "shared/base/log.h"
+#include "shared/base/result.h"
+#include "shared/redis/url.h"
 
 namespace sprockets {
 

@@ -11,8 +11,8 @@
 #include "replayer/folder_survey.h"
 #include "replayer/salvage.h"
 #include "replayer/stop.h"
-#include "shared/clock.h"
-#include "shared/text.h"
+#include "shared/base/clock.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {

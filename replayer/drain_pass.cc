@@ -8,10 +8,10 @@
 #include "replayer/active_file.h"
 #include "replayer/sidecar_door.h"
 #include "replayer/stop.h"
-#include "shared/clock.h"
-#include "shared/spill_retention.h"
-#include "shared/state_file.h"
-#include "shared/text.h"
+#include "shared/base/clock.h"
+#include "shared/base/text.h"
+#include "shared/spill/retention.h"
+#include "shared/spill/state_file.h"
 
 namespace sprockets {
 namespace {

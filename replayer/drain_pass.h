@@ -14,9 +14,9 @@
 #include "replayer/searches.h"
 #include "replayer/session.h"
 #include "replayer/stream_drain.h"
-#include "shared/result.h"
-#include "shared/spill_file.h"
-#include "shared/spill_folder.h"
+#include "shared/base/result.h"
+#include "shared/spill/file.h"
+#include "shared/spill/folder.h"
 
 namespace sprockets {
 

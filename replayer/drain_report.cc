@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "shared/text.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "replayer/progress.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 namespace sprockets {
 

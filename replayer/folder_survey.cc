@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "shared/spill_file.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/spill/file.h"
 
 namespace sprockets {
 namespace {

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "shared/result.h"
-#include "shared/spill_folder.h"
+#include "shared/base/result.h"
+#include "shared/spill/folder.h"
 
 namespace sprockets {
 

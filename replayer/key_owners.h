@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "shared/result.h"
-#include "shared/text.h"
+#include "shared/base/result.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 

@@ -4,8 +4,8 @@
 #include <charconv>
 #include <cstdio>
 
-#include "shared/clock.h"
-#include "shared/resp.h"
+#include "shared/base/clock.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets {
 namespace {

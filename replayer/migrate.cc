@@ -9,9 +9,9 @@
 #include "replayer/commands.h"
 #include "replayer/postgres.h"
 #include "replayer/schema_set.h"
-#include "shared/clock.h"
-#include "shared/log.h"
-#include "shared/text.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "replayer/batch.h"
 #include "replayer/stop.h"
-#include "shared/clock.h"
+#include "shared/base/clock.h"
 
 namespace sprockets {
 

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "shared/redis_error.h"
-#include "shared/resp.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/redis/error.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets {
 namespace {

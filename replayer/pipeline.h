@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "replayer/redis_client.h"
-#include "shared/result.h"
+#include "shared/base/result.h"
 
 namespace sprockets {
 

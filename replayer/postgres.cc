@@ -11,10 +11,10 @@
 #include <libpq-fe.h>
 
 #include "replayer/stop.h"
-#include "shared/backoff.h"
-#include "shared/clock.h"
-#include "shared/log.h"
-#include "shared/text.h"
+#include "shared/base/backoff.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "shared/result.h"
+#include "shared/base/result.h"
 
 struct pg_conn;
 

@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "replayer/commands.h"
-#include "shared/log.h"
-#include "shared/process.h"
-#include "shared/text.h"
+#include "shared/base/log.h"
+#include "shared/base/process.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "shared/clock.h"
-#include "shared/text.h"
+#include "shared/base/clock.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {

@@ -7,9 +7,9 @@
 #include "replayer/rebuild_run.h"
 #include "replayer/schema_set.h"
 #include "replayer/stop.h"
-#include "shared/clock.h"
-#include "shared/log.h"
-#include "shared/text.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {

@@ -13,8 +13,8 @@
 #include "replayer/server.h"
 #include "replayer/stop.h"
 #include "replayer/turns.h"
-#include "shared/clock.h"
-#include "shared/log.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
 
 namespace sprockets {
 namespace {

@@ -6,7 +6,7 @@
 #include "replayer/config.h"
 #include "replayer/rebuild.h"
 #include "replayer/schema_set.h"
-#include "shared/result.h"
+#include "shared/base/result.h"
 
 namespace sprockets {
 

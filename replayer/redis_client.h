@@ -11,8 +11,8 @@
 
 #include <hiredis/hiredis.h>
 
-#include "shared/redis_url.h"
-#include "shared/result.h"
+#include "shared/base/result.h"
+#include "shared/redis/url.h"
 
 namespace sprockets {
 

@@ -8,7 +8,7 @@
 
 #include "replayer/pipeline.h"
 #include "replayer/stop.h"
-#include "shared/clock.h"
+#include "shared/base/clock.h"
 
 namespace sprockets {
 namespace {

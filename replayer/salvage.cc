@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "shared/clock.h"
-#include "shared/spill_file.h"
-#include "shared/text.h"
+#include "shared/base/clock.h"
+#include "shared/base/text.h"
+#include "shared/spill/file.h"
 
 namespace sprockets {
 namespace {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "replayer/drain_report.h"
-#include "shared/result.h"
-#include "shared/spill_folder.h"
+#include "shared/base/result.h"
+#include "shared/spill/folder.h"
 
 namespace sprockets {
 

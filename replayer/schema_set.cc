@@ -9,8 +9,8 @@
 #include <set>
 #include <sstream>
 
-#include "shared/stream_id.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets {
 namespace {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "shared/redis_error.h"
+#include "shared/redis/error.h"
 
 namespace sprockets {
 namespace {

@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "replayer/redis_client.h"
-#include "shared/result.h"
-#include "shared/settle.h"
+#include "shared/base/result.h"
+#include "shared/redis/settle.h"
 
 namespace sprockets {
 

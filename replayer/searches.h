@@ -9,10 +9,10 @@
 #include <string>
 #include <tuple>
 
-#include "shared/event.h"
-#include "shared/settle.h"
-#include "shared/spill_folder.h"
-#include "shared/stream_id.h"
+#include "shared/redis/event.h"
+#include "shared/redis/settle.h"
+#include "shared/redis/stream_id.h"
+#include "shared/spill/folder.h"
 
 namespace sprockets {
 

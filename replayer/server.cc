@@ -6,9 +6,9 @@
 #include <netdb.h>
 #include <set>
 
-#include "shared/clock.h"
-#include "shared/redis_error.h"
-#include "shared/redis_info.h"
+#include "shared/base/clock.h"
+#include "shared/redis/error.h"
+#include "shared/redis/info.h"
 
 namespace sprockets {
 namespace {

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "replayer/redis_client.h"
-#include "shared/connection_id.h"
-#include "shared/result.h"
-#include "shared/settle.h"
-#include "shared/stream_id.h"
+#include "shared/base/result.h"
+#include "shared/redis/connection_id.h"
+#include "shared/redis/settle.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets {
 

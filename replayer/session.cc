@@ -8,10 +8,10 @@
 
 #include "replayer/search.h"
 #include "replayer/stop.h"
-#include "shared/backoff.h"
-#include "shared/clock.h"
-#include "shared/resp.h"
-#include "shared/text.h"
+#include "shared/base/backoff.h"
+#include "shared/base/clock.h"
+#include "shared/base/text.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets {
 namespace {

@@ -13,10 +13,10 @@
 #include "replayer/config.h"
 #include "replayer/drain_report.h"
 #include "replayer/server.h"
-#include "shared/result.h"
-#include "shared/settle.h"
-#include "shared/spill_file.h"
-#include "shared/spill_folder.h"
+#include "shared/base/result.h"
+#include "shared/redis/settle.h"
+#include "shared/spill/file.h"
+#include "shared/spill/folder.h"
 
 namespace sprockets {
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "replayer/search.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {

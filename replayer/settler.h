@@ -11,9 +11,9 @@
 #include "replayer/drain_report.h"
 #include "replayer/searches.h"
 #include "replayer/session.h"
-#include "shared/result.h"
-#include "shared/settle.h"
-#include "shared/spill_file.h"
+#include "shared/base/result.h"
+#include "shared/redis/settle.h"
+#include "shared/spill/file.h"
 
 namespace sprockets {
 

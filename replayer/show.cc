@@ -7,8 +7,8 @@
 #include "replayer/commands.h"
 #include "replayer/drain_pass.h"
 #include "replayer/folder_survey.h"
-#include "shared/spill_file.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/spill/file.h"
 
 namespace sprockets {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-#include "shared/text.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {

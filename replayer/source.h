@@ -10,8 +10,8 @@
 
 #include "replayer/postgres.h"
 #include "replayer/schema_set.h"
-#include "shared/result.h"
-#include "shared/stream_id.h"
+#include "shared/base/result.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets {
 

@@ -7,7 +7,7 @@
 #include <csignal>
 #include <thread>
 
-#include "shared/clock.h"
+#include "shared/base/clock.h"
 
 namespace sprockets {
 namespace {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "replayer/stop.h"
-#include "shared/clock.h"
-#include "shared/redis_error.h"
-#include "shared/text.h"
+#include "shared/base/clock.h"
+#include "shared/base/text.h"
+#include "shared/redis/error.h"
 
 namespace sprockets {
 namespace {

@@ -27,9 +27,9 @@
 #include "replayer/searches.h"
 #include "replayer/session.h"
 #include "replayer/settler.h"
-#include "shared/backoff.h"
-#include "shared/result.h"
-#include "shared/spill_file.h"
+#include "shared/base/backoff.h"
+#include "shared/base/result.h"
+#include "shared/spill/file.h"
 
 namespace sprockets {
 

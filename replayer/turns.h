@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "shared/result.h"
+#include "shared/base/result.h"
 
 namespace sprockets {
 

@@ -4,8 +4,8 @@
 #include <charconv>
 #include <filesystem>
 
-#include "shared/limits.h"
-#include "shared/options.h"
+#include "shared/base/limits.h"
+#include "shared/base/options.h"
 
 namespace sprockets {
 

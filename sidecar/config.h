@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "shared/log.h"
-#include "shared/redis_url.h"
-#include "shared/result.h"
+#include "shared/base/log.h"
+#include "shared/base/result.h"
+#include "shared/redis/url.h"
 
 namespace sprockets {
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <poll.h>
 
-#include "shared/result.h"
+#include "shared/base/result.h"
 
 namespace sprockets {
 

@@ -10,7 +10,7 @@
 
 #include <uv.h>
 
-#include "shared/resp.h"
+#include "shared/redis/resp.h"
 #include "sidecar/local_commands.h"
 #include "sidecar/router.h"
 #include "sidecar/uv_handles.h"

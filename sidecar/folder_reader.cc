@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 namespace sprockets {
 

@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "shared/event.h"
-#include "shared/result.h"
-#include "shared/spill_file.h"
-#include "shared/spill_folder.h"
+#include "shared/base/result.h"
+#include "shared/redis/event.h"
+#include "shared/spill/file.h"
+#include "shared/spill/folder.h"
 #include "sidecar/spill_report.h"
 #include "sidecar/window.h"
 

@@ -1,7 +1,7 @@
 #include "sidecar/handshake.h"
 
-#include "shared/redis_info.h"
-#include "shared/resp.h"
+#include "shared/redis/info.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shared/redis_url.h"
+#include "shared/redis/url.h"
 
 namespace sprockets {
 

@@ -8,8 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "shared/limits.h"
-#include "shared/log.h"
+#include "shared/base/limits.h"
+#include "shared/base/log.h"
 
 namespace sprockets {
 

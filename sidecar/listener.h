@@ -9,7 +9,7 @@
 
 #include <uv.h>
 
-#include "shared/result.h"
+#include "shared/base/result.h"
 #include "sidecar/uv_handles.h"
 
 namespace sprockets {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "shared/resp.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets {
 

@@ -1,8 +1,8 @@
 #include <cstdio>
 #include <malloc.h>
 
-#include "shared/log.h"
-#include "shared/process.h"
+#include "shared/base/log.h"
+#include "shared/base/process.h"
 #include "sidecar/config.h"
 #include "sidecar/sidecar.h"
 

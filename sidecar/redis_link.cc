@@ -7,9 +7,9 @@
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 
-#include "shared/log.h"
-#include "shared/resp.h"
-#include "shared/text.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
+#include "shared/redis/resp.h"
 #include "sidecar/reply_objects.h"
 
 namespace sprockets {

@@ -18,9 +18,9 @@
 
 #include <uv.h>
 
-#include "shared/backoff.h"
-#include "shared/connection_id.h"
-#include "shared/redis_url.h"
+#include "shared/base/backoff.h"
+#include "shared/redis/connection_id.h"
+#include "shared/redis/url.h"
 #include "sidecar/handshake.h"
 #include "sidecar/redis_poll.h"
 #include "sidecar/router.h"

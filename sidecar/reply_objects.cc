@@ -4,7 +4,7 @@
 
 #include <hiredis/hiredis.h>
 
-#include "shared/result.h"
+#include "shared/base/result.h"
 
 namespace sprockets {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <charconv>
 
-#include "shared/redis_error.h"
-#include "shared/resp.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/redis/error.h"
+#include "shared/redis/resp.h"
 #include "sidecar/made_id.h"
 
 namespace sprockets {
@@ -386,8 +386,8 @@ void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, 
 }
 
 // False: enough was read. As many entries as the window has places may still find one, unless all of it is newer; and
-// what an earlier life had in flight when it was killed is looked at in any case: it was bounded in bytes. That life need
-// not be the last one: a client may come back to it over any number of restarts.
+// what an earlier life had in flight when it was killed is looked at in any case: it was bounded in bytes. That life
+// need not be the last one: a client may come back to it over any number of restarts.
 bool Router::FillWindow(StreamState& stream, const std::vector<TailEntry>& entries) {
   const auto maybe_unanswered = [&] { return stream.tail_bytes_read < 2 * options_.max_inflight_bytes; };
   for (const TailEntry& entry : entries) {

@@ -15,12 +15,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "shared/backoff.h"
-#include "shared/clock.h"
-#include "shared/connection_id.h"
-#include "shared/event.h"
-#include "shared/spill_file.h"
-#include "shared/stream_id.h"
+#include "shared/base/backoff.h"
+#include "shared/base/clock.h"
+#include "shared/redis/connection_id.h"
+#include "shared/redis/event.h"
+#include "shared/redis/stream_id.h"
+#include "shared/spill/file.h"
 #include "sidecar/breaker.h"
 #include "sidecar/folder_reader.h"
 #include "sidecar/window.h"

@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <sodium.h>
 
-#include "shared/clock.h"
-#include "shared/log.h"
-#include "shared/text.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
 #include "sidecar/made_id.h"
 
 namespace sprockets {

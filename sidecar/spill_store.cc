@@ -5,10 +5,10 @@
 #include <limits>
 #include <system_error>
 
-#include "shared/clock.h"
-#include "shared/log.h"
-#include "shared/resp.h"
-#include "shared/spill_retention.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/redis/resp.h"
+#include "shared/spill/retention.h"
 
 namespace sprockets {
 

@@ -15,10 +15,10 @@
 #include <variant>
 #include <vector>
 
-#include "shared/connection_id.h"
-#include "shared/spill_file.h"
-#include "shared/spill_folder.h"
-#include "shared/state_file.h"
+#include "shared/redis/connection_id.h"
+#include "shared/spill/file.h"
+#include "shared/spill/folder.h"
+#include "shared/spill/state_file.h"
 #include "sidecar/folder_reader.h"
 #include "sidecar/router.h"
 #include "sidecar/spill_report.h"

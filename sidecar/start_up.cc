@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "shared/log.h"
-#include "shared/spill_file.h"
+#include "shared/base/log.h"
+#include "shared/spill/file.h"
 #include "sidecar/folder_reader.h"
 
 namespace sprockets {

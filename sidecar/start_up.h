@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "shared/result.h"
-#include "shared/spill_folder.h"
-#include "shared/state_file.h"
+#include "shared/base/result.h"
+#include "shared/spill/folder.h"
+#include "shared/spill/state_file.h"
 
 namespace sprockets {
 

@@ -1,6 +1,6 @@
 #include "sidecar/window.h"
 
-#include "shared/result.h"
+#include "shared/base/result.h"
 
 namespace sprockets {
 

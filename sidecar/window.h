@@ -14,8 +14,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "shared/event.h"
-#include "shared/stream_id.h"
+#include "shared/redis/event.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets {
 

@@ -21,11 +21,11 @@ only 'sidecar/' sidecar/
 only 'replayer/' replayer/
 only 'tests/'
 only 'uv\.h' sidecar/
-only 'sqlite3\.h' shared/sqlite.cc
+only 'sqlite3\.h' shared/spill/sqlite.cc
 only 'hiredis/' sidecar/redis_ sidecar/reply_objects replayer/
-only 'sodium\.h' shared/event.cc sidecar/sidecar.cc
-only 'xxhash\.h' shared/spill_layout.cc
-only 'spdlog/' shared/log.cc
-only 'cxxopts' shared/options.cc
+only 'sodium\.h' shared/redis/event.cc sidecar/sidecar.cc
+only 'xxhash\.h' shared/spill/layout.cc
+only 'spdlog/' shared/base/log.cc
+only 'cxxopts' shared/base/options.cc
 only 'libpq-fe\.h' replayer/postgres
 exit $failed

@@ -9,7 +9,7 @@
 #include <string>
 #include <thread>
 
-#include "shared/text.h"
+#include "shared/base/text.h"
 #include "tests/demo/story.h"
 #include "tests/demo/total_loss.h"
 #include "tests/harness/ledger.h"

@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "shared/text.h"
+#include "shared/base/text.h"
 #include "tests/demo/story.h"
 #include "tests/harness/postgres_server.h"
 #include "tests/harness/sidecar.h"

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "shared/event.h"
-#include "shared/spill_file.h"
+#include "shared/redis/event.h"
+#include "shared/spill/file.h"
 
 namespace sprockets::fuzz {
 

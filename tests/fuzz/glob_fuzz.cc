@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "shared/result.h"
-#include "shared/text.h"
+#include "shared/base/result.h"
+#include "shared/base/text.h"
 #include "tests/fuzz/input.h"
 
 namespace sprockets::fuzz {

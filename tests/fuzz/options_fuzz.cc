@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "shared/options.h"
+#include "shared/base/options.h"
 #include "tests/fuzz/input.h"
 
 namespace sprockets::fuzz {

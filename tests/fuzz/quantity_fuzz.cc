@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "shared/text.h"
+#include "shared/base/text.h"
 #include "tests/fuzz/input.h"
 
 namespace sprockets::fuzz {

@@ -4,9 +4,9 @@
 #include <fuzzer/FuzzedDataProvider.h>
 #include <string>
 
-#include "shared/limits.h"
-#include "shared/redis_url.h"
-#include "shared/text.h"
+#include "shared/base/limits.h"
+#include "shared/base/text.h"
+#include "shared/redis/url.h"
 
 namespace sprockets::fuzz {
 namespace {

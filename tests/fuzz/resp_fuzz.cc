@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "shared/resp.h"
-#include "shared/result.h"
+#include "shared/base/result.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets::fuzz {
 namespace {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <utility>
 
-#include "shared/result.h"
+#include "shared/base/result.h"
 
 namespace sprockets::fuzz {
 

@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "shared/spill_file.h"
-#include "shared/spill_layout.h"
+#include "shared/spill/file.h"
+#include "shared/spill/layout.h"
 #include "tests/fuzz/any_event.h"
 #include "tests/fuzz/scratch.h"
 

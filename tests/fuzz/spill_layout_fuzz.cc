@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "shared/resp.h"
-#include "shared/spill_file.h"
-#include "shared/spill_layout.h"
+#include "shared/redis/resp.h"
+#include "shared/spill/file.h"
+#include "shared/spill/layout.h"
 #include "tests/fuzz/any_event.h"
 
 namespace sprockets::fuzz {

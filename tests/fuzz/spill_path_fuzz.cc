@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "shared/limits.h"
-#include "shared/resp.h"
+#include "shared/base/limits.h"
+#include "shared/redis/resp.h"
 #include "sidecar/router.h"
 #include "sidecar/spill_store.h"
 #include "sidecar/start_up.h"

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "shared/spill_file.h"
+#include "shared/spill/file.h"
 #include "tests/fuzz/any_event.h"
 #include "tests/fuzz/scratch.h"
 

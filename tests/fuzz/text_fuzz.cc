@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "shared/result.h"
-#include "shared/text.h"
+#include "shared/base/result.h"
+#include "shared/base/text.h"
 #include "tests/fuzz/input.h"
 
 namespace sprockets::fuzz {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "shared/resp.h"
-#include "shared/result.h"
+#include "shared/base/result.h"
+#include "shared/redis/resp.h"
 #include "tests/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

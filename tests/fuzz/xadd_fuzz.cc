@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "shared/event.h"
-#include "shared/limits.h"
-#include "shared/resp.h"
-#include "shared/text.h"
+#include "shared/base/limits.h"
+#include "shared/base/text.h"
+#include "shared/redis/event.h"
+#include "shared/redis/resp.h"
 #include "tests/fuzz/input.h"
 
 namespace {

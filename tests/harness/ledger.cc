@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "shared/stream_id.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets::harness {
 namespace {

@@ -14,9 +14,9 @@
 
 #include <hiredis/hiredis.h>
 
-#include "shared/resp.h"
-#include "shared/stream_id.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/redis/resp.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets::harness {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "shared/resp.h"
+#include "shared/redis/resp.h"
 #include "tests/harness/careful_client.h"
 #include "tests/harness/ledger.h"
 #include "tests/harness/stack.h"

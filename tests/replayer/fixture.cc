@@ -13,7 +13,7 @@
 
 #include "replayer/commands.h"
 #include "replayer/stop.h"
-#include "shared/clock.h"
+#include "shared/base/clock.h"
 
 namespace sprockets::testing {
 namespace {

@@ -15,10 +15,10 @@
 #include <nlohmann/json.hpp>
 
 #include "replayer/redis_client.h"
-#include "shared/connection_id.h"
-#include "shared/spill_file.h"
-#include "shared/spill_folder.h"
-#include "shared/stream_id.h"
+#include "shared/redis/connection_id.h"
+#include "shared/redis/stream_id.h"
+#include "shared/spill/file.h"
+#include "shared/spill/folder.h"
 
 namespace sprockets::testing {
 

@@ -5,7 +5,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "shared/redis_url.h"
+#include "shared/redis/url.h"
 #include "tests/replayer/fixture.h"
 
 namespace sprockets::testing {

@@ -1,11 +1,11 @@
-#include "shared/event.h"
+#include "shared/redis/event.h"
 
 #include <string>
 
 #include <catch2/catch.hpp>
 
-#include "shared/limits.h"
-#include "shared/resp.h"
+#include "shared/base/limits.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets {
 namespace {

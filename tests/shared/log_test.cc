@@ -1,5 +1,5 @@
 // The lines of the log, as they arrive at stderr.
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <cstdio>
 #include <cstdlib>

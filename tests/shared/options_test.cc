@@ -1,6 +1,6 @@
 // The command line and the environment: what cannot be meant is refused with the option's name, and never with its
 // value.
-#include "shared/options.h"
+#include "shared/base/options.h"
 
 #include <cstdlib>
 #include <fstream>

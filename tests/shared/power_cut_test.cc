@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-#include "shared/state_file.h"
+#include "shared/spill/state_file.h"
 #include "tests/shared/spill_fixture.h"
 
 namespace sprockets::testing {

@@ -1,9 +1,8 @@
 // The URL of Redis, as people mistype it.
-#include "shared/redis_url.h"
-
 #include <catch2/catch.hpp>
 
-#include "shared/limits.h"
+#include "shared/base/limits.h"
+#include "shared/redis/url.h"
 
 namespace sprockets {
 namespace {

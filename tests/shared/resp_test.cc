@@ -1,11 +1,11 @@
-#include "shared/resp.h"
+#include "shared/redis/resp.h"
 
 #include <random>
 #include <string>
 
 #include <catch2/catch.hpp>
 
-#include "shared/limits.h"
+#include "shared/base/limits.h"
 
 namespace sprockets {
 namespace {

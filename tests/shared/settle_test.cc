@@ -1,5 +1,5 @@
 // The decisions of settling, over every small case.
-#include "shared/settle.h"
+#include "shared/redis/settle.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,10 +1,9 @@
-#include "shared/spill_file.h"
-
 #include <random>
 #include <sys/mount.h>
 
 #include <catch2/catch.hpp>
 
+#include "shared/spill/file.h"
 #include "tests/shared/spill_fixture.h"
 
 using namespace sprockets;

@@ -16,8 +16,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "shared/spill_file.h"
-#include "shared/sqlite.h"
+#include "shared/spill/file.h"
+#include "shared/spill/sqlite.h"
 
 namespace sprockets::testing {
 

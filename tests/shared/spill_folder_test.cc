@@ -1,10 +1,9 @@
-#include "shared/spill_folder.h"
-
 #include <sys/mount.h>
 
 #include <catch2/catch.hpp>
 
-#include "shared/clock.h"
+#include "shared/base/clock.h"
+#include "shared/spill/folder.h"
 #include "tests/shared/spill_fixture.h"
 
 using namespace sprockets;

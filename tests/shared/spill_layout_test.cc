@@ -1,9 +1,8 @@
-#include "shared/spill_layout.h"
-
 #include <catch2/catch.hpp>
 
-#include "shared/resp.h"
-#include "shared/spill_file.h"
+#include "shared/redis/resp.h"
+#include "shared/spill/file.h"
+#include "shared/spill/layout.h"
 #include "tests/shared/spill_fixture.h"
 
 using namespace sprockets;

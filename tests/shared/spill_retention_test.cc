@@ -1,9 +1,8 @@
-#include "shared/spill_retention.h"
-
 #include <limits>
 
 #include <catch2/catch.hpp>
 
+#include "shared/spill/retention.h"
 #include "tests/shared/spill_fixture.h"
 
 using namespace sprockets;

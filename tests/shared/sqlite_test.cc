@@ -1,4 +1,4 @@
-#include "shared/sqlite.h"
+#include "shared/spill/sqlite.h"
 
 #include <catch2/catch.hpp>
 
@@ -36,8 +36,8 @@ bool HasJournal(const std::filesystem::path& path) {
   return std::filesystem::exists(path.native() + "-wal") || std::filesystem::exists(path.native() + "-journal");
 }
 
-/// A WAL with a commit a row, as a killed process leaves it; behind them, if asked for, what is left of an earlier round
-/// of `checkpointed` rows.
+/// A WAL with a commit a row, as a killed process leaves it; behind them, if asked for, what is left of an earlier
+/// round of `checkpointed` rows.
 void LeaveWalBehind(const std::filesystem::path& path, int commits, int checkpointed = 0) {
   const bool killed = RunAndKill([&] {
     Database::Options options = Options();

@@ -1,4 +1,4 @@
-#include "shared/state_file.h"
+#include "shared/spill/state_file.h"
 
 #include <functional>
 

@@ -1,5 +1,5 @@
 // Ids of stream entries.
-#include "shared/stream_id.h"
+#include "shared/redis/stream_id.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,5 @@
 // The words of the command line, of logs and of JSON.
-#include "shared/text.h"
+#include "shared/base/text.h"
 
 #include <limits>
 

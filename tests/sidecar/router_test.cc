@@ -9,7 +9,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "shared/resp.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets {
 namespace {

@@ -1,5 +1,5 @@
 // The power fails at random moments, under load and under drains: what was not synced is gone, what was acknowledged is
-// not. To see that this test would notice: with synchronous=NORMAL in shared/sqlite.cc it must fail.
+// not. To see that this test would notice: with synchronous=NORMAL in shared/spill/sqlite.cc it must fail.
 #include <chrono>
 #include <cstdlib>
 #include <memory>

@@ -1,9 +1,9 @@
 // The simulated disk behind SpillFolder, SpillWriter, SpillFile and StateFile.
 #include <algorithm>
 
-#include "shared/spill_file.h"
-#include "shared/spill_folder.h"
-#include "shared/state_file.h"
+#include "shared/spill/file.h"
+#include "shared/spill/folder.h"
+#include "shared/spill/state_file.h"
 #include "tests/faults/simulation/world.h"
 
 namespace sprockets {

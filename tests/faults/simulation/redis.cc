@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "replayer/redis_client.h"
-#include "shared/event.h"
-#include "shared/resp.h"
+#include "shared/redis/event.h"
+#include "shared/redis/resp.h"
 #include "tests/faults/simulation/world.h"
 
 namespace sprockets {

@@ -2,7 +2,7 @@
 
 #include <hiredis/hiredis.h>
 
-#include "shared/resp.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets::sim {
 

@@ -5,8 +5,8 @@
 
 #include "replayer/sidecar_door.h"
 #include "replayer/stop.h"
-#include "shared/clock.h"
-#include "shared/log.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
 
 namespace sprockets {
 

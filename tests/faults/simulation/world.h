@@ -17,9 +17,9 @@
 #include <string_view>
 #include <vector>
 
-#include "shared/connection_id.h"
-#include "shared/spill_file.h"
-#include "shared/stream_id.h"
+#include "shared/redis/connection_id.h"
+#include "shared/redis/stream_id.h"
+#include "shared/spill/file.h"
 
 namespace sprockets::sim {
 

@@ -19,8 +19,8 @@
 #include <thread>
 #include <vector>
 
-#include "shared/spill_file.h"
-#include "shared/spill_folder.h"
+#include "shared/spill/file.h"
+#include "shared/spill/folder.h"
 #include "tests/faults/soak/plan.h"
 #include "tests/faults/soak/set_soak.h"
 #include "tests/harness/ledger.h"

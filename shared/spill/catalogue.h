@@ -1,0 +1,54 @@
+// What the two sides of a spill file share: how its database is opened, the columns of every stream's table, and the
+// counts that a sealed file carries so that a missing row is noticed. Whichever thread owns the file.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "shared/base/result.h"
+#include "shared/spill/sqlite.h"
+
+namespace sprockets {
+
+/// The columns before a stream's own fields, as CREATE TABLE wants them. Meanings: schema/spill.sql.
+inline constexpr std::string_view kOwnColumns =
+    "_ticket INTEGER PRIMARY KEY, _event_id ANY NOT NULL, _received_ms INTEGER NOT NULL, _anchor TEXT, _conn INTEGER, "
+    "_options BLOB, _checksum INTEGER NOT NULL, _raw BLOB";
+inline constexpr int kOwnColumnCount = 8;
+
+/// Made by the drain when there is first something to be written into it. Meanings: schema/spill.sql.
+inline constexpr const char* kLedToTable =
+    "CREATE TABLE IF NOT EXISTS _led_to (stream_id INTEGER NOT NULL, target ANY NOT NULL, anchor TEXT NOT NULL, "
+    "run_id ANY NOT NULL, PRIMARY KEY (stream_id, target)) STRICT, WITHOUT ROWID";
+
+/// What must be in a stream's table. One wrong, missing or doubled row changes it.
+struct StreamTotals {
+  int64_t rows = 0;
+  int64_t first_ticket = 0;
+  int64_t last_ticket = 0;
+  int64_t checksum = 0;  // the sum of the rows' checksums: 2^31 of them fit
+
+  void Add(int64_t ticket, uint32_t row_checksum) {
+    first_ticket = rows == 0 ? ticket : std::min(first_ticket, ticket);
+    last_ticket = std::max(last_ticket, ticket);
+    checksum += row_checksum;
+    ++rows;
+  }
+  bool operator==(const StreamTotals&) const = default;
+};
+
+struct SealedStream {
+  int64_t id = 0;
+  StreamTotals totals;
+};
+
+/// Options of every spill file's database; the journal, and how to create one, are the caller's.
+Database::Options SpillDatabaseOptions();
+
+/// Writes the totals into the catalogue in one commit: from then on the file is sealed.
+Status WriteTotals(Database& database, std::span<const SealedStream> streams);
+
+}  // namespace sprockets
