@@ -11,7 +11,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
-#include "sidecar/made_id.h"
+#include "sidecar/core/made_id.h"
 
 namespace sprockets {
 

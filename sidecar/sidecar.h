@@ -12,14 +12,14 @@
 #include <uv.h>
 
 #include "sidecar/config.h"
-#include "sidecar/connection.h"
-#include "sidecar/folder_reader.h"
-#include "sidecar/listener.h"
-#include "sidecar/redis_link.h"
-#include "sidecar/router.h"
-#include "sidecar/seal_policy.h"
-#include "sidecar/spill_thread.h"
-#include "sidecar/start_up.h"
+#include "sidecar/core/router.h"
+#include "sidecar/core/seal_policy.h"
+#include "sidecar/disk/folder_reader.h"
+#include "sidecar/disk/spill_thread.h"
+#include "sidecar/disk/start_up.h"
+#include "sidecar/door/connection.h"
+#include "sidecar/door/listener.h"
+#include "sidecar/redis/link.h"
 #include "sidecar/uv_handles.h"
 
 namespace sprockets {

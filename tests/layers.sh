@@ -22,7 +22,7 @@ only 'replayer/' replayer/
 only 'tests/'
 only 'uv\.h' sidecar/
 only 'sqlite3\.h' shared/spill/sqlite.cc
-only 'hiredis/' sidecar/redis_ sidecar/reply_objects replayer/
+only 'hiredis/' sidecar/redis/ replayer/
 only 'sodium\.h' shared/redis/event.cc sidecar/sidecar.cc
 only 'xxhash\.h' shared/spill/layout.cc
 only 'spdlog/' shared/base/log.cc

@@ -7,9 +7,9 @@
 
 #include "shared/base/limits.h"
 #include "shared/redis/resp.h"
-#include "sidecar/router.h"
-#include "sidecar/spill_store.h"
-#include "sidecar/start_up.h"
+#include "sidecar/core/router.h"
+#include "sidecar/disk/spill_store.h"
+#include "sidecar/disk/start_up.h"
 #include "tests/fuzz/scratch.h"
 
 namespace sprockets::fuzz {

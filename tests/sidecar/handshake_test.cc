@@ -1,4 +1,4 @@
-#include "sidecar/handshake.h"
+#include "sidecar/core/handshake.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,10 +1,10 @@
-#include "sidecar/local_commands.h"
+#include "sidecar/door/local_commands.h"
 
 #include <vector>
 
 #include <catch2/catch.hpp>
 
-#include "sidecar/seal_policy.h"
+#include "sidecar/core/seal_policy.h"
 
 namespace sprockets {
 namespace {

@@ -1,5 +1,5 @@
 // The router under a fake Redis and a fake disk: what each event's fate must be.
-#include "sidecar/router.h"
+#include "sidecar/core/router.h"
 
 #include <deque>
 #include <map>

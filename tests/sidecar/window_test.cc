@@ -1,5 +1,5 @@
 // What the window keeps, and what it lets go first.
-#include "sidecar/window.h"
+#include "sidecar/core/window.h"
 
 #include <catch2/catch.hpp>
 

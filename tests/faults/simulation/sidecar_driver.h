@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "sidecar/router.h"
-#include "sidecar/spill_store.h"
-#include "sidecar/start_up.h"
+#include "sidecar/core/router.h"
+#include "sidecar/disk/spill_store.h"
+#include "sidecar/disk/start_up.h"
 #include "tests/faults/simulation/world.h"
 
 namespace sprockets::sim {

@@ -19,9 +19,9 @@
 #include "shared/spill/file.h"
 #include "shared/spill/folder.h"
 #include "shared/spill/state_file.h"
-#include "sidecar/folder_reader.h"
-#include "sidecar/router.h"
-#include "sidecar/spill_report.h"
+#include "sidecar/core/router.h"
+#include "sidecar/disk/folder_reader.h"
+#include "sidecar/disk/spill_report.h"
 
 namespace sprockets {
 

@@ -1,4 +1,4 @@
-#include "sidecar/connection.h"
+#include "sidecar/door/connection.h"
 
 #include <algorithm>
 #include <cstring>

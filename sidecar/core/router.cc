@@ -1,4 +1,4 @@
-#include "sidecar/router.h"
+#include "sidecar/core/router.h"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 #include "shared/base/text.h"
 #include "shared/redis/error.h"
 #include "shared/redis/resp.h"
-#include "sidecar/made_id.h"
+#include "sidecar/core/made_id.h"
 
 namespace sprockets {
 

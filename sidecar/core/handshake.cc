@@ -1,4 +1,4 @@
-#include "sidecar/handshake.h"
+#include "sidecar/core/handshake.h"
 
 #include "shared/redis/info.h"
 #include "shared/redis/resp.h"

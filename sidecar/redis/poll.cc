@@ -1,4 +1,4 @@
-#include "sidecar/redis_poll.h"
+#include "sidecar/redis/poll.h"
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>

@@ -21,9 +21,9 @@
 #include "shared/base/backoff.h"
 #include "shared/redis/connection_id.h"
 #include "shared/redis/url.h"
-#include "sidecar/handshake.h"
-#include "sidecar/redis_poll.h"
-#include "sidecar/router.h"
+#include "sidecar/core/handshake.h"
+#include "sidecar/core/router.h"
+#include "sidecar/redis/poll.h"
 #include "sidecar/uv_handles.h"
 
 struct redisAsyncContext;

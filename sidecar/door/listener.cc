@@ -1,4 +1,4 @@
-#include "sidecar/listener.h"
+#include "sidecar/door/listener.h"
 
 #include <cerrno>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "sidecar/folder_reader.h"
+#include "sidecar/disk/folder_reader.h"
 
 #include <algorithm>
 #include <utility>

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "sidecar/spill_store.h"
+#include "sidecar/disk/spill_store.h"
 
 namespace sprockets {
 

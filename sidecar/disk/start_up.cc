@@ -1,11 +1,11 @@
-#include "sidecar/start_up.h"
+#include "sidecar/disk/start_up.h"
 
 #include <algorithm>
 #include <vector>
 
 #include "shared/base/log.h"
 #include "shared/spill/file.h"
-#include "sidecar/folder_reader.h"
+#include "sidecar/disk/folder_reader.h"
 
 namespace sprockets {
 

@@ -11,8 +11,8 @@
 #include <uv.h>
 
 #include "shared/redis/resp.h"
-#include "sidecar/local_commands.h"
-#include "sidecar/router.h"
+#include "sidecar/core/router.h"
+#include "sidecar/door/local_commands.h"
 #include "sidecar/uv_handles.h"
 
 namespace sprockets {

@@ -1,4 +1,4 @@
-#include "sidecar/spill_thread.h"
+#include "sidecar/disk/spill_thread.h"
 
 #include <iterator>
 #include <pthread.h>

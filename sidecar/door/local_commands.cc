@@ -1,4 +1,4 @@
-#include "sidecar/local_commands.h"
+#include "sidecar/door/local_commands.h"
 
 #include <algorithm>
 #include <array>

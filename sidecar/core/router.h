@@ -21,9 +21,9 @@
 #include "shared/redis/event.h"
 #include "shared/redis/stream_id.h"
 #include "shared/spill/file.h"
-#include "sidecar/breaker.h"
-#include "sidecar/folder_reader.h"
-#include "sidecar/window.h"
+#include "sidecar/core/breaker.h"
+#include "sidecar/core/window.h"
+#include "sidecar/disk/folder_reader.h"
 
 namespace sprockets {
 

@@ -1,4 +1,4 @@
-#include "sidecar/reply_objects.h"
+#include "sidecar/redis/reply_objects.h"
 
 #include <cstring>
 

@@ -1,4 +1,4 @@
-#include "sidecar/redis_link.h"
+#include "sidecar/redis/link.h"
 
 #include <algorithm>
 #include <array>
@@ -10,7 +10,7 @@
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/redis/resp.h"
-#include "sidecar/reply_objects.h"
+#include "sidecar/redis/reply_objects.h"
 
 namespace sprockets {
 

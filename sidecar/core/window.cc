@@ -1,4 +1,4 @@
-#include "sidecar/window.h"
+#include "sidecar/core/window.h"
 
 #include "shared/base/result.h"
 

@@ -16,8 +16,8 @@
 #include "shared/redis/event.h"
 #include "shared/spill/file.h"
 #include "shared/spill/folder.h"
-#include "sidecar/spill_report.h"
-#include "sidecar/window.h"
+#include "sidecar/core/window.h"
+#include "sidecar/disk/spill_report.h"
 
 namespace sprockets {
 

@@ -1,4 +1,4 @@
-#include "sidecar/spill_store.h"
+#include "sidecar/disk/spill_store.h"
 
 #include <algorithm>
 #include <filesystem>
