@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <string>
 
-#include "replayer/redis_client.h"
+#include "replayer/redis/client.h"
 
 namespace sprockets::bench {
 namespace {

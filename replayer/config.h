@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
-#include "replayer/postgres.h"
-#include "replayer/progress.h"
+#include "replayer/postgres/postgres.h"
+#include "replayer/terminal/progress.h"
 #include "shared/base/log.h"
 #include "shared/base/result.h"
 #include "shared/redis/url.h"

@@ -2,7 +2,7 @@
 #include <exception>
 #include <iostream>
 
-#include "replayer/commands.h"
+#include "replayer/commands/commands.h"
 
 int main(int argc, char** argv) {
   try {

@@ -22,10 +22,10 @@ only 'replayer/' replayer/
 only 'tests/'
 only 'uv\.h' sidecar/
 only 'sqlite3\.h' shared/spill/sqlite.cc
-only 'hiredis/' sidecar/redis/ replayer/
+only 'hiredis/' sidecar/redis/ replayer/redis/
 only 'sodium\.h' shared/redis/event.cc sidecar/sidecar.cc
 only 'xxhash\.h' shared/spill/layout.cc
 only 'spdlog/' shared/base/log.cc
 only 'cxxopts' shared/base/options.cc
-only 'libpq-fe\.h' replayer/postgres
+only 'libpq-fe\.h' replayer/postgres/
 exit $failed

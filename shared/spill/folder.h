@@ -1,5 +1,5 @@
 // The spill folder: which files lie in it, what state each is in, who may touch it. Names only; what is inside a file
-// is spill_file.h's business.
+// is file.h's business.
 //
 //   lock, drain.lock                          flock'ed, see Lock
 //   state.sqlite                              state_file.h

@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 
 #include "replayer/config.h"
-#include "replayer/drain_report.h"
-#include "replayer/progress.h"
+#include "replayer/drain/report.h"
+#include "replayer/terminal/progress.h"
 #include "tests/replayer/fixture.h"
 
 namespace sprockets::testing {

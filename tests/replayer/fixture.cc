@@ -11,8 +11,8 @@
 #include <thread>
 #include <unistd.h>
 
-#include "replayer/commands.h"
-#include "replayer/stop.h"
+#include "replayer/commands/commands.h"
+#include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
 
 namespace sprockets::testing {

@@ -14,7 +14,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "replayer/redis_client.h"
+#include "replayer/redis/client.h"
 #include "shared/redis/connection_id.h"
 #include "shared/redis/stream_id.h"
 #include "shared/spill/file.h"

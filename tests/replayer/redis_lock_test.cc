@@ -1,10 +1,9 @@
-#include "replayer/redis_lock.h"
-
 #include <chrono>
 #include <thread>
 
 #include <catch2/catch.hpp>
 
+#include "replayer/redis/lock.h"
 #include "shared/redis/url.h"
 #include "tests/replayer/fixture.h"
 

@@ -1,5 +1,5 @@
 // Files of a schema set: what they mean, and that a bad line is named.
-#include "replayer/schema_set.h"
+#include "replayer/schema_set/schema_set.h"
 
 #include <cstdlib>
 #include <filesystem>

@@ -1,5 +1,5 @@
 // Who is swapped when, and who is not.
-#include "replayer/turns.h"
+#include "replayer/structure/turns.h"
 
 #include <thread>
 

@@ -1,7 +1,7 @@
 // The simulated Redis, and the drain's connection to it.
 #include <algorithm>
 
-#include "replayer/redis_client.h"
+#include "replayer/redis/client.h"
 #include "shared/redis/event.h"
 #include "shared/redis/resp.h"
 #include "tests/faults/simulation/world.h"

@@ -9,7 +9,7 @@
 #include <catch2/catch.hpp>
 
 #include "replayer/config.h"
-#include "replayer/drain_pass.h"
+#include "replayer/drain/pass.h"
 #include "tests/faults/simulation/sidecar_driver.h"
 #include "tests/faults/simulation/world.h"
 

@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "replayer/sidecar_door.h"
-#include "replayer/stop.h"
+#include "replayer/drain/sidecar_door.h"
+#include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 

@@ -1,0 +1,165 @@
+// The migrate command: numbered SQL files, each once, in order.
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "replayer/commands/commands.h"
+#include "replayer/postgres/postgres.h"
+#include "replayer/schema_set/schema_set.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
+
+namespace sprockets {
+namespace {
+
+// Of transactions, because behind a pooler there is no session; two runs at once take turns.
+constexpr const char* kLock = "SELECT pg_advisory_xact_lock(hashtext('sprockets migrations'))";
+constexpr const char* kCreateTable =
+    "CREATE TABLE IF NOT EXISTS sprockets_migrations (set_name text NOT NULL, number int NOT NULL, name text NOT NULL, "
+    "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (set_name, number))";
+
+struct Migrated {
+  int applied = 0;
+  int already_there = 0;
+};
+
+class Migrator {
+ public:
+  Migrator(Postgres& postgres, std::string set, bool dry_run)
+      : postgres_(postgres), set_(std::move(set)), dry_run_(dry_run) {}
+
+  Status Run(const std::vector<Migration>& migrations, Migrated* migrated) {
+    const Status fits = RefuseGaps(migrations);
+    postgres_.Rollback();
+    RETURN_IF_ERROR(fits);
+    for (const Migration& migration : migrations) {
+      Status applied = ApplyOnce(migration, migrated);
+      postgres_.Rollback();
+      if (!applied.ok()) return std::move(applied).Prefixed("migrations/" + migration.name);
+    }
+    return {};
+  }
+
+ private:
+  /// What was applied must be here, and what is new must come behind it: in any other order the tables are not those
+  /// that the files make.
+  Status RefuseGaps(const std::vector<Migration>& migrations) {
+    RETURN_IF_ERROR(postgres_.Execute("BEGIN"));
+    RETURN_IF_ERROR(postgres_.Execute(kLock));
+    RETURN_IF_ERROR(postgres_.Execute(kCreateTable));
+    const std::vector<std::string> key{set_};
+    ASSIGN_OR_RETURN(const auto rows,
+                     postgres_.Query("SELECT number, name FROM sprockets_migrations WHERE set_name = $1 "
+                                     "ORDER BY number",
+                                     key));
+    std::set<int64_t> applied;
+    for (const auto& row : rows) {
+      const int64_t number = std::strtoll(row[0].value_or("0").c_str(), nullptr, 10);
+      applied.insert(number);
+      const auto is_it = [&](const Migration& migration) { return migration.number == number; };
+      if (std::any_of(migrations.begin(), migrations.end(), is_it)) continue;
+      return Error{ErrorCode::kRefused, "migrations/" + row[1].value_or("") +
+                                            " was applied and is not in the set any more: put it back, since a new "
+                                            "database would not get what it made"};
+    }
+    for (const Migration& migration : migrations) {
+      if (applied.empty() || applied.contains(migration.number) || migration.number > *applied.rbegin()) continue;
+      return Error{ErrorCode::kRefused, "migrations/" + migration.name + " comes late: number " +
+                                            std::to_string(*applied.rbegin()) +
+                                            " was applied before it. Give it a number above that"};
+    }
+    return {};
+  }
+
+  /// Which transaction is this? A file that commits and begins anew is in another one afterwards.
+  Result<std::string> TransactionNumber() {
+    ASSIGN_OR_RETURN(const auto rows, postgres_.Query("SELECT pg_catalog.txid_current()"));
+    return rows[0][0].value_or("");
+  }
+
+  /// Everything of one migration is in one transaction, the note that it was applied too.
+  Status ApplyOnce(const Migration& migration, Migrated* migrated) {
+    RETURN_IF_ERROR(postgres_.Execute("BEGIN"));
+    RETURN_IF_ERROR(postgres_.Execute(kLock));
+    RETURN_IF_ERROR(postgres_.Execute(kCreateTable));
+    const std::vector<std::string> key{set_, std::to_string(migration.number), migration.sql};
+    ASSIGN_OR_RETURN(const auto known,
+                     postgres_.Query("SELECT checksum = encode(sha256(convert_to($3, 'UTF8')), 'hex') FROM "
+                                     "sprockets_migrations WHERE set_name = $1 AND number = $2::int",
+                                     key));
+    if (!known.empty()) {
+      if (known[0][0] != "t") {
+        return Error{ErrorCode::kRefused,
+                     "it was changed after it had been applied: put it back as it was, and make the "
+                     "change a migration of its own"};
+      }
+      ++migrated->already_there;
+      return {};
+    }
+    ++migrated->applied;
+    LogInfo(dry_run_ ? "would-apply" : "applying", {{"migration", migration.name}});
+    if (dry_run_) return {};
+    ASSIGN_OR_RETURN(const std::string transaction, TransactionNumber());
+    ASSIGN_OR_RETURN(const auto path, postgres_.Query("SELECT pg_catalog.current_setting('search_path')"));
+    RETURN_IF_ERROR(postgres_.Execute(migration.sql));
+    bool same_transaction = postgres_.InTransaction();
+    if (same_transaction) {
+      ASSIGN_OR_RETURN(const std::string now, TransactionNumber());
+      same_transaction = now == transaction;
+      // As pg_dump's files leave it, it would lead past our own table and into the next file.
+      ASSIGN_OR_RETURN(const auto left, postgres_.Query("SELECT pg_catalog.current_setting('search_path')"));
+      if (left != path) RETURN_IF_ERROR(postgres_.Execute("RESET search_path"));
+    }
+    if (!same_transaction) {
+      return Error{ErrorCode::kRefused,
+                   "it ends the transaction that it runs in (COMMIT or ROLLBACK), so it can neither be taken back nor "
+                   "noted: take that line out, undo by hand what it did, and run migrate again"};
+    }
+    const std::vector<std::string> row{set_, std::to_string(migration.number), migration.name, migration.sql};
+    ASSIGN_OR_RETURN(const auto noted,
+                     postgres_.Query("INSERT INTO sprockets_migrations (set_name, number, name, checksum) VALUES ($1, "
+                                     "$2::int, $3, encode(sha256(convert_to($4, 'UTF8')), 'hex'))",
+                                     row));
+    static_cast<void>(noted);
+    return postgres_.Commit();
+  }
+
+  Postgres& postgres_;
+  const std::string set_;
+  const bool dry_run_;
+};
+
+Result<Migrated> Migrate(const Config& config) {
+  ASSIGN_OR_RETURN(const std::vector<Migration> migrations, ReadMigrations(config.set.folder));
+  ASSIGN_OR_RETURN(std::string name, ReadSetName(config.set.folder));
+  ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config.postgres, config.set.postgres_wait_ms));
+  Migrated migrated;
+  RETURN_IF_ERROR(Migrator(postgres, std::move(name), config.set.dry_run).Run(migrations, &migrated));
+  return migrated;
+}
+
+}  // namespace
+
+int RunMigrate(const Config& config, std::ostream& out) {
+  const int64_t begun_ms = SteadyClockMs();
+  const Result<Migrated> migrated = Migrate(config);
+  if (!migrated.ok()) return Fail(config, "migrate", migrated.error(), out);
+  const auto& [applied, already_there] = migrated.value();
+  const bool waits = config.set.dry_run && applied > 0;
+  const std::string result = waits ? "left" : "verified";
+  if (config.json) {
+    out << R"({"command":"migrate","applied":)" << applied << R"(,"already_there":)" << already_there
+        << R"(,"duration_ms":)" << SteadyClockMs() - begun_ms << R"(,"result":")" << result << "\"}\n";
+  } else {
+    out << "migrate: " << applied << (config.set.dry_run ? " would be applied, " : " applied, ") << already_there
+        << " already there\n"
+        << result << "\n";
+  }
+  return waits ? 1 : 0;
+}
+
+}  // namespace sprockets

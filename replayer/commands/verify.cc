@@ -1,0 +1,325 @@
+// The verify command: Redis against PostgreSQL and against the set's users and groups; and mending what differs.
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "replayer/access/access_control.h"
+#include "replayer/commands/commands.h"
+#include "replayer/redis/server.h"
+#include "replayer/structure/rebuild.h"
+#include "replayer/terminal/stop.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
+
+namespace sprockets {
+namespace {
+
+constexpr int kMostRounds = 5;          // that a difference is looked for
+constexpr int64_t kFirstPauseMs = 200;  // between them; each is twice as long as the one before
+constexpr uint64_t kMostLines = 100;    // for people; --json prints every difference
+
+std::string TextLine(const Difference& difference) {
+  std::string line = difference.type + " " + Escape(difference.key);
+  if (difference.member) line += " " + (difference.member->empty() ? std::string("\"\"") : Escape(*difference.member));
+  line += ": " + difference.problem;
+  if (difference.expected) line += ", expected " + Escape(*difference.expected);
+  if (difference.actual) line += ", found " + Escape(*difference.actual);
+  return line + "\n";
+}
+
+// KEYS: the key. ARGV: its kind, the member, what it was seen to have ("absent", or "is" and the value), and what it
+// shall have, likewise. Changes nothing if it is otherwise by now: somebody has written it since. Scores are compared
+// as numbers.
+constexpr std::string_view kMendMember = R"(
+local kind, member, now = ARGV[1], ARGV[2]
+if kind == 'zset' then now = redis.call('ZSCORE', KEYS[1], member)
+elseif kind == 'hash' then now = redis.call('HGET', KEYS[1], member)
+else now = redis.call('SISMEMBER', KEYS[1], member) == 1 and '' end
+if (ARGV[3] == 'absent') ~= (not now) then return 0 end
+if now and now ~= ARGV[4] and not (kind == 'zset' and tonumber(now) == tonumber(ARGV[4])) then return 0 end
+if ARGV[5] == 'absent' then redis.call(({zset = 'ZREM', hash = 'HDEL', set = 'SREM'})[kind], KEYS[1], member)
+elseif kind == 'zset' then redis.call('ZADD', KEYS[1], ARGV[6], member)
+elseif kind == 'hash' then redis.call('HSET', KEYS[1], member, ARGV[6])
+else redis.call('SADD', KEYS[1], member) end
+return 1)";
+
+/// Mends one member in place. What needs the whole key (a stream, a wrong type, a missing key) is noted for a rebuild.
+class Repairer {
+ public:
+  Repairer(RedisClient& redis, std::set<std::string>* to_rebuild) : pipeline_(redis), to_rebuild_(to_rebuild) {}
+
+  Status Mend(const Structure& structure, const Difference& difference) {
+    if (difference.problem == "expiry") return MendExpiry(difference);
+    const bool in_place = structure.kind != RedisKind::kStream && structure.kind != RedisKind::kString;
+    if (difference.problem == "type" || !difference.member || !in_place) {
+      to_rebuild_->insert(structure.name);
+      return {};
+    }
+    const bool seen = difference.problem != "missing";
+    const bool wanted = difference.problem != "extra";
+    const std::string actual = difference.actual.value_or("");
+    const std::string expected = difference.expected.value_or("");
+    return pipeline_.Add(std::array<std::string_view, 10>{"EVAL", kMendMember, "1", difference.key, difference.type,
+                                                          *difference.member, seen ? "is" : "absent", actual,
+                                                          wanted ? "is" : "absent", expected});
+  }
+  Status Finish() { return pipeline_.Finish(); }
+
+ private:
+  Status MendExpiry(const Difference& difference) {
+    if (*difference.expected == "-1") return pipeline_.Add(std::array<std::string_view, 2>{"PERSIST", difference.key});
+    return pipeline_.Add(std::array<std::string_view, 3>{"PEXPIREAT", difference.key, *difference.expected});
+  }
+
+  Pipeline pipeline_;
+  std::set<std::string>* to_rebuild_;
+};
+
+/// Differences, as 64 bits each: of a live key there may be hundreds of thousands.
+class Suspects {
+ public:
+  void Add(const Difference& difference) { hashes_.push_back(HashOf(difference)); }
+  void Sort() { std::sort(hashes_.begin(), hashes_.end()); }
+  bool Contains(const Difference& difference) const {
+    return std::binary_search(hashes_.begin(), hashes_.end(), HashOf(difference));
+  }
+  size_t size() const { return hashes_.size(); }
+
+ private:
+  static uint64_t HashOf(const Difference& difference) { return std::hash<std::string>()(DifferenceJson(difference)); }
+  std::vector<uint64_t> hashes_;
+};
+
+class Verifier {
+ public:
+  Verifier(const Config& config, std::ostream& out) : config_(config), out_(out) {}
+
+  /// Compares everything; with `mending`, what differs is mended, too.
+  Status Run(bool mending) {
+    total_ = {};
+    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(config_.set.folder, config_.set.only));
+    ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config_.postgres, config_.set.postgres_wait_ms));
+    ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
+    RedisClient& redis = server.client();
+    postgres.WhileWaiting([&redis] { redis.KeepAlive(); });
+    std::set<std::string> to_rebuild;
+    Status guarded;
+    for (const Structure& structure : structures) {
+      const Status compared = CompareOne(postgres, redis, structure, mending, &to_rebuild);
+      if (!compared.ok() && compared.error().code != ErrorCode::kRefused) return compared;
+      if (compared.ok()) continue;
+      if (!guarded.ok()) LogError("not-mended", {{"why", guarded.error().message}});
+      guarded = compared;
+    }
+    if (config_.set.only == "*") RETURN_IF_ERROR(CheckAccess(redis, mending));
+    if (structures.empty() && !access_compared_) {
+      return Error{ErrorCode::kUsage, config_.set.folder.native() +
+                                          " has no file rebuild/*.sql and no users or groups that could "
+                                          "be compared: there is nothing to verify"};
+    }
+    if (to_rebuild.empty()) return guarded;
+    ASSIGN_OR_RETURN(std::vector<ConsumerGroup> groups, ReadGroups(config_.set.folder));
+    ASSIGN_OR_RETURN(const auto lock, RedisLock::Take(*config_.redis, config_.set.redis_deadline_ms));
+    Rebuilder rebuilder(postgres, redis, config_.set, std::move(groups), owners_);
+    RETURN_IF_ERROR(rebuilder.Begin(*lock));
+    for (const Structure& structure : structures) {
+      if (!to_rebuild.contains(structure.name)) continue;
+      Progress progress(config_.progress, structure.name);
+      const auto rebuilt = rebuilder.Rebuild(structure, progress);
+      if (rebuilt.ok()) continue;
+      if (rebuilt.error().code != ErrorCode::kRefused) return rebuilt.error();
+      // What a guard protects does not keep the others from being mended.
+      if (!guarded.ok()) LogError("not-mended", {{"why", guarded.error().message}});
+      guarded = rebuilt.error();
+    }
+    return guarded;
+  }
+  const Compared& total() const { return total_; }
+  /// Were users and groups compared, too?
+  bool access_compared() const { return access_compared_; }
+
+ private:
+  /// A difference is told, and mended, only when both sides were asked again, in a new state of the database, and it is
+  /// still the same: what somebody writes meanwhile, and what is on its way from one side to the other, is none.
+  Status CompareOne(Postgres& postgres, RedisClient& redis, const Structure& structure, bool mending,
+                    std::set<std::string>* to_rebuild) {
+    Suspects suspects;
+    Suspects told;
+    const auto suspect = [&](const Difference& difference) { suspects.Add(difference); };
+    ASSIGN_OR_RETURN(Compared compared, Look(postgres, redis, structure, suspect));
+    KeyGuards guards(redis, structure);
+    Repairer repairer(redis, to_rebuild);
+    int64_t pause_ms = kFirstPauseMs;
+    for (int round = 1; suspects.size() > 0 && round < kMostRounds; ++round, pause_ms *= 2) {
+      for (int64_t slept_ms = 0; slept_ms < pause_ms; slept_ms += kFirstPauseMs) {
+        if (!SleepUnlessStopped(kFirstPauseMs)) return Error{ErrorCode::kBusy, "stopped"};
+        redis.KeepAlive();
+      }
+      suspects.Sort();
+      const Suspects before = std::exchange(suspects, {});
+      std::vector<Difference> confirmed;
+      const auto look_again = [&](const Difference& difference) {
+        if (told.Contains(difference)) return;
+        if (!before.Contains(difference)) return suspects.Add(difference);
+        confirmed.push_back(difference);
+      };
+      ASSIGN_OR_RETURN(compared, Look(postgres, redis, structure, look_again));
+      for (const Difference& difference : confirmed) {
+        Print(difference);
+        told.Add(difference);
+      }
+      told.Sort();
+      total_.differences += confirmed.size();
+      if (mending) RETURN_IF_ERROR(MendAll(structure, confirmed, guards, repairer));
+    }
+    total_.keys += compared.keys;
+    total_.rows += compared.rows;
+    return guards.refusal();
+  }
+
+  Result<Compared> Look(Postgres& postgres, RedisClient& redis, const Structure& structure,
+                        const std::function<void(const Difference&)>& on_difference) {
+    Progress progress(config_.progress, structure.name);
+    const auto take = [&](const Difference& difference) {
+      progress.MakeRoom();
+      on_difference(difference);
+      return true;
+    };
+    RETURN_IF_ERROR(postgres.BeginSnapshot());
+    const auto compare = [&]() -> Result<Compared> {
+      ASSIGN_OR_RETURN(Source source, Source::Open(postgres, structure));
+      std::vector<ComparedKey> keys;
+      const bool gives_keys = structure.key.empty();
+      ASSIGN_OR_RETURN(const Compared found, Compare(source, structure, redis, "", take, gives_keys ? &keys : nullptr));
+      if (found.differences > 0) RETURN_IF_ERROR(source.RefuseDuplicate());
+      for (const ComparedKey& key : keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
+      return found;
+    };
+    const Result<Compared> compared = compare();
+    postgres.Rollback();
+    return compared;
+  }
+
+  /// What rebuild's guards refuse is not done member by member either; a key that they protect does not keep others
+  /// from being mended.
+  class KeyGuards {
+   public:
+    KeyGuards(RedisClient& redis, const Structure& structure) : redis_(redis), structure_(structure) {}
+    /// Which keys may not lose the members that `confirmed` takes from them.
+    Result<std::set<std::string>> Protected(const std::vector<Difference>& confirmed) {
+      std::map<std::string, std::pair<uint64_t, uint64_t>> changes;  // by key: members that go, that come
+      for (const Difference& difference : confirmed) {
+        if (IsExtraMember(difference)) ++changes[difference.key].first;
+        if (difference.member && difference.problem == "missing") ++changes[difference.key].second;
+      }
+      std::set<std::string> keys;
+      for (const auto& [key, change] : changes) {
+        const auto& [gone, come] = change;
+        if (gone == 0) continue;
+        ASSIGN_OR_RETURN(const uint64_t live, CountOf(redis_, structure_.kind, key));
+        const uint64_t left = live + come - std::min(gone, live + come);
+        if (!LosesTooMuch(live, left)) continue;
+        keys.insert(key);
+        refusal_ = Error{ErrorCode::kRefused,
+                         structure_.name + ": key " + Escape(key) + " would lose " + FormatCount(gone) + " of " +
+                             FormatCount(live) +
+                             " members, which the source lacks: if that is right, rebuild --force does it"};
+      }
+      return keys;
+    }
+    const Status& refusal() const { return refusal_; }
+
+   private:
+    RedisClient& redis_;
+    const Structure& structure_;
+    Status refusal_;
+  };
+
+  static Status MendAll(const Structure& structure, const std::vector<Difference>& confirmed, KeyGuards& guards,
+                        Repairer& repairer) {
+    ASSIGN_OR_RETURN(const std::set<std::string> kept, guards.Protected(confirmed));
+    for (const Difference& difference : confirmed) {
+      if (kept.contains(difference.key)) continue;
+      RETURN_IF_ERROR(
+          repairer.Mend(structure, difference).Prefixed(structure.name + ": key " + Escape(difference.key)));
+    }
+    return repairer.Finish().Prefixed(structure.name);
+  }
+
+  Status CheckAccess(RedisClient& redis, bool mending) {
+    const Result<AccessSet> read = ReadAccessSet(config_.set.folder);
+    if (!read.ok()) {
+      // A secret that is not at hand says nothing about the keys.
+      LogWarning("access-not-compared", {{"why", read.error().message}});
+      return {};
+    }
+    const AccessSet& set = read.value();
+    const auto take = [&](const Difference& difference) {
+      Print(difference);
+      return true;
+    };
+    const Result<Compared> compared = CompareAccess(set, redis, take);
+    if (!compared.ok()) {
+      if (compared.error().message.find("NOPERM") == std::string::npos) return compared.error();
+      LogWarning("access-not-compared", {{"why", compared.error().message}});
+      return {};
+    }
+    access_compared_ = !set.users.empty() || !set.groups.empty();
+    total_.differences += compared.value().differences;
+    if (!mending || compared.value().differences == 0) return {};
+    const Result<AccessReport> applied = ApplyAccess(set, redis, OwnUser::kKeep);
+    return applied.ok() ? Status() : Status(applied.error());
+  }
+
+  void Print(const Difference& difference) {
+    if (config_.json) {
+      out_ << DifferenceJson(difference);
+    } else if (++lines_ <= kMostLines) {
+      out_ << TextLine(difference);
+    } else if (lines_ == kMostLines + 1) {
+      out_ << "… and more: --json prints all of them\n";
+    }
+  }
+
+  const Config& config_;
+  std::ostream& out_;
+  Compared total_;
+  KeyOwners owners_;
+  bool access_compared_ = false;
+  uint64_t lines_ = 0;
+};
+
+}  // namespace
+
+int RunVerify(const Config& config, std::ostream& out) {
+  CatchStopSignals();
+  const int64_t begun_ms = SteadyClockMs();
+  Verifier verifier(config, out);
+  Status status = verifier.Run(config.set.repair);
+  const uint64_t found = verifier.total().differences;
+  // What was mended is looked at again: only that says that it is mended.
+  if (status.ok() && config.set.repair && found > 0) status = verifier.Run(false);
+  if (!status.ok()) return Fail(config, "verify", status.error(), out);
+  const Compared& total = verifier.total();
+  const std::string result = total.differences == 0 ? "verified" : "differs";
+  if (config.json) {
+    out << R"({"command":"verify","keys":)" << total.keys << R"(,"read":)" << total.rows << R"(,"differences":)"
+        << total.differences << R"(,"repaired":)" << (config.set.repair ? found - total.differences : 0)
+        << R"(,"access_compared":)" << (verifier.access_compared() ? "true" : "false") << R"(,"duration_ms":)"
+        << SteadyClockMs() - begun_ms << R"(,"result":")" << result << "\"}\n";
+  } else {
+    out << "verify: " << FormatCount(total.keys) << " keys, " << FormatCount(total.rows) << " rows, "
+        << FormatCount(total.differences) << " differences";
+    if (config.set.repair) out << ", " << FormatCount(found - total.differences) << " mended";
+    if (!verifier.access_compared()) out << ", users and groups not compared";
+    out << ", in " << FormatDuration(SteadyClockMs() - begun_ms) << "\n" << result << "\n";
+  }
+  return total.differences == 0 ? 0 : 1;
+}
+
+}  // namespace sprockets

@@ -1,0 +1,66 @@
+// Reading and encoding a batch.
+#include "replayer/drain/batch.h"
+
+#include <span>
+
+#include "shared/redis/resp.h"
+
+namespace sprockets {
+namespace {
+
+constexpr size_t kWordsOfXadd = 3;  // XADD, the stream and '*'; options and fields come on top
+
+std::vector<std::string_view> WordsOf(std::string_view command) {
+  std::vector<std::string_view> words;
+  const bool whole = ParseWholeCommand(command, &words);
+  SPROCKETS_ASSERT(whole);
+  return words;
+}
+
+}  // namespace
+
+void Batch::Doubt() {
+  for (BatchRow& row : rows) {
+    if (row.state != BatchRow::State::kPresent && row.state != BatchRow::State::kSetAside) {
+      row.state = BatchRow::State::kInDoubt;
+    }
+  }
+}
+
+std::string_view Batch::EventIdOf(const BatchRow& row) const {
+  return WordsOf(CommandOf(row))[row.fields_at + row.event_id_at];
+}
+
+EventIdentity Batch::IdentityOf(const BatchRow& row, std::string_view stream, const IdentityHasher& hasher) const {
+  const std::vector<std::string_view> words = WordsOf(CommandOf(row));
+  return hasher.Of(stream, std::span(words).subspan(row.fields_at), row.event_id_at);
+}
+
+Result<Batch> ReadBatch(SpillFile& file, const SpilledStream& stream, std::string_view target, const BatchRange& range,
+                        const std::function<void()>& on_row) {
+  Batch batch;
+  EventView event;
+  const auto take = [&](const SpilledEvent& spilled) {
+    BatchRow& row = batch.rows.emplace_back();
+    row.ticket = spilled.ticket;
+    if (spilled.doubt) {
+      row.state = BatchRow::State::kInDoubt;
+      row.own_anchor = spilled.doubt->anchor;
+      row.needs_proof = spilled.doubt->needs_proof;
+      if (spilled.doubt->connection) row.own_run_id = spilled.doubt->connection->run_id;
+    }
+    event = spilled.event;
+    event.stream = target;
+    row.begin = batch.commands.size();
+    AppendXadd(batch.commands, event);
+    row.end = batch.commands.size();
+    row.fields_at = kWordsOfXadd + event.options.size();
+    row.event_id_at = event.event_id_at;
+    on_row();
+    return range.up_to != 0 || (batch.rows.size() < range.most_rows && batch.commands.size() < Batch::kMostBytes);
+  };
+  RETURN_IF_ERROR(file.Visit(stream, range.after, range.up_to, take));
+  return batch;
+}
+
+}  // namespace sprockets

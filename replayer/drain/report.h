@@ -1,0 +1,62 @@
+// What a drain did: the counts of its summary, how far it is, and what it had to say on the way. One thread.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "replayer/terminal/progress.h"
+#include "shared/base/log.h"
+
+namespace sprockets {
+
+/// How a run ended, from best to worst: the worst that happened is the run's result.
+enum class DrainResult { kVerified, kUnproven, kRejected, kLeft, kRefused, kUnreachable };
+
+struct DrainCounts {
+  uint64_t read = 0;           // rows of spill files
+  uint64_t landed = 0;         // sent, and Redis answered with an id
+  uint64_t already_there = 0;  // in doubt, and found in the stream
+  uint64_t unproven = 0;       // in doubt, not found, and absence was no proof
+  uint64_t rejected = 0;       // kept aside, by this drain or an earlier one: Redis breaks the connection over them
+  uint64_t left = 0;           // rows that still wait
+
+  void Add(const DrainCounts& other);
+};
+
+/// The worst of `worst` and of what the counts say.
+DrainResult Judge(const DrainCounts& counts, DrainResult worst);
+
+/// "verified" and so on, as the summary prints it.
+std::string_view ResultWord(DrainResult result);
+/// Section "Exit codes" of --help.
+int ExitCode(DrainResult result);
+
+/// The summary of a run, with a line break at the end: one JSON document, or lines for people.
+/// `error`: why the run ended early; empty: it did not.
+std::string SummaryJson(const DrainCounts& counts, int64_t duration_ms, DrainResult result, const std::string& error);
+std::string SummaryText(const DrainCounts& counts, int64_t duration_ms, DrainResult result);
+
+class DrainReport {
+ public:
+  explicit DrainReport(ProgressStyle style) : progress_(style, "drain") {}
+
+  /// What cannot be said by counts alone.
+  void Worsen(DrainResult result) { worst_ = std::max(worst_, result); }
+  /// The worst of everything.
+  DrainResult result() const { return Judge(counts, worst_); }
+
+  void Warn(std::string_view event, std::initializer_list<LogField> fields);
+  void ShowProgress() { progress_.Advance(counts.landed + counts.already_there); }
+  Progress& progress() { return progress_; }
+
+  DrainCounts counts;
+
+ private:
+  Progress progress_;
+  DrainResult worst_ = DrainResult::kVerified;
+};
+
+}  // namespace sprockets

@@ -1,0 +1,576 @@
+#include "replayer/structure/compare.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "replayer/redis/pipeline.h"
+#include "replayer/structure/loader.h"
+#include "shared/base/clock.h"
+#include "shared/base/text.h"
+#include "shared/redis/resp.h"
+
+namespace sprockets {
+namespace {
+
+constexpr size_t kPageEntries = 1000;
+constexpr size_t kStreamPageEntries = 200;
+constexpr size_t kBatchMembers = 500;
+constexpr size_t kMostUnpaired = 10'000;  // members of a zset that wait for their other half
+
+constexpr std::string_view kOwnKeys = "sprockets:";  // what a rebuild at work writes matches a glob like any other
+
+std::string Encode(std::initializer_list<std::string_view> words) {
+  std::string wire;
+  AppendCommand(wire, {words.begin(), words.size()});
+  return wire;
+}
+
+std::string ShowFields(const std::vector<std::string_view>& fields) {
+  std::string shown;
+  AppendArrayHeader(shown, fields.size());
+  for (const std::string_view field : fields) AppendBulk(shown, field);
+  return shown;
+}
+
+void AppendJsonBytesOrNull(std::string& line, const std::optional<std::string>& bytes) {
+  if (bytes) {
+    AppendJsonBytes(line, *bytes);
+  } else {
+    line += "null";
+  }
+}
+
+/// Says what differs, until the listener has enough.
+class Teller {
+ public:
+  Teller(RedisKind kind, const OnDifference& on_difference, Compared* compared)
+      : type_(NameOf(kind)), on_difference_(on_difference), compared_(compared) {}
+  void set_key(std::string_view key) { key_ = key; }
+  void Tell(std::string_view problem, std::string_view member, std::optional<std::string> expected,
+            std::optional<std::string> actual) {
+    Tell(Difference{key_, type_, std::string(problem), std::string(member), std::move(expected), std::move(actual)});
+  }
+  /// Of the whole key.
+  void TellOfKey(std::string_view problem, std::optional<std::string> expected, std::optional<std::string> actual) {
+    Tell(Difference{key_, type_, std::string(problem), std::nullopt, std::move(expected), std::move(actual)});
+  }
+  bool enough() const { return enough_; }
+
+ private:
+  void Tell(Difference difference) {
+    if (enough_) return;
+    ++compared_->differences;
+    enough_ = !on_difference_(difference);
+  }
+
+  const std::string type_;
+  const OnDifference& on_difference_;
+  Compared* const compared_;
+  std::string key_;
+  bool enough_ = false;
+};
+
+/// Reads a key page by page, the next one on its way while this one is looked at.
+class Pages {
+ public:
+  Pages(RedisClient& redis, std::string name, RedisKind kind) : redis_(redis), name_(std::move(name)), kind_(kind) {
+    Ask();
+  }
+  ~Pages() { static_cast<void>(Close()); }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  /// Elements of the page at hand, read by Element(i): members and scores in turn, or entries.
+  Result<bool> NextPage() {
+    if (command_.empty()) return false;
+    ASSIGN_OR_RETURN(page_, redis_.Receive());
+    command_.clear();
+    RETURN_IF_ERROR(RefuseError(*page_));
+    const size_t full = kind_ == RedisKind::kZset ? 2 * kPageEntries : kStreamPageEntries;
+    begin_ += kPageEntries;
+    if (page_->elements == full) Ask();
+    return page_->elements > 0;
+  }
+  const redisReply& page() const { return *page_; }
+  /// Nothing may stay on its way when somebody else uses the connection.
+  Status Close() {
+    if (command_.empty()) return {};
+    command_.clear();
+    return redis_.Receive().ok() ? Status() : Status(Error{ErrorCode::kUnreachable, "Redis is gone"});
+  }
+
+ private:
+  void Ask() {
+    if (kind_ == RedisKind::kZset) {
+      command_ =
+          Encode({"ZRANGE", name_, std::to_string(begin_), std::to_string(begin_ + kPageEntries - 1), "WITHSCORES"});
+    } else {
+      const std::string after =
+          page_ ? "(" + std::string(TextOf(*page_->element[page_->elements - 1]->element[0])) : std::string("-");
+      command_ = Encode({"XRANGE", name_, after, "+", "COUNT", std::to_string(kStreamPageEntries)});
+    }
+    redis_.Queue(command_);
+    redis_.Pump();
+  }
+
+  RedisClient& redis_;
+  const std::string name_;
+  const RedisKind kind_;
+  size_t begin_ = 0;
+  std::string command_;  // on its way; empty: none
+  RedisClient::Reply page_;
+};
+
+/// One key. Rows come sorted as Redis has them.
+class KeyComparer {
+ public:
+  virtual ~KeyComparer() = default;
+  virtual Status Add(const SourceRow& row) = 0;
+  virtual Status Finish() = 0;
+  /// Of a stream: the last entry of Redis's that was looked at.
+  virtual StreamId last_entry() const { return kStreamBegin; }
+};
+
+/// Both sides sorted by score and member: what is behind on one side is missing on the other. A member whose score
+/// differs shows up twice, and is put together again at the end.
+class ZsetComparer : public KeyComparer {
+ public:
+  ZsetComparer(RedisClient& redis, const std::string& name, Teller& teller)
+      : pages_(redis, name, RedisKind::kZset), teller_(teller) {}
+
+  Status Add(const SourceRow& row) override {
+    while (true) {
+      RETURN_IF_ERROR(Load());
+      if (!has_ || std::pair(row.score, row.member) < std::pair(score_, member_)) {
+        missing_.emplace(row.member, row.score);
+        return TellIfMany();
+      }
+      const bool same = score_ == row.score && member_ == row.member;
+      if (!same) extra_.emplace(member_, score_);
+      has_ = false;
+      if (same) return {};
+      RETURN_IF_ERROR(TellIfMany());
+    }
+  }
+
+  Status Finish() override {
+    RETURN_IF_ERROR(Load());
+    while (has_ && !teller_.enough()) {
+      extra_.emplace(member_, score_);
+      has_ = false;
+      RETURN_IF_ERROR(TellIfMany());
+      RETURN_IF_ERROR(Load());
+    }
+    TellUnpaired();
+    return pages_.Close();
+  }
+
+ private:
+  Status Load() {
+    while (!has_ && !ended_) {
+      if (at_ == size_) {
+        ASSIGN_OR_RETURN(const bool more, pages_.NextPage());
+        ended_ = !more;
+        size_ = more ? pages_.page().elements : 0;
+        at_ = 0;
+        continue;
+      }
+      member_ = TextOf(*pages_.page().element[at_]);
+      score_ = std::strtod(pages_.page().element[at_ + 1]->str, nullptr);
+      at_ += 2;
+      has_ = IsNew();
+    }
+    return {};
+  }
+
+  /// Pages go by rank, and a member that somebody adds meanwhile moves the others on: what comes again was seen.
+  bool IsNew() {
+    const bool is_first = !std::exchange(any_, true);
+    if (!is_first && std::pair<double, std::string_view>(score_, member_) <=
+                         std::pair<double, std::string_view>(last_score_, last_member_))
+      return false;
+    last_score_ = score_;
+    last_member_ = member_;
+    return true;
+  }
+
+  Status TellIfMany() {
+    if (missing_.size() + extra_.size() > kMostUnpaired) TellUnpaired();
+    return {};
+  }
+
+  void TellUnpaired() {
+    for (const auto& [member, score] : missing_) {
+      const auto other = extra_.find(member);
+      if (other == extra_.end()) {
+        teller_.Tell("missing", member, FormatScore(score), std::nullopt);
+      } else {
+        teller_.Tell("different", member, FormatScore(score), FormatScore(other->second));
+        extra_.erase(other);
+      }
+    }
+    for (const auto& [member, score] : extra_) teller_.Tell("extra", member, std::nullopt, FormatScore(score));
+    missing_.clear();
+    extra_.clear();
+  }
+
+  Pages pages_;
+  Teller& teller_;
+  size_t at_ = 0;
+  size_t size_ = 0;
+  bool ended_ = false;
+  bool has_ = false;  // member_ and score_ are Redis's next
+  bool any_ = false;  // last_member_ and last_score_ are those of the last one
+  std::string last_member_;
+  double last_score_ = 0;
+  std::string_view member_;
+  double score_ = 0;
+  std::map<std::string, double, std::less<>> missing_;
+  std::map<std::string, double, std::less<>> extra_;
+};
+
+class StreamComparer : public KeyComparer {
+ public:
+  StreamComparer(RedisClient& redis, const std::string& name, Teller& teller)
+      : pages_(redis, name, RedisKind::kStream), teller_(teller) {}
+
+  Status Add(const SourceRow& row) override {
+    while (true) {
+      RETURN_IF_ERROR(Load());
+      if (!has_ || row.id < id_) {
+        teller_.Tell("missing", ToString(row.id), ShowFields(row.fields), std::nullopt);
+        return {};
+      }
+      has_ = false;
+      if (row.id == id_) {
+        if (fields_ != row.fields)
+          teller_.Tell("different", ToString(id_), ShowFields(row.fields), ShowFields(fields_));
+        return {};
+      }
+      teller_.Tell("extra", ToString(id_), std::nullopt, ShowFields(fields_));
+    }
+  }
+
+  Status Finish() override {
+    RETURN_IF_ERROR(Load());
+    while (has_ && !teller_.enough()) {
+      teller_.Tell("extra", ToString(id_), std::nullopt, ShowFields(fields_));
+      has_ = false;
+      RETURN_IF_ERROR(Load());
+    }
+    return pages_.Close();
+  }
+
+  StreamId last_entry() const override { return id_; }
+
+ private:
+  Status Load() {
+    while (!has_ && !ended_) {
+      if (at_ == size_) {
+        ASSIGN_OR_RETURN(const bool more, pages_.NextPage());
+        ended_ = !more;
+        size_ = more ? pages_.page().elements : 0;
+        at_ = 0;
+        continue;
+      }
+      const redisReply& entry = *pages_.page().element[at_++];
+      const auto id = ParseStreamId(TextOf(*entry.element[0]));
+      if (!id) return Error{ErrorCode::kRefused, "XRANGE gave an entry without an id"};
+      id_ = *id;
+      fields_.clear();
+      for (size_t i = 0; i < entry.element[1]->elements; ++i) fields_.push_back(TextOf(*entry.element[1]->element[i]));
+      has_ = true;
+    }
+    return {};
+  }
+
+  Pages pages_;
+  Teller& teller_;
+  size_t at_ = 0;
+  size_t size_ = 0;
+  bool ended_ = false;
+  bool has_ = false;
+  StreamId id_;
+  std::vector<std::string_view> fields_;
+};
+
+/// Hash and set have no order: each batch of the source is asked for by name, and what Redis has besides shows in the
+/// count. Only then is the whole key read, against 64 bits of each name.
+class TableComparer : public KeyComparer {
+ public:
+  TableComparer(RedisClient& redis, std::string name, RedisKind kind, Teller& teller)
+      : redis_(redis), name_(std::move(name)), kind_(kind), teller_(teller) {}
+
+  Status Add(const SourceRow& row) override {
+    batch_.emplace_back(row.member, row.value);
+    known_.push_back(std::hash<std::string_view>()(row.member));
+    return batch_.size() < kBatchMembers ? Status() : CompareBatch();
+  }
+
+  Status Finish() override {
+    RETURN_IF_ERROR(CompareBatch());
+    ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, kind_, name_));
+    if (count == found_ || teller_.enough()) return {};
+    std::sort(known_.begin(), known_.end());
+    return TellExtra();
+  }
+
+ private:
+  bool is_hash() const { return kind_ == RedisKind::kHash; }
+
+  Status CompareBatch() {
+    if (batch_.empty()) return {};
+    std::vector<std::string_view> words{is_hash() ? "HMGET" : "SMISMEMBER", name_};
+    for (const auto& [member, value] : batch_) words.push_back(member);
+    std::string wire;
+    AppendCommand(wire, words);
+    redis_.Queue(wire);
+    ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis_.Receive());
+    RETURN_IF_ERROR(RefuseError(*reply));
+    for (size_t i = 0; i < batch_.size() && i < reply->elements; ++i) {
+      const auto& [member, value] = batch_[i];
+      const redisReply& actual = *reply->element[i];
+      const bool there = is_hash() ? actual.type == REDIS_REPLY_STRING : actual.integer == 1;
+      found_ += there ? 1 : 0;
+      const std::optional<std::string> expected = is_hash() ? std::optional(value) : std::nullopt;
+      if (!there) {
+        teller_.Tell("missing", member, expected, std::nullopt);
+      } else if (is_hash() && TextOf(actual) != value) {
+        teller_.Tell("different", member, expected, std::string(TextOf(actual)));
+      }
+    }
+    batch_.clear();
+    return {};
+  }
+
+  Status TellExtra() {
+    std::string cursor = "0";
+    std::set<std::string> told;  // a scan may give a member twice
+    do {
+      ASSIGN_OR_RETURN(const RedisClient::Reply reply,
+                       redis_.Call({is_hash() ? "HSCAN" : "SSCAN", name_, cursor, "COUNT", "1000"}));
+      RETURN_IF_ERROR(RefuseError(*reply));
+      cursor = TextOf(*reply->element[0]);
+      const redisReply& page = *reply->element[1];
+      for (size_t i = 0; i < page.elements; i += is_hash() ? 2 : 1) {
+        const std::string_view member = TextOf(*page.element[i]);
+        if (std::binary_search(known_.begin(), known_.end(), std::hash<std::string_view>()(member))) continue;
+        if (!told.emplace(member).second) continue;
+        const std::optional<std::string> actual =
+            is_hash() ? std::optional(std::string(TextOf(*page.element[i + 1]))) : std::nullopt;
+        teller_.Tell("extra", member, std::nullopt, actual);
+      }
+    } while (cursor != "0" && !teller_.enough());
+    return {};
+  }
+
+  RedisClient& redis_;
+  const std::string name_;
+  const RedisKind kind_;
+  Teller& teller_;
+  std::vector<std::pair<std::string, std::string>> batch_;
+  std::vector<size_t> known_;
+  uint64_t found_ = 0;
+};
+
+class StringComparer : public KeyComparer {
+ public:
+  StringComparer(RedisClient& redis, std::string name, Teller& teller)
+      : redis_(redis), name_(std::move(name)), teller_(teller) {}
+  Status Add(const SourceRow& row) override {
+    ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis_.Call({"GET", name_}));
+    RETURN_IF_ERROR(RefuseError(*reply));
+    if (TextOf(*reply) != row.value)
+      teller_.TellOfKey("different", std::string(row.value), std::string(TextOf(*reply)));
+    return {};
+  }
+  Status Finish() override { return {}; }
+
+ private:
+  RedisClient& redis_;
+  const std::string name_;
+  Teller& teller_;
+};
+
+/// Goes from key to key.
+class StructureComparer {
+ public:
+  StructureComparer(const Structure& structure, RedisClient& redis, const std::string& prefix,
+                    const OnDifference& on_difference, std::vector<ComparedKey>* keys)
+      : structure_(structure),
+        redis_(redis),
+        prefix_(prefix),
+        teller_(structure.kind, on_difference, &compared_),
+        keys_(keys) {}
+
+  Status Add(const SourceRow& row) {
+    if (!in_key_ || row.key != key_) {
+      RETURN_IF_ERROR(EndKey());
+      RETURN_IF_ERROR(BeginKey(row));
+    }
+    if (teller_.enough()) return Error{ErrorCode::kBusy, "enough"};  // ends the source's COPY; not told to anybody
+    if (skip_) return {};
+    ++compared_.rows;
+    if (keys_ != nullptr) ++keys_->back().rows;
+    return comparer_ ? comparer_->Add(row) : Status();
+  }
+
+  Status EndKey() {
+    in_key_ = false;
+    if (comparer_ == nullptr) return {};
+    const std::unique_ptr<KeyComparer> comparer = std::move(comparer_);
+    RETURN_IF_ERROR(comparer->Finish());
+    if (keys_ != nullptr) keys_->back().last_entry = comparer->last_entry();
+    return {};
+  }
+
+  /// After the last row: what Redis has and the source has not.
+  Status Finish() {
+    RETURN_IF_ERROR(EndKey());
+    std::vector<std::string> keys;
+    if (!structure_.key.empty()) {
+      keys.push_back(structure_.key);
+    } else if (!structure_.keys_glob.empty() && prefix_.empty()) {
+      ASSIGN_OR_RETURN(keys, ScanKeys(redis_, structure_.keys_glob));
+    }
+    for (const std::string& key : keys) {
+      if (teller_.enough()) break;
+      if (seen_.contains(key) || key.starts_with(kOwnKeys)) continue;
+      ASSIGN_OR_RETURN(const RedisClient::Reply type, redis_.Call({"TYPE", prefix_ + key}));
+      if (TextOf(*type) == "none") continue;
+      teller_.set_key(key);
+      ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure_.kind, prefix_ + key));
+      teller_.TellOfKey("extra", std::nullopt, std::string(TextOf(*type)) + " of " + std::to_string(count));
+    }
+    return {};
+  }
+
+  bool enough() const { return teller_.enough(); }
+  const Compared& compared() const { return compared_; }
+
+ private:
+  Status BeginKey(const SourceRow& row) {
+    in_key_ = true;
+    key_ = row.key;
+    teller_.set_key(key_);
+    skip_ = row.expire_at_ms && *row.expire_at_ms <= WallClockMs();
+    if (skip_) return {};
+    if (structure_.key.empty() ? !structure_.keys_glob.empty() : true) seen_.insert(key_);
+    ++compared_.keys;
+    if (keys_ != nullptr) keys_->push_back({key_, 0, kStreamBegin});
+    const std::string name = prefix_ + key_;
+    const std::string commands = Encode({"TYPE", name}) + Encode({"PEXPIRETIME", name});
+    redis_.Queue(commands);
+    ASSIGN_OR_RETURN(const RedisClient::Reply type, redis_.Receive());
+    ASSIGN_OR_RETURN(const RedisClient::Reply expiry, redis_.Receive());
+    RETURN_IF_ERROR(RefuseError(*type));
+    const std::string_view actual = TextOf(*type);
+    if (actual == "none") {
+      teller_.TellOfKey("missing", std::string(NameOf(structure_.kind)), std::nullopt);
+      return {};
+    }
+    if (actual != NameOf(structure_.kind)) {
+      teller_.TellOfKey("type", std::string(NameOf(structure_.kind)), std::string(actual));
+      return {};
+    }
+    const std::string wanted = std::to_string(row.expire_at_ms.value_or(-1));
+    if (const std::string found = std::to_string(expiry->integer); found != wanted)
+      teller_.TellOfKey("expiry", wanted, found);
+    comparer_ = NewComparer(name);
+    return {};
+  }
+
+  std::unique_ptr<KeyComparer> NewComparer(const std::string& name) {
+    switch (structure_.kind) {
+      case RedisKind::kZset:
+        return std::make_unique<ZsetComparer>(redis_, name, teller_);
+      case RedisKind::kStream:
+        return std::make_unique<StreamComparer>(redis_, name, teller_);
+      case RedisKind::kHash:
+      case RedisKind::kSet:
+        return std::make_unique<TableComparer>(redis_, name, structure_.kind, teller_);
+      case RedisKind::kString:
+        return std::make_unique<StringComparer>(redis_, name, teller_);
+    }
+    return nullptr;
+  }
+
+  const Structure& structure_;
+  RedisClient& redis_;
+  const std::string prefix_;
+  Compared compared_;
+  Teller teller_;
+  std::string key_;
+  bool in_key_ = false;
+  bool skip_ = false;
+  std::unique_ptr<KeyComparer> comparer_;  // none: nothing to compare in this key
+  std::set<std::string, std::less<>> seen_;
+  std::vector<ComparedKey>* const keys_;  // null: not asked for
+};
+
+}  // namespace
+
+std::string DifferenceJson(const Difference& difference) {
+  std::string line = R"({"key":)";
+  AppendJsonBytes(line, difference.key);
+  line += R"(,"type":")" + difference.type + R"(","problem":")" + difference.problem + R"(","member":)";
+  AppendJsonBytesOrNull(line, difference.member);
+  line += R"(,"expected":)";
+  AppendJsonBytesOrNull(line, difference.expected);
+  line += R"(,"actual":)";
+  AppendJsonBytesOrNull(line, difference.actual);
+  return line + "}\n";
+}
+
+Result<Compared> Compare(Source& source, const Structure& structure, RedisClient& redis, const std::string& prefix,
+                         const OnDifference& on_difference, std::vector<ComparedKey>* keys) {
+  StructureComparer comparer(structure, redis, prefix, on_difference, keys);
+  const Status visited = source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) { return comparer.Add(row); });
+  if (!visited.ok() && !comparer.enough()) return visited.error();
+  if (comparer.enough()) {
+    RETURN_IF_ERROR(comparer.EndKey());
+  } else {
+    RETURN_IF_ERROR(comparer.Finish());
+  }
+  return comparer.compared();
+}
+
+Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view glob) {
+  std::set<std::string> keys;
+  std::string cursor = "0";
+  do {
+    ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis.Call({"SCAN", cursor, "MATCH", glob, "COUNT", "1000"}));
+    RETURN_IF_ERROR(RefuseError(*reply));
+    cursor = TextOf(*reply->element[0]);
+    for (size_t i = 0; i < reply->element[1]->elements; ++i) keys.emplace(TextOf(*reply->element[1]->element[i]));
+  } while (cursor != "0");
+  return std::vector<std::string>(keys.begin(), keys.end());
+}
+
+Result<uint64_t> CountOfAnyKind(RedisClient& redis, std::string_view key) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply type, redis.Call({"TYPE", key}));
+  RETURN_IF_ERROR(RefuseError(*type));
+  if (TextOf(*type) == "none") return uint64_t{0};
+  for (const RedisKind kind : {RedisKind::kZset, RedisKind::kStream, RedisKind::kHash, RedisKind::kSet}) {
+    if (TextOf(*type) == NameOf(kind)) return CountOf(redis, kind, key);
+  }
+  if (TextOf(*type) != "list") return uint64_t{1};
+  ASSIGN_OR_RETURN(const RedisClient::Reply length, redis.Call({"LLEN", key}));
+  RETURN_IF_ERROR(RefuseError(*length));
+  return static_cast<uint64_t>(length->integer);
+}
+
+Result<uint64_t> CountOf(RedisClient& redis, RedisKind kind, std::string_view key) {
+  constexpr std::array<std::string_view, 5> kCommands{"ZCARD", "XLEN", "HLEN", "SCARD", "EXISTS"};
+  ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis.Call({kCommands[static_cast<size_t>(kind)], key}));
+  if (IsError(*reply) && TextOf(*reply).starts_with("WRONGTYPE")) return uint64_t{0};
+  RETURN_IF_ERROR(RefuseError(*reply));
+  return static_cast<uint64_t>(reply->integer);
+}
+
+}  // namespace sprockets

@@ -1,0 +1,66 @@
+// Redis against the source, by value: both sides are read as streams, side by side. One thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "replayer/redis/client.h"
+#include "replayer/structure/source.h"
+#include "shared/redis/stream_id.h"
+
+namespace sprockets {
+
+struct Difference {
+  std::string key;
+  std::string type;                   // zset, stream, … ; user and group for access
+  std::string problem;                // missing, extra, different, type, expiry
+  std::optional<std::string> member;  // of the key, and it may be empty; none: the whole key
+  std::optional<std::string> expected;
+  std::optional<std::string> actual;
+};
+
+/// Is it a difference of one member, and Redis has it where the source has not?
+inline bool IsExtraMember(const Difference& difference) {
+  return difference.problem == "extra" && difference.member.has_value();
+}
+
+/// As a line of JSON, with its line break.
+std::string DifferenceJson(const Difference& difference);
+
+/// False: that is enough, stop comparing.
+using OnDifference = std::function<bool(const Difference&)>;
+
+struct Compared {
+  uint64_t keys = 0;  // that the source gives
+  uint64_t rows = 0;
+  uint64_t differences = 0;
+};
+
+/// A key that the source gives, as it was compared.
+struct ComparedKey {
+  std::string key;
+  uint64_t rows = 0;    // of the source
+  StreamId last_entry;  // of a stream: Redis's last one that was looked at
+};
+
+/// Compares one structure; keys that the query names but that Redis has besides are found by `-- keys:`. The key `k` of
+/// the source is `prefix` + k in Redis. Each key is added to `keys` if asked for. Redis's errors are kRefused or
+/// kUnreachable, the source's as Source says.
+Result<Compared> Compare(Source& source, const Structure& structure, RedisClient& redis, const std::string& prefix,
+                         const OnDifference& on_difference, std::vector<ComparedKey>* keys = nullptr);
+
+/// How many keys Redis has that match, as SCAN finds them.
+Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view glob);
+
+/// The elements of a key of whatever type (a list's too; 1 for one of a type that Redis's modules bring); 0: there is
+/// none.
+Result<uint64_t> CountOfAnyKind(RedisClient& redis, std::string_view key);
+
+/// ZCARD, XLEN, HLEN, SCARD, or whether there is one; 0 where there is no such key, or it is of another type.
+Result<uint64_t> CountOf(RedisClient& redis, RedisKind kind, std::string_view key);
+
+}  // namespace sprockets

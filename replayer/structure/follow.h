@@ -1,0 +1,52 @@
+// Keeps the structures of a set that say `-- follow:` current from SQL, row by row. One thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "replayer/config.h"
+#include "replayer/postgres/postgres.h"
+#include "replayer/schema_set/schema_set.h"
+
+namespace sprockets {
+
+/// Up to which id a table's rows are all there. Ids are given out in order but commit in any: a row may still appear
+/// below one that is there. A transaction takes its lock on the table before its first id, so once every transaction
+/// that held one when the highest id was read has ended, nothing can appear below that id. Who only reads takes no such
+/// lock and holds nothing up. (Sequences with CACHE above 1 hand out older ids later: not for a table that is
+/// followed.)
+class Horizon {
+ public:
+  Horizon(std::string table, std::string id_column) : table_(std::move(table)), id_column_(std::move(id_column)) {}
+
+  /// Asks the database; the horizon rises when those have ended whom it waited for.
+  Status Advance(Postgres& postgres);
+  int64_t id() const { return id_; }
+  /// Has it been reached once?
+  bool known() const { return known_; }
+  /// Who holds it up, in words, and since when; empty: nobody.
+  const std::string& blocker() const { return blocker_; }
+  int64_t waiting_since_ms() const { return waiting_since_ms_; }
+  /// After a lost connection: nobody whom we waited for can be named any more, and the database may be another one.
+  void Forget() { *this = Horizon(table_, id_column_); }
+
+ private:
+  Result<std::map<std::string, std::string>> Writers(Postgres& postgres) const;
+
+  std::string table_;
+  std::string id_column_;
+  int64_t id_ = 0;
+  bool known_ = false;
+  int64_t candidate_ = -1;                          // the highest id when it was last read; below 0: not read
+  std::map<std::string, std::string> waiting_for_;  // transactions, and how to name them
+  std::string blocker_;
+  int64_t waiting_since_ms_ = 0;
+};
+
+/// Until a signal. The error is what cannot be mended by trying again.
+Status FollowSet(const Config& config, const std::vector<Structure>& structures,
+                 const std::vector<ConsumerGroup>& groups);
+
+}  // namespace sprockets

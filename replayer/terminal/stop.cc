@@ -1,0 +1,53 @@
+// The flag behind SIGINT and SIGTERM.
+#include "replayer/terminal/stop.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include "shared/base/clock.h"
+
+namespace sprockets {
+namespace {
+
+constexpr int64_t kLookEveryMs = 50;
+
+// Any thread asks, and the handler may run on any.
+std::atomic<bool> stop_requested = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void RequestStop(int) {
+  stop_requested = true;
+}
+
+}  // namespace
+
+void CatchStopSignals() {
+  struct sigaction action {};
+  action.sa_handler = RequestStop;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool StopRequested() {
+  return stop_requested;
+}
+
+void ClearStopRequest() {
+  stop_requested = false;
+}
+
+bool SleepUnlessStopped(int64_t ms) {
+  const int64_t until = SteadyClockMs() + ms;
+  while (!StopRequested()) {
+    const int64_t left = until - SteadyClockMs();
+    if (left <= 0) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(left, kLookEveryMs)));
+  }
+  return false;
+}
+
+}  // namespace sprockets
