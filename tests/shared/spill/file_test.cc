@@ -1,10 +1,11 @@
+#include "shared/spill/file.h"
+
 #include <random>
 #include <sys/mount.h>
 
 #include <catch2/catch.hpp>
 
-#include "shared/spill/file.h"
-#include "tests/shared/spill_fixture.h"
+#include "tests/shared/spill/fixture.h"
 
 using namespace sprockets;
 using namespace sprockets::testing;

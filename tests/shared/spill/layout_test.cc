@@ -1,9 +1,10 @@
+#include "shared/spill/layout.h"
+
 #include <catch2/catch.hpp>
 
 #include "shared/redis/resp.h"
 #include "shared/spill/file.h"
-#include "shared/spill/layout.h"
-#include "tests/shared/spill_fixture.h"
+#include "tests/shared/spill/fixture.h"
 
 using namespace sprockets;
 using sprockets::testing::OwnedEvent;

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "tests/shared/spill_fixture.h"
+#include "tests/shared/spill/fixture.h"
 
 using namespace sprockets;
 using namespace sprockets::testing;

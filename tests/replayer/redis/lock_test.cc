@@ -1,9 +1,10 @@
+#include "replayer/redis/lock.h"
+
 #include <chrono>
 #include <thread>
 
 #include <catch2/catch.hpp>
 
-#include "replayer/redis/lock.h"
 #include "shared/redis/url.h"
 #include "tests/replayer/fixture.h"
 

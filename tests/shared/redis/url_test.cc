@@ -1,8 +1,9 @@
 // The URL of Redis, as people mistype it.
+#include "shared/redis/url.h"
+
 #include <catch2/catch.hpp>
 
 #include "shared/base/limits.h"
-#include "shared/redis/url.h"
 
 namespace sprockets {
 namespace {

@@ -1,9 +1,10 @@
+#include "shared/spill/retention.h"
+
 #include <limits>
 
 #include <catch2/catch.hpp>
 
-#include "shared/spill/retention.h"
-#include "tests/shared/spill_fixture.h"
+#include "tests/shared/spill/fixture.h"
 
 using namespace sprockets;
 using namespace sprockets::testing;

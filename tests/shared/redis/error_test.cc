@@ -1,7 +1,7 @@
 // What an error reply to an XADD means, by its class.
-#include <catch2/catch.hpp>
-
 #include "shared/redis/error.h"
+
+#include <catch2/catch.hpp>
 
 namespace sprockets {
 namespace {

@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 
 #include "shared/spill/state_file.h"
-#include "tests/shared/spill_fixture.h"
+#include "tests/shared/spill/fixture.h"
 
 namespace sprockets::testing {
 namespace {
