@@ -1,12 +1,9 @@
 # Both programs in one small image; the compose file says which one runs.
 
 FROM debian:bookworm-slim AS build
-RUN apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      cmake g++ libcxxopts-dev libhiredis-dev libpq-dev libsodium-dev libspdlog-dev libsqlite3-dev libuv1-dev \
-      ninja-build nlohmann-json3-dev libxxhash-dev pkg-config \
- && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
+COPY .ci/setup .ci/setup
+RUN .ci/setup build && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN cmake --preset release -DBUILD_TESTING=OFF -DSPROCKETS_BENCHMARKS=OFF \
  && cmake --build --preset release --target sprockets-sidecar sprockets-replayer \

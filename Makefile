@@ -7,47 +7,54 @@ SECONDS := 600
 SOURCES = $(shell git ls-files '*.h' '*.cc')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test fuzz fuzzers mutants bench soak clean format lint
+.PHONY: help setup build configure-tests everything demo test fuzz fuzzers mutants bench soak clean format lint
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-setup: build/.setup ## Install what build and tests need (apt, with sudo when not root)
+setup: build/.setup-test ## Install what build and tests need (apt, with sudo when not root)
 
-build/.setup: .ci/setup
-	@.ci/setup
+build/.setup-%: .ci/setup
+	@.ci/setup $*
 	@mkdir -p build && touch $@
 
-$(BUILD)/build.ninja: build/.setup
-	@cmake --preset $(PRESET) >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+# The programs need less than their tests do. Both are built in one folder, and what was configured for the tests stays so.
+$(BUILD)/build.ninja: | build/.setup-build
+	@cmake --preset $(PRESET) -DBUILD_TESTING=OFF -DSPROCKETS_BENCHMARKS=OFF >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 
-build: $(BUILD)/build.ninja ## Build the release into build/bin/
+build: $(BUILD)/build.ninja ## Build both programs into build/bin/
+	@cmake --build --preset $(PRESET) --target sprockets-sidecar sprockets-replayer
+
+configure-tests: build/.setup-test
+	@cmake --preset $(PRESET) -DBUILD_TESTING=ON -DSPROCKETS_BENCHMARKS=ON >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+
+everything: configure-tests
 	@cmake --build --preset $(PRESET)
 
-demo: $(BUILD)/build.ninja ## Kill Redis under load and count: each acknowledged event is in its stream exactly once. Then empty and rebuild it
+demo: configure-tests ## Kill Redis under load and count: each acknowledged event is in its stream exactly once. Then empty and rebuild it
 	@cmake --build --preset $(PRESET) --target sprockets-demo
 	@build/bin/sprockets-demo
 
-test: build fuzzers ## Build the release and run every test, and every fuzzer for up to a minute
+test: everything fuzzers ## Build the release and run every test, and every fuzzer for up to a minute
 	@ctest --preset $(PRESET) --parallel $(JOBS)
 	@ctest --preset fuzz --parallel $(JOBS)
 
 fuzz: fuzzers ## Run every fuzzer for SECONDS (600)
 	@FUZZ_SECONDS=$(SECONDS) ctest --preset fuzz --parallel $(JOBS)
 
-fuzzers: build/.setup
+fuzzers: build/.setup-test
 	@cmake --preset fuzz >build/configure-fuzz.log 2>&1 || { cat build/configure-fuzz.log; exit 1; }
 	@cmake --build --preset fuzz
 
-mutants: build/.setup ## Break the product on purpose, in a copy, and show what catches each fault
+mutants: build/.setup-test ## Break the product on purpose, in a copy, and show what catches each fault
 	@tests/faults/mutants/run
 
-bench: build ## Measure side by side with Redis and SQLite alone, and print the ratios
+bench: everything ## Measure side by side with Redis and SQLite alone, and print the ratios
 	@bench/run
 
 SEED ?= 1
 MINUTES ?= 10
-soak: $(BUILD)/build.ninja ## Faults drawn from SEED over real processes, MINUTES each of events and of schema sets, and the books compared after each round
+soak: configure-tests ## Faults drawn from SEED over real processes, MINUTES each of events and of schema sets, and the books compared after each round
 	@cmake --build --preset $(PRESET) --target sprockets-soak
 	@build/bin/sprockets-soak --of events --seed $(SEED) --minutes $(MINUTES)
 	@build/bin/sprockets-soak --of sets --seed $(SEED) --minutes $(MINUTES)
@@ -59,6 +66,6 @@ format: ## Format the sources
 	@.ci/setup dev
 	@clang-format -i $(SOURCES)
 
-lint: $(BUILD)/build.ninja ## Look for mistakes with clang-tidy
+lint: configure-tests ## Look for mistakes with clang-tidy
 	@.ci/setup dev
 	@clang-tidy --quiet -p $(BUILD) $(filter %.cc,$(SOURCES))
