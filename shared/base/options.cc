@@ -25,7 +25,8 @@ namespace {
 constexpr std::string_view kPrefix = "SPROCKETS_";
 constexpr size_t kMaxArgumentBytes = 64 * 1024;  // cxxopts matches with std::regex, which recurses for each byte
 constexpr size_t kMaxPasswordFileBytes = 64 * 1024;
-constexpr size_t kHelpColumn = 34;
+constexpr size_t kHelpWidth = 80;
+constexpr size_t kHelpColumn = 30;  // where the descriptions of options begin
 
 Error Usage(std::string message) {
   return {ErrorCode::kUsage, std::move(message)};
@@ -46,7 +47,7 @@ cxxopts::Options Declare(std::span<const Option> table) {
       add(name, "", cxxopts::value<std::string>());
     }
   }
-  add("help", "", cxxopts::value<bool>());
+  add("h,help", "", cxxopts::value<bool>());
   add("version", "", cxxopts::value<bool>());
   return declared;
 }
@@ -56,7 +57,7 @@ cxxopts::Options Declare(std::span<const Option> table) {
 Error FromParser(const cxxopts::exceptions::exception& failure) {
   if (dynamic_cast<const cxxopts::exceptions::invalid_option_syntax*>(&failure) != nullptr) {
     return Usage(
-        "an argument begins with '-' but is no option; options are written --name VALUE or --name=VALUE (see --help)");
+        "an argument begins with '-' but is not an option; write options as --name VALUE or --name=VALUE (see --help)");
   }
   if (dynamic_cast<const cxxopts::exceptions::incorrect_argument_type*>(&failure) != nullptr) {
     return Usage("a flag takes no value but true or false (see --help)");
@@ -201,26 +202,46 @@ Result<size_t> Options::Choice(std::string_view name, std::span<const std::strin
   return Usage(message + ", not " + ForError(Text(name)));
 }
 
+std::string WrapHelp(std::string_view text, size_t indent) {
+  std::string wrapped;
+  size_t room = kHelpWidth;
+  while (text.size() > room) {
+    size_t end = text.rfind(' ', room);
+    if (end == std::string_view::npos) end = text.find(' ');  // a word that is longer than a line
+    if (end == std::string_view::npos) break;
+    wrapped.append(text.substr(0, end)).append("\n").append(indent, ' ');
+    text.remove_prefix(end + 1);
+    room = kHelpWidth - indent;
+  }
+  return wrapped.append(text).append("\n");
+}
+
 std::string HelpText(std::string_view usage, std::string_view about, std::span<const Option> table) {
-  std::string text = "usage: " + std::string(usage) + "\n\n" + std::string(about) + "\n\n";
-  const auto line = [&text](std::string left, std::string_view right) {
+  std::string text = WrapHelp("usage: " + std::string(usage), 7) + "\n" + WrapHelp(about) + "\n";
+  const auto line = [&text](std::string left, const std::string& right) {
     left.insert(0, "  ");
-    left.resize(std::max(left.size() + 2, kHelpColumn), ' ');
-    text.append(left).append(right).append("\n");
+    if (left.size() + 2 > kHelpColumn) {
+      text.append(left).append("\n");
+      left.clear();
+    }
+    left.resize(kHelpColumn, ' ');
+    text.append(WrapHelp(left + right, kHelpColumn));
   };
   for (const Option& option : table) {
     std::string left = "--" + std::string(option.name);
     if (!IsFlag(option)) left.append(" ").append(option.value);
     std::string right(option.help);
     if (option.repeats) right += "; may be repeated";
+    if (option.required) right += " (required)";
     if (!option.preset.empty()) right.append(" (default ").append(option.preset).append(")");
     line(std::move(left), right);
   }
   line("--version", "print the version");
-  line("--help", "print this");
-  text +=
-      "\nEvery option also comes from the environment: --spill-dir as SPROCKETS_SPILL_DIR. The command line wins.\n";
-  return text;
+  line("-h, --help", "print this help");
+  return text + "\n" +
+         WrapHelp(
+             "Each option can also be set in the environment: --spill-dir as SPROCKETS_SPILL_DIR. The command line "
+             "wins.");
 }
 
 Result<std::string> ReadPasswordFile(const std::string& path) {

@@ -20,9 +20,10 @@ struct Option {
   std::string_view help;
   std::string_view preset = {};  // the value where none was given; empty: none
   bool repeats = false;          // may be given more than once. A value is never split, not at commas either
+  bool required = false;         // for --help alone: the program's own check says what is missing
 };
 
-/// What was given. --help and --version are options of every program, on the command line only.
+/// What was given. --help (or -h) and --version are options of every program, on the command line only.
 class Options {
  public:
   /// `argv` begins with the program's (or command's) name, which is passed over. `table` may be gone afterwards.
@@ -70,8 +71,12 @@ class Options {
 /// "redis-timeout" -> "SPROCKETS_REDIS_TIMEOUT".
 std::string EnvironmentName(std::string_view option);
 
-/// The text of --help: `usage` ("sprockets-sidecar --socket PATH …"), `about`, then a line or two an option.
+/// The text of --help, at most 80 columns wide: `usage` ("sprockets-sidecar --socket PATH …"), `about`, then the
+/// options of `table` and what each does. All texts are ASCII; line breaks are set here.
 std::string HelpText(std::string_view usage, std::string_view about, std::span<const Option> table);
+
+/// `text` in lines of at most 80 columns; all but the first begin with `indent` blanks. Blanks within a line stay.
+std::string WrapHelp(std::string_view text, size_t indent = 0);
 
 /// What a password file holds, without the line break at its end. At most 64 KiB.
 Result<std::string> ReadPasswordFile(const std::string& path);

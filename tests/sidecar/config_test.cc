@@ -39,6 +39,17 @@ TEST_CASE("a bad command line names the option and the way out") {
         std::string::npos);
 }
 
+TEST_CASE("--help, -h and help print the help, and name the required options") {
+  for (const char* word : {"--help", "-h", "help"}) {
+    const auto command = Parse({word});
+    REQUIRE(command.ok());
+    CHECK(command.value().kind == SidecarCommand::Kind::kPrint);
+    CHECK_THAT(command.value().text, Catch::StartsWith("usage: sprockets-sidecar"));
+  }
+  CHECK_THAT(Parse({"-h"}).value().text, Catch::Contains("(required)"));
+  CHECK_FALSE(Parse({"help", "me"}).ok());
+}
+
 TEST_CASE("globs repeat and are not split at commas") {
   const auto command =
       Parse({"--socket", "s", "--redis", "redis://h", "--spill-dir", "d", "--streams", "a,b", "--streams", "c*"});

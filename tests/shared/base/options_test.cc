@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <fstream>
 #include <initializer_list>
+#include <sstream>
+#include <string>
 
 #include <catch2/catch.hpp>
 
@@ -15,7 +17,8 @@ constexpr Option kTable[] = {
     {"redis", "URL", "where", "", false},
     {"redis-timeout", "DURATION", "how long", "250ms", false},
     {"json", "", "print JSON", "", false},
-    {"rename", "OLD=NEW", "lead elsewhere", "", true},
+    {"rename", "OLD=NEW", "send what waits for stream OLD to stream NEW instead", "", true},
+    {"postgres-password-file", "FILE", "a file that holds the password", "", false, true},
 };
 
 Result<Options> Parse(std::initializer_list<const char*> arguments) {
@@ -118,6 +121,26 @@ TEST_CASE("--help lists every option with its default") {
   const std::string help = HelpText("program [options]", "About.", kTable);
   CHECK_THAT(help, Catch::Contains("--redis-timeout DURATION") && Catch::Contains("(default 250ms)"));
   CHECK_THAT(help, Catch::Contains("may be repeated") && Catch::Contains("--version"));
+  CHECK_THAT(help, Catch::Contains("the password (required)"));
+}
+
+TEST_CASE("--help fits 80 columns") {
+  const std::string long_word(200, 'x');
+  const std::string help = HelpText("program " + std::string(60, 'a') + " [options]",
+                                    "About this and that, " + std::string(60, 'b'), kTable);
+  std::istringstream lines(help);
+  for (std::string line; std::getline(lines, line);) CHECK(line.size() <= 80);
+  CHECK(WrapHelp("one two", 4) == "one two\n");
+  CHECK(WrapHelp(std::string(79, 'a') + " b", 4) == std::string(79, 'a') + "\n    b\n");
+  CHECK(WrapHelp(std::string(78, 'a') + " b", 4) == std::string(78, 'a') + " b\n");
+  CHECK(WrapHelp(long_word + " b") == long_word + "\nb\n");
+  CHECK(WrapHelp(long_word) == long_word + "\n");
+}
+
+TEST_CASE("-h is --help") {
+  CHECK(Parse({"-h"}).value().help());
+  CHECK(Parse({"--redis", "a", "-h"}).value().help());
+  CHECK_THAT(ErrorOf({"-hx"}), Catch::Contains("'x'"));
 }
 
 TEST_CASE("a password file gives its text without the line break at its end") {
