@@ -28,7 +28,7 @@ from typing import Callable, Optional
 STREAM = "bench-stream"
 PAYLOAD = "x" * 300
 NO_ID = ["data", PAYLOAD]
-# As README recommends: the client's own id, in the shape and length of GitHub's X-GitHub-Delivery. redis-benchmark puts
+# As sidecar/README.md recommends: the client's own id, in the shape and length of GitHub's X-GitHub-Delivery. redis-benchmark puts
 # twelve random digits in place of the marker.
 CLIENT_ID = ["data", PAYLOAD, "event_id", "72d3162e-cc78-11e3-81ab-__rand_int__"]
 CLIENTS = 16

@@ -1,5 +1,5 @@
-// A client as the README asks for: what was not acknowledged is sent again, under the same event id, until it is. Or
-// one that gives up.
+// A client as sidecar/README.md asks for: what was not acknowledged is sent again, under the same event id, until it
+// is. Or one that gives up.
 #pragma once
 
 #include <chrono>
