@@ -63,7 +63,7 @@ Status Session::Recover() {
   report_.Warn("connection-lost", {{"redis", config_.redis->ForLogs()}});
   while (true) {
     RETURN_IF_ERROR(Connect());
-    Status fenced = Fence();
+    Status fenced = FenceAll();
     if (fenced.ok() || fenced.error().code != ErrorCode::kUnreachable || SteadyClockMs() > until) return fenced;
   }
 }
@@ -101,7 +101,7 @@ Status Session::FenceFor(SpillFile& file) {
   Know(own);
   listed_files_.insert(file.info().number);
   connections_lost_ = file.connections_lost();
-  Status fenced = Fence();
+  Status fenced = FenceAll();
   if (!fenced.ok() && fenced.error().code == ErrorCode::kUnreachable) return Recover();
   return fenced;
 }
@@ -126,11 +126,12 @@ Status Session::ListFiles() {
   return {};
 }
 
-Status Session::Fence() {
+Status Session::FenceAll() {
   RETURN_IF_ERROR(ListFiles());
-  ASSIGN_OR_RETURN(const std::vector<ConnectionId> alive, server_->Kill({known_.begin(), known_.end()}));
-  fence_.complete = alive.empty() && !connections_lost_;
-  return WaitOut(alive);
+  const std::vector<ConnectionId> listed(known_.begin(), known_.end());
+  ASSIGN_OR_RETURN(const Fence fence, server_->Kill(listed));
+  fence_.complete = fence.IsComplete(listed, connections_lost_);
+  return WaitOut(fence.alive());
 }
 
 /// What cannot be killed is given time to arrive: once for each on each connection of ours.

@@ -50,7 +50,7 @@ class Session {
 
  private:
   Status ListFiles();
-  Status Fence();
+  Status FenceAll();
   Status WaitOut(const std::vector<ConnectionId>& alive);
 
   const Config& config_;

@@ -93,14 +93,14 @@ Status Server::ReadHello() {
   return CheckRole(role);
 }
 
-Result<std::vector<ConnectionId>> Server::Kill(const std::vector<ConnectionId>& listed) {
-  std::vector<ConnectionId> alive = ConnectionsOfUnknownLife(listed, self_.run_id, self_);
-  for (const ConnectionId& connection : ConnectionsToFence(listed, self_.run_id, self_)) {
+Result<Fence> Server::Kill(const std::vector<ConnectionId>& listed) {
+  Fence fence(listed, self_, true);  // whether we may is found out by trying
+  for (const ConnectionId& connection : fence.to_kill()) {
     ASSIGN_OR_RETURN(const RedisClient::Reply reply,
                      client_.Call({"CLIENT", "KILL", "ID", std::to_string(connection.client_id)}));
-    if (reply->type != REDIS_REPLY_INTEGER) alive.push_back(connection);
+    fence.TakeAnswer(reply->type == REDIS_REPLY_INTEGER);
   }
-  return alive;
+  return fence;
 }
 
 }  // namespace sprockets

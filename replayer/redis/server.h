@@ -9,7 +9,7 @@
 #include "replayer/redis/client.h"
 #include "shared/base/result.h"
 #include "shared/redis/connection_id.h"
-#include "shared/redis/settle.h"
+#include "shared/redis/fence.h"
 #include "shared/redis/stream_id.h"
 
 namespace sprockets {
@@ -29,9 +29,8 @@ class Server {
   /// Is it known that this is the server that had `run_id`?
   bool IsSameLife(const std::string& run_id) const { return !run_id.empty() && run_id == self_.run_id; }
 
-  /// CLIENT KILL for each of `listed` that is of this server's life. Returns those that may still deliver something
-  /// afterwards.
-  Result<std::vector<ConnectionId>> Kill(const std::vector<ConnectionId>& listed);
+  /// Kills each of `listed` that a fence from this connection is aimed at.
+  Result<Fence> Kill(const std::vector<ConnectionId>& listed);
 
   /// The last id of each stream that this connection has seen.
   std::map<std::string, StreamId, std::less<>>& last_seen() { return last_seen_; }

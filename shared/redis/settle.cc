@@ -5,26 +5,6 @@
 
 namespace sprockets {
 
-std::vector<ConnectionId> ConnectionsToFence(const std::vector<ConnectionId>& listed, const std::string& run_id,
-                                             const ConnectionId& self) {
-  std::vector<ConnectionId> targets;
-  for (const ConnectionId& connection : listed) {
-    if (!run_id.empty() && connection.run_id == run_id && connection != self) targets.push_back(connection);
-  }
-  std::sort(targets.begin(), targets.end());
-  targets.erase(std::unique(targets.begin(), targets.end()), targets.end());
-  return targets;
-}
-
-std::vector<ConnectionId> ConnectionsOfUnknownLife(const std::vector<ConnectionId>& listed, const std::string& run_id,
-                                                   const ConnectionId& self) {
-  std::vector<ConnectionId> unknown;
-  for (const ConnectionId& connection : listed) {
-    if ((run_id.empty() || connection.run_id.empty()) && connection != self) unknown.push_back(connection);
-  }
-  return unknown;
-}
-
 StreamId SearchFrom(StreamId anchor, bool run_id_changed, const StreamFacts& facts) {
   const bool began_again = !facts.exists || facts.last_id < anchor;
   return run_id_changed || began_again ? kStreamBegin : anchor;

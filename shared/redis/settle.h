@@ -3,7 +3,7 @@
 // An event is in doubt when the connection that carried it broke, timed out, or answered something that Redis would
 // not. It may be in the stream, or still on its way: bytes in a kernel's or a proxy's buffer are applied after we gave
 // up. So:
-//   1. fence: on one connection to a master, kill every connection that may still deliver it;
+//   1. fence: on one connection to a master, kill every connection that may still deliver it (fence.h);
 //   2. search: from the oldest anchor to the stream's last id as it is after the fence;
 //   3. what was not found is absent, and that is proof only if this is still the stream of the anchor, and nothing can
 //      have been removed from the searched part (AbsenceIsProof);
@@ -12,12 +12,8 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
-#include <string_view>
 #include <unordered_map>
-#include <vector>
 
-#include "shared/redis/connection_id.h"
 #include "shared/redis/event.h"
 #include "shared/redis/stream_id.h"
 
@@ -35,20 +31,10 @@ struct StreamFacts {
   bool complete = true;       // false: the server is older than 7.0 or may not say, so absence is never proof
 };
 
-/// Is the fence complete? Every listed connection of this run_id was killed (or was already gone), and none is unknown.
-/// Connections under another run_id died with their server.
+/// What became of the fence: Fence::IsComplete.
 struct FenceState {
   bool complete = true;
 };
-
-/// Which of `listed` must be killed on a server with this run_id: those of its own life, but never `self`.
-std::vector<ConnectionId> ConnectionsToFence(const std::vector<ConnectionId>& listed, const std::string& run_id,
-                                             const ConnectionId& self);
-
-/// Which of `listed` no fence reaches, because their run_id or the server's is not known (empty: INFO was forbidden):
-/// their ids may by now belong to strangers. One of these makes the fence incomplete.
-std::vector<ConnectionId> ConnectionsOfUnknownLife(const std::vector<ConnectionId>& listed, const std::string& run_id,
-                                                   const ConnectionId& self);
 
 /// Where the search must begin (entries with an id above it): the anchor, but 0-0 if the server's life changed since
 /// the anchor was seen, or if the stream's last id is below the anchor (then the stream began again).

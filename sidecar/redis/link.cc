@@ -243,22 +243,11 @@ void RedisLink::EndHandshake() {
   BeginFencing();
 }
 
-// A connection of this life of the server may still have bytes on the way; one of another life died with it.
 void RedisLink::BeginFencing() {
   state_ = State::kFencing;
-  to_fence_.clear();
-  dead_.clear();
-  fences_answered_ = 0;
-  for (const ConnectionId& connection : written_down_) {
-    if (handshake_.run_id.empty() || connection == Self()) continue;
-    if (connection.run_id == handshake_.run_id) {
-      if (handshake_.can_fence()) to_fence_.push_back(connection);
-    } else if (!connection.run_id.empty()) {
-      dead_.push_back(connection);
-    }
-  }
-  if (to_fence_.empty()) return BeginRecording();
-  for (const ConnectionId& connection : to_fence_) {
+  fence_.emplace(written_down_, Self(), handshake_.can_fence());
+  if (fence_->answered()) return BeginRecording();
+  for (const ConnectionId& connection : fence_->to_kill()) {
     const std::string id = std::to_string(connection.client_id);
     const std::array<std::string_view, 4> words{"CLIENT", "KILL", "ID", id};
     std::string wire;
@@ -268,14 +257,14 @@ void RedisLink::BeginFencing() {
 }
 
 void RedisLink::OnFenceAnswer(const redisReply& reply) {
-  if (reply.type == REDIS_REPLY_INTEGER) dead_.push_back(to_fence_[fences_answered_]);
-  if (++fences_answered_ == to_fence_.size()) BeginRecording();
+  fence_->TakeAnswer(reply.type == REDIS_REPLY_INTEGER);
+  if (fence_->answered()) BeginRecording();
 }
 
 void RedisLink::BeginRecording() {
   state_ = State::kRecording;
   ++records_pending_;
-  events_->RecordConnection(Self(), dead_);
+  events_->RecordConnection(Self(), fence_->dead());
 }
 
 void RedisLink::OnRecorded(bool ok, std::string_view why, const std::vector<ConnectionId>& connections,
@@ -290,9 +279,9 @@ void RedisLink::OnRecorded(bool ok, std::string_view why, const std::vector<Conn
   state_ = State::kReady;
   ready_since_ms_ = Now();
   last_failure_.clear();
-  const bool earlier_fenced = !earlier_lost_ && handshake_.can_fence() && written_down_.size() == 1;
+  const bool earlier_fenced = fence_->IsComplete(written_down_, earlier_lost_);
   LogInfo("redis-ready",
-          {{"server", options_.url.ForLogs()}, {"version", handshake_.version}, {"fenced", dead_.size()}});
+          {{"server", options_.url.ForLogs()}, {"version", handshake_.version}, {"fenced", fence_->dead().size()}});
   events_->OnLinkReady(Self(), earlier_fenced);
 }
 

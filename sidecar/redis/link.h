@@ -20,6 +20,7 @@
 
 #include "shared/base/backoff.h"
 #include "shared/redis/connection_id.h"
+#include "shared/redis/fence.h"
 #include "shared/redis/url.h"
 #include "sidecar/core/handshake.h"
 #include "sidecar/core/router.h"
@@ -149,9 +150,7 @@ class RedisLink {
   bool first_handshake_ = true;
   std::vector<ConnectionId> written_down_;  // as in the state file
   bool earlier_lost_;
-  std::vector<ConnectionId> to_fence_;
-  size_t fences_answered_ = 0;
-  std::vector<ConnectionId> dead_;
+  std::optional<Fence> fence_;
   int records_pending_ = 0;
   bool probe_pinged_ = false;
 

@@ -187,21 +187,6 @@ TEST_CASE("the search begins at the anchor, or at the very beginning if the serv
   CHECK(SearchFrom({4, 2}, false, StreamFacts{}) == kStreamBegin);
 }
 
-TEST_CASE("a fence is aimed at connections of this life, each once, and never at itself") {
-  const ConnectionId self{"now", 9};
-  const std::vector<ConnectionId> listed{{"now", 3}, {"before", 4}, {"now", 9}, {"now", 3}, {"now", 1}, {"", 5}};
-  CHECK((ConnectionsToFence(listed, "now", self) == std::vector<ConnectionId>{{"now", 1}, {"now", 3}}));
-  CHECK(ConnectionsToFence(listed, "later", {"later", 4}).empty());
-}
-
-TEST_CASE("where run_ids are not known, nobody is killed and the fence reaches nobody") {
-  const std::vector<ConnectionId> listed{{"", 3}, {"before", 4}};
-  const ConnectionId self{"", 3};
-  CHECK(ConnectionsToFence(listed, "", self).empty());
-  CHECK((ConnectionsOfUnknownLife(listed, "", self) == std::vector<ConnectionId>{{"before", 4}}));
-  CHECK((ConnectionsOfUnknownLife(listed, "now", {"now", 3}) == std::vector<ConnectionId>{{"", 3}}));
-}
-
 TEST_CASE("a settlement is all found when every wanted event was seen, once or more") {
   Settlement settlement;
   CHECK(settlement.all_found());
