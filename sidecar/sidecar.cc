@@ -98,7 +98,7 @@ Status Sidecar::Open() {
   options.dedupe_window = config_.dedupe_window;
   options.stream_globs = config_.streams;
   options.earlier_life_in_flight = !opened.state->nothing_was_in_flight();
-  router_ = std::make_unique<Router>(options, IdentityHasher(), static_cast<RouterEffects*>(this));
+  router_ = std::make_unique<Router>(options, IdentityHasher(), RouterSinks{this, this, this});
   ASSIGN_OR_RETURN(FolderReader earlier, ReadEarlierLives(opened.folder));
   link_ = std::make_unique<RedisLink>(&loop_, RedisLink::Options{config_.redis, config_.redis_timeout_ms},
                                       opened.state->connections(), opened.state->connections_lost(),
@@ -244,7 +244,7 @@ void Sidecar::CollectSpilled() {
       } else {
         AppendSimple(reply, sealed->name.empty() ? "nothing to seal" : sealed->name);
       }
-      Reply(waiting.mapped(), reply);
+      waiting.mapped().Reply(reply);
     } else if (auto* described = std::get_if<Described>(&completion)) {
       describing_ = false;
       described_ms_ = wall_ms_;
@@ -324,9 +324,9 @@ void Sidecar::Spill(SpillRequest request) {
   spill_->Queue(std::move(request));
 }
 
-void Sidecar::ProbeRedis() {
+void Sidecar::ProbeRedis(std::string_view why) {
   if (!std::exchange(redis_refuses_, true)) {
-    LogWarning("redis-refuses", {{"server", config_.redis.ForLogs()}, {"why", router_->last_refusal()}});
+    LogWarning("redis-refuses", {{"server", config_.redis.ForLogs()}, {"why", why}});
   }
   link_->ProbeLater();
 }
@@ -376,7 +376,7 @@ void Sidecar::OnXaddError(std::string_view error) {
   router_->OnError(error, Now());
 }
 
-void Sidecar::OnTail(StreamState& stream, const std::vector<Router::TailEntry>& entries, bool more) {
+void Sidecar::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more) {
   router_->OnTail(stream, entries, more, Now());
 }
 
@@ -422,7 +422,7 @@ void Sidecar::AnswerWaitingStatus() {
   if (status_waiting_.empty()) return;
   std::string reply;
   AppendBulk(reply, StatusJson(last_report_));
-  for (const ReplyTo& to : std::exchange(status_waiting_, {})) Reply(to, reply);
+  for (const ReplyTo& to : std::exchange(status_waiting_, {})) to.Reply(reply);
 }
 
 void Sidecar::AnswerSeal(ReplyTo to) {

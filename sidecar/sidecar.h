@@ -14,6 +14,7 @@
 #include "sidecar/config.h"
 #include "sidecar/core/router.h"
 #include "sidecar/core/seal_policy.h"
+#include "sidecar/core/traffic.h"
 #include "sidecar/disk/folder_reader.h"
 #include "sidecar/disk/spill_thread.h"
 #include "sidecar/disk/start_up.h"
@@ -27,7 +28,7 @@ namespace sprockets {
 /// Exit codes of the program.
 enum SidecarExit { kSidecarStopped = 0, kSidecarUsage = 2, kSidecarUnusable = 3, kSidecarRefused = 4 };
 
-class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
+class Sidecar : private RedisSink, private SpillSink, private RouterNotices, private RedisLinkEvents, private Door {
  public:
   explicit Sidecar(SidecarConfig config);
   ~Sidecar() override;
@@ -51,14 +52,13 @@ class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
   nlohmann::ordered_json RedisStatus() const;
   std::string StatusJson(const SpillReport& report) const;
 
-  // RouterEffects
+  // RedisSink, SpillSink, RouterNotices
   void Send(const PendingEvent& event) override { link_->Send(event.wire); }
   void ReadTail(StreamState& stream, std::optional<StreamId> before, int64_t count) override {
     link_->ReadTail(stream, before, count);
   }
   void Spill(SpillRequest request) override;
-  void Reply(ReplyTo to, std::string_view resp) override { to.client->Reply(to.slot, resp); }
-  void ProbeRedis() override;
+  void ProbeRedis(std::string_view why) override;
   void UnknownForgotten() override;
   void StreamRefused(const StreamState& stream, std::string_view why) override;
   void StreamAcceptedAgain(const StreamState& stream) override;
@@ -73,7 +73,7 @@ class Sidecar : private RouterEffects, private RedisLinkEvents, private Door {
   void OnLanded(std::string_view id) override;
   void OnNil() override { router_->OnNil(); }
   void OnXaddError(std::string_view error) override;
-  void OnTail(StreamState& stream, const std::vector<Router::TailEntry>& entries, bool more) override;
+  void OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more) override;
   void OnTailError(StreamState& stream, std::string_view error) override;
   void OnUnusable(const std::string& why) override;
 

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "shared/redis/resp.h"
+#include "shared/spill/file.h"
 
 namespace sprockets {
 namespace {

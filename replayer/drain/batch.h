@@ -12,9 +12,11 @@
 #include "shared/base/result.h"
 #include "shared/redis/event.h"
 #include "shared/redis/stream_id.h"
-#include "shared/spill/file.h"
+#include "shared/spill/spilled.h"
 
 namespace sprockets {
+
+class SpillFile;
 
 struct BatchRow {
   enum class State {

@@ -12,9 +12,10 @@
 #include "shared/redis/event.h"
 #include "shared/redis/settle.h"
 #include "shared/redis/stream_id.h"
-#include "shared/spill/folder.h"
 
 namespace sprockets {
+
+class SpillFolder;
 
 /// One stream as it was searched for the events of one stream, mostly itself.
 struct PlaceSearch {

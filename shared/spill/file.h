@@ -19,21 +19,13 @@
 #include "shared/redis/event.h"
 #include "shared/redis/stream_id.h"
 #include "shared/spill/folder.h"
+#include "shared/spill/spilled.h"
 #include "shared/spill/sqlite.h"
 
 namespace sprockets {
 
 inline constexpr int32_t kSpillApplicationId = 0x5350524b;  // "SPRK"
 inline constexpr int32_t kSpillFormatVersion = 1;
-
-/// Why an event may already be in its stream, and since where to look for it.
-struct Doubt {
-  StreamId anchor;                         // the event, if it landed, has a higher id (unless the stream began again)
-  std::optional<ConnectionId> connection;  // that it was in flight on; none: none of this life
-  /// False: this event was never in flight, it may only be the second copy of one that landed and was answered. So it
-  /// is looked for, but if the stream has been trimmed meanwhile nothing has to be proven.
-  bool needs_proof = true;
-};
 
 /// What stands as _anchor of a doubt that needs no proof; it begins at 0-0.
 inline constexpr std::string_view kRepeatAnchor = "repeat";
@@ -89,53 +81,6 @@ class SpillWriter {
   struct Impl;
   explicit SpillWriter(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
-};
-
-/// A row as stored. Views live until the visitor returns.
-struct SpilledEvent {
-  int64_t ticket = 0;
-  int64_t received_ms = 0;
-  std::optional<Doubt> doubt;  // none: certainly never sent (if the file is not suspect)
-  EventView event;  // byte for byte and in the order in which it was accepted; the event id in its place (or last, if
-                    // the sidecar made it)
-  bool own_id = false;  // the sidecar made the id
-};
-
-/// What the drainer has committed about one stream of a file.
-struct Cursor {
-  int64_t done_ticket = 0;  // every row up to here is settled: in Redis, or rejected
-
-  /// A batch that was sent, or was about to be: what a crash leaves open is finished as it is.
-  struct OpenRange {
-    int64_t last_ticket = 0;  // the rows above done_ticket up to this one
-    std::string target;       // the stream that they go to (--rename leads elsewhere)
-    StreamId anchor;          // the target's last id on the first connection that tried this range
-    std::string run_id;       // of the server at the last try
-    int64_t breaks = 0;       // how often under run_id a connection broke over the range's first row alone, while
-                              // everything else passed
-  };
-  std::optional<OpenRange> open;
-};
-
-/// A stream that events were sent to: another one than their own (--rename), or their own, where no open range says so
-/// any more.
-struct LedTo {
-  std::string target;
-  StreamId anchor;     // the target's last id when the first of them was sent
-  std::string run_id;  // of the server at that time
-};
-
-struct SpilledStream {
-  int64_t id = 0;
-  std::string name;   // any bytes
-  std::string table;  // the SQLite table
-  int64_t rows = 0;
-  int64_t last_ticket = 0;
-  StreamId tail;  // the stream's last id when its first event came into this file
-  Cursor cursor;
-  std::vector<LedTo> led_to;  // where rows of it may be, beside what the open range and the rows themselves say
-  int64_t rejected = 0;
-  int64_t rows_left = 0;  // above cursor.done_ticket
 };
 
 class SpillFile {

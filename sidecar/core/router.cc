@@ -52,10 +52,10 @@ std::string SpilledReply(int64_t ticket) {
 
 }  // namespace
 
-Router::Router(RouterOptions options, IdentityHasher hasher, RouterEffects* effects)
+Router::Router(RouterOptions options, IdentityHasher hasher, RouterSinks sinks)
     : options_(std::move(options)),
       hasher_(std::move(hasher)),
-      effects_(effects),
+      sinks_(sinks),
       window_(options_.dedupe_window),
       breaker_(options_.refusals_to_open) {
   AppendBulk(own_id_bulk_, options_.event_id_field);
@@ -93,7 +93,7 @@ void Router::Invalid(ReplyTo to, std::string_view why) {
   ++counters_.invalid;
   std::string reply;
   AppendError(reply, "INVALID " + Escape(why));
-  effects_->Reply(to, reply);
+  to.Reply(reply);
 }
 
 // Null: the stream is not ours to take, or one too many.
@@ -165,10 +165,10 @@ bool Router::SettledByWindow(Event& event) {
       entry->waiters->push_back(event->reply_to);
       break;
     case Window::State::kLanded:
-      effects_->Reply(event->reply_to, LandedReply(entry->id));
+      event->reply_to.Reply(LandedReply(entry->id));
       break;
     case Window::State::kSpilled:
-      effects_->Reply(event->reply_to, SpilledReply(entry->ticket));
+      event->reply_to.Reply(SpilledReply(entry->ticket));
       break;
     case Window::State::kUnknown:
       // It may be stored somewhere already, so it is never sent directly: the drain settles it.
@@ -216,7 +216,7 @@ void Router::Hold(Event event) {
   stream.first_page = true;
   stream.tail_bytes_read = 0;
   stream.tail_entries_read = 0;
-  effects_->ReadTail(stream, std::nullopt, needs_window ? kFirstTailPage : 1);
+  sinks_.redis->ReadTail(stream, std::nullopt, needs_window ? kFirstTailPage : 1);
 }
 
 WallTime Router::OldestUnanswered(WallTime now) const {
@@ -233,7 +233,7 @@ WallTime Router::OldestUnanswered(WallTime now) const {
 void Router::Send(Event event) {
   in_flight_bytes_ += static_cast<int64_t>(event->wire.size());
   in_flight_.push_back(std::move(event));
-  effects_->Send(*in_flight_.back());
+  sinks_.redis->Send(*in_flight_.back());
 }
 
 Router::Event Router::TakeOldestInFlight() {
@@ -271,7 +271,7 @@ void Router::Spill(Event event, std::optional<Doubt> doubt, bool was_sent) {
   spill_queue_bytes_ += static_cast<int64_t>(event->wire.size());
   if (spilling_++ == 0) spill_progress_ = event->received;
   const StreamId tail = event->stream->last_known;
-  effects_->Spill({std::move(event), std::move(doubt), was_sent, tail});
+  sinks_.disk->Spill({std::move(event), std::move(doubt), was_sent, tail});
 }
 
 // ---- Redis
@@ -321,7 +321,7 @@ void Router::OnLanded(std::string_view id_text) {
   if (event->is_probe) {
     stream.refused = stream.probing = false;
     stream.backoff.Reset();
-    effects_->StreamAcceptedAgain(stream);
+    sinks_.notices->StreamAcceptedAgain(stream);
   }
   AnswerLanded(*event, *id);
   Recycle(std::move(event));
@@ -348,18 +348,18 @@ void Router::OnError(std::string_view error, LoopTime now) {
       break;
     case RefusalScope::kServer:
       SpillUnsent(std::move(event));
-      if (breaker_.OnRefused()) effects_->ProbeRedis();
+      if (breaker_.OnRefused()) sinks_.redis->ProbeRedis(last_refusal_);
       break;
     case RefusalScope::kUnknown:
       // Not Redis's words for "not applied". The flight is over, so no connection has to be fenced for it.
       SpillSent(std::move(event), Doubt{stream.last_seen, std::nullopt});
-      if (breaker_.OnRefused()) effects_->ProbeRedis();
+      if (breaker_.OnRefused()) sinks_.redis->ProbeRedis(last_refusal_);
       break;
   }
 }
 
 void Router::RefuseStream(StreamState& stream, std::string_view why, LoopTime now) {
-  if (!stream.refused) effects_->StreamRefused(stream, why);
+  if (!stream.refused) sinks_.notices->StreamRefused(stream, why);
   if (!stream.refused || now >= stream.probe_at) stream.probe_at = {now.ms + stream.backoff.NextMs(0)};
   stream.refused = true;
 }
@@ -375,8 +375,8 @@ void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, 
     const int64_t read_before = stream.tail_bytes_read;
     if (FillWindow(stream, entries) && more) {
       const int64_t entry_bytes = (stream.tail_bytes_read - read_before) / static_cast<int64_t>(entries.size()) + 1;
-      return effects_->ReadTail(stream, entries.back().id,
-                                std::clamp<int64_t>(kTailPageBytes / entry_bytes, 1, kMostTailPage));
+      return sinks_.redis->ReadTail(stream, entries.back().id,
+                                    std::clamp<int64_t>(kTailPageBytes / entry_bytes, 1, kMostTailPage));
     }
     stream.reads_window = false;
     stream.window_filled = true;
@@ -420,7 +420,7 @@ void Router::OnTailError(StreamState& stream, std::string_view error, LoopTime n
     stream.tail = StreamState::Tail::kUnknown;
     stream.probing = false;
     breaker_.OnConnectionLost();
-    effects_->ProbeRedis();
+    sinks_.redis->ProbeRedis(last_refusal_);
   } else {
     // We may not read: anchors begin at 0-0, and what an earlier life sent is not recognised. The link has said so in
     // the log.
@@ -486,10 +486,10 @@ void Router::OnEarlierEvents(const EarlierEvents& events, bool complete) {
 // ---- Answers
 
 void Router::Answer(PendingEvent& event, std::string_view resp) {
-  effects_->Reply(event.reply_to, resp);
+  event.reply_to.Reply(resp);
   if (event.entry == nullptr || !event.entry->waiters) return;
   const auto waiters = std::move(event.entry->waiters);
-  for (const ReplyTo& waiter : *waiters) effects_->Reply(waiter, resp);
+  for (const ReplyTo& waiter : *waiters) waiter.Reply(resp);
 }
 
 void Router::AnswerLanded(PendingEvent& event, StreamId id) {
@@ -517,7 +517,7 @@ void Router::AnswerUnknown(PendingEvent& event, StreamId anchor, std::string_vie
 }
 
 void Router::OnUnknownForgotten() {
-  if (!std::exchange(unknown_forgotten_, true)) effects_->UnknownForgotten();
+  if (!std::exchange(unknown_forgotten_, true)) sinks_.notices->UnknownForgotten();
 }
 
 }  // namespace sprockets

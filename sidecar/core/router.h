@@ -1,6 +1,6 @@
 // The router decides what happens to each event: to Redis, to disk, or answered from the window; and what each answer
-// of Redis or of the disk means for it. It is the heart of the promise, so it is pure: events in, effects out, no
-// clock, no I/O. Loop thread only.
+// of Redis or of the disk means for it. It is the heart of the promise, so it is pure: events in, answers and
+// requests out by sinks, no clock, no I/O. Loop thread only.
 //
 //   Accept ─► window ─► held until the stream's tail is known ─► Send ─► OnReply ─► answer
 //                 └──────────► Spill ─► OnSpilled ─► answer        └─ refused, in doubt ─► Spill
@@ -15,94 +15,32 @@
 #include <unordered_map>
 #include <vector>
 
-#include "shared/base/backoff.h"
-#include "shared/base/clock.h"
+#include "shared/base/moment.h"
 #include "shared/redis/connection_id.h"
 #include "shared/redis/event.h"
 #include "shared/redis/stream_id.h"
-#include "shared/spill/file.h"
 #include "sidecar/core/breaker.h"
+#include "sidecar/core/stream_state.h"
+#include "sidecar/core/traffic.h"
 #include "sidecar/core/window.h"
-#include "sidecar/disk/folder_reader.h"
 
 namespace sprockets {
 
-/// A stream that events were accepted for, in this life of the sidecar.
-struct StreamState {
-  enum class Tail { kUnknown, kAsked, kKnown };
-
-  std::string name;
-
-  // On the live connection; forgotten with it.
-  Tail tail = Tail::kUnknown;
-  StreamId last_seen;  // the anchor of everything in flight: the last id that this connection has seen here, never the
-                       // maximum
-  std::deque<std::unique_ptr<struct PendingEvent>> held;  // wait for the tail
-
-  // In this life.
-  bool window_filled = false;  // the tail was read into the window, the earlier connections being dead
-  bool reads_window = false;   // the tail that was asked for goes into the window
-  bool first_page = false;     // of the tail that was asked for
-  int64_t tail_bytes_read = 0;
-  size_t tail_entries_read = 0;
-  StreamId last_known;  // the last id seen on any connection, for the spill file's catalogue
-
-  // Refused alone (WRONGTYPE, NOPERM): spills until a probe, one event, gets through.
-  bool refused = false;
-  bool probing = false;
-  LoopTime probe_at;
-  Backoff backoff{500, 30'000};
-};
-
-/// An event between its acceptance and its answer.
-struct PendingEvent {
-  std::string wire;  // the XADD as it is sent to Redis, event id included
-  ReplyTo reply_to;
-  StreamState* stream = nullptr;
-  Window::Entry* entry = nullptr;  // of events with a client's id
-  bool has_own_id = false;         // we made the id
-  bool is_probe = false;           // decides whether its refused stream is open again
-  WallTime received;
-};
-
-/// One event on its way to disk.
-struct SpillRequest {
-  std::unique_ptr<PendingEvent> event;
-  std::optional<Doubt> doubt;
-  bool was_sent = false;  // to Redis, by this sidecar: if the disk will not have it, nobody knows where it is
-  StreamId tail;          // the last id of its stream that was seen
-};
-
-struct SpillOutcome {
-  enum class Kind {
-    kSpilled,  // committed, as `ticket`
-    kRefused,  // certainly not stored
-    kUnknown,  // the COMMIT failed: may be stored
-  };
-  SpillRequest request;
-  Kind kind = Kind::kRefused;
-  int64_t ticket = 0;
-  StreamId anchor;  // unknown: where a search must begin
-  std::string why;
-};
-
-/// What the router makes happen.
-class RouterEffects {
+/// Changes of the router's state that are worth a line in the log.
+class RouterNotices {
  public:
-  virtual ~RouterEffects() = default;
-  /// Sends on the live connection; OnReply follows in the same order, or OnConnectionLost.
-  virtual void Send(const PendingEvent& event) = 0;
-  /// Asks the live connection for the newest `count` entries below `before` (none: from the end); OnTail follows.
-  virtual void ReadTail(StreamState& stream, std::optional<StreamId> before, int64_t count) = 0;
-  virtual void Spill(SpillRequest request) = 0;
-  virtual void Reply(ReplyTo to, std::string_view resp) = 0;
-  /// N refusals in a row: Redis must prove itself before it gets events again.
-  virtual void ProbeRedis() = 0;
-  // Changes of state that are worth a line.
+  virtual ~RouterNotices() = default;
   /// Events that were answered UNKNOWN had to be forgotten: from now on any id may be one of theirs.
   virtual void UnknownForgotten() = 0;
   virtual void StreamRefused(const StreamState& stream, std::string_view why) = 0;
   virtual void StreamAcceptedAgain(const StreamState& stream) = 0;
+};
+
+/// Where the router's decisions go; answers go to whoever asked.
+struct RouterSinks {
+  RedisSink* redis;
+  SpillSink* disk;
+  RouterNotices* notices;
 };
 
 struct RouterOptions {
@@ -130,23 +68,23 @@ struct RouterCounters {
   uint64_t other_payload = 0;  // another event under an id that was in the window
 };
 
-class Router {
+class Router : public EventSink {
  public:
-  Router(RouterOptions options, IdentityHasher hasher, RouterEffects* effects);
-  ~Router();
+  Router(RouterOptions options, IdentityHasher hasher, RouterSinks sinks);
+  ~Router() override;
 
-  /// An XADD. `args` as parsed; `body` its bytes behind the array header. Answers by effects, perhaps at once.
+  // EventSink
   void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, WallTime received,
-              LoopTime now);
-  void RejectTooLarge(ReplyTo to);
+              LoopTime now) override;
+  void RejectTooLarge(ReplyTo to) override;
+  bool CanAccept() const override {
+    return in_flight_bytes_ < options_.max_inflight_bytes && spill_queue_bytes_ < options_.max_spill_queue_bytes;
+  }
+
   /// What earlier lives left in the spill folder. As long as that is not `complete`, an event with an id that the
   /// window does not know may be a repeat of one of theirs, so it is spilled, and the drain looks for it before it
   /// sends it.
   void OnEarlierEvents(const EarlierEvents& events, bool complete);
-  /// May the door read on? False: too much is in flight or waits for the disk.
-  bool CanAccept() const {
-    return in_flight_bytes_ < options_.max_inflight_bytes && spill_queue_bytes_ < options_.max_spill_queue_bytes;
-  }
 
   // Redis.
   /// The connection is written down and Redis takes commands. `earlier_fenced`: no earlier connection can deliver
@@ -162,10 +100,6 @@ class Router {
   void OnNil();
   void OnError(std::string_view error, LoopTime now);
   /// Entries newest first.
-  struct TailEntry {
-    StreamId id;
-    std::vector<std::string_view> fields;
-  };
   void OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more, LoopTime now);
   /// The tail cannot be read: `wrong type` is the stream's own refusal, otherwise we have to do without.
   void OnTailError(StreamState& stream, std::string_view error, LoopTime now);
@@ -221,7 +155,7 @@ class Router {
   const RouterOptions options_;
   std::string own_id_bulk_;  // the event id field's name in RESP
   const IdentityHasher hasher_;
-  RouterEffects* const effects_;
+  const RouterSinks sinks_;
   Window window_;
   Breaker breaker_;
   RouterCounters counters_;

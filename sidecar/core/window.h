@@ -16,19 +16,12 @@
 
 #include "shared/redis/event.h"
 #include "shared/redis/stream_id.h"
+#include "sidecar/core/traffic.h"
 
 namespace sprockets {
 
-class Connection;
-
-/// Where an answer goes: the n-th request of a client's connection.
-struct ReplyTo {
-  Connection* client = nullptr;
-  uint64_t slot = 0;
-};
-
-class Window {
- public:
+/// An event that the window knows.
+struct WindowEntry {
   enum class State : uint8_t {
     kPending,  // on its way to Redis or to disk; never evicted
     kLanded,   // in the stream, as `id`
@@ -36,20 +29,25 @@ class Window {
     kUnknown,  // answered UNKNOWN: may be stored; never sent directly again
   };
 
-  struct Entry {
-    EventIdentity identity;
-    State state = State::kPending;
-    bool landed_in_tail = false;  // pending here, but the stream's tail has shown that it is in there as `id`
-    bool was_unknown = false;     // pending again after UNKNOWN: `id` is still the anchor
-    StreamId id;                  // landed: its id. Unknown: the anchor, where a search must begin
-    int64_t ticket = 0;           // spilled
-    std::unique_ptr<std::vector<ReplyTo>> waiters;  // second copies that wait for the pending one's outcome
+  EventIdentity identity;
+  State state = State::kPending;
+  bool landed_in_tail = false;  // pending here, but the stream's tail has shown that it is in there as `id`
+  bool was_unknown = false;     // pending again after UNKNOWN: `id` is still the anchor
+  StreamId id;                  // landed: its id. Unknown: the anchor, where a search must begin
+  int64_t ticket = 0;           // spilled
+  std::unique_ptr<std::vector<ReplyTo>> waiters;  // second copies that wait for the pending one's outcome
 
-   private:
-    friend class Window;
-    Entry* older = nullptr;  // the order in which entries of this life are evicted; settled ones and unknown ones apart
-    Entry* newer = nullptr;
-  };
+ private:
+  friend class Window;
+  WindowEntry* older =
+      nullptr;  // the order in which entries of this life are evicted; settled ones and unknown ones apart
+  WindowEntry* newer = nullptr;
+};
+
+class Window {
+ public:
+  using Entry = WindowEntry;
+  using State = WindowEntry::State;
 
   /// `most_unknown`: as many UNKNOWN ones are kept, and as many that an earlier life may have left unanswered.
   static constexpr size_t kMostUnknown = 64 * 1024;
@@ -123,6 +121,16 @@ class Window {
   OldestFirst restored_;    // settled by earlier lives; evicted before settled_
   OldestFirst unanswered_;  // what earlier lives may have left unanswered, beyond the capacity
   const size_t most_unknown_;
+};
+
+/// What was read from one file that an earlier life left.
+struct EarlierEvents {
+  struct Unknown {
+    EventIdentity identity;
+    StreamId anchor;
+  };
+  std::vector<Window::Restored> spilled;
+  std::vector<Unknown> unknown;  // every row of a suspect file: nobody knows what became of it
 };
 
 }  // namespace sprockets

@@ -21,16 +21,6 @@
 
 namespace sprockets {
 
-/// What was read from one file.
-struct EarlierEvents {
-  struct Unknown {
-    EventIdentity identity;
-    StreamId anchor;
-  };
-  std::vector<Window::Restored> spilled;
-  std::vector<Unknown> unknown;  // every row of a suspect file: nobody knows what became of it
-};
-
 /// One thread at a time.
 class FolderReader {
  public:

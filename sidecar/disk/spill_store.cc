@@ -9,6 +9,7 @@
 #include "shared/base/log.h"
 #include "shared/redis/resp.h"
 #include "shared/spill/retention.h"
+#include "sidecar/core/stream_state.h"
 
 namespace sprockets {
 

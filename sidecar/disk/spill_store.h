@@ -19,7 +19,7 @@
 #include "shared/spill/file.h"
 #include "shared/spill/folder.h"
 #include "shared/spill/state_file.h"
-#include "sidecar/core/router.h"
+#include "sidecar/core/traffic.h"
 #include "sidecar/disk/folder_reader.h"
 #include "sidecar/disk/spill_report.h"
 

@@ -5,13 +5,14 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include <uv.h>
 
 #include "shared/redis/resp.h"
-#include "sidecar/core/router.h"
+#include "sidecar/core/traffic.h"
 #include "sidecar/door/local_commands.h"
 #include "sidecar/uv_handles.h"
 
@@ -47,14 +48,14 @@ class Door {
   virtual void DoneBuffering(Connection* connection) = 0;
 };
 
-class Connection {
+class Connection : public ReplySink {
  public:
   Connection(Door* door, UvHandle<uv_pipe_t> pipe, int64_t id, size_t max_command_bytes);
-  ~Connection();
+  ~Connection() override;
 
   void Start();
   /// The answer to request `slot`. Also after the client has gone.
-  void Reply(uint64_t slot, std::string_view resp);
+  void Reply(uint64_t slot, std::string_view resp) override;
   void Flush();
   void Resume();
   /// Cuts off a client that stalls with half a command, or does not read.

@@ -31,7 +31,7 @@ bool IsNumericHost(const std::string& host) {
 }
 
 // [[id, [field, value, …]], …]; false if it is anything else.
-bool ReadEntries(const redisReply& reply, std::vector<Router::TailEntry>* entries) {
+bool ReadEntries(const redisReply& reply, std::vector<TailEntry>* entries) {
   if (reply.type != REDIS_REPLY_ARRAY) return false;
   for (size_t i = 0; i < reply.elements; ++i) {
     const redisReply& pair = *reply.element[i];
@@ -40,7 +40,7 @@ bool ReadEntries(const redisReply& reply, std::vector<Router::TailEntry>* entrie
     const auto id = ParseStreamId(TextOf(*pair.element[0]));
     const redisReply& fields = *pair.element[1];
     if (!id || fields.type != REDIS_REPLY_ARRAY) return false;
-    Router::TailEntry entry{*id, {}};
+    TailEntry entry{*id, {}};
     entry.fields.reserve(fields.elements);
     for (size_t f = 0; f < fields.elements; ++f) {
       if (fields.element[f]->type != REDIS_REPLY_STRING) return false;
@@ -378,7 +378,7 @@ void RedisLink::OnTailReply(redisAsyncContext* context, void* data, void* reques
   link->OnProgress();
   const redisReply& reply = *static_cast<redisReply*>(data);
   if (reply.type == REDIS_REPLY_ERROR) return link->events_->OnTailError(*request->stream, TextOf(reply));
-  std::vector<Router::TailEntry> entries;
+  std::vector<TailEntry> entries;
   if (!ReadEntries(reply, &entries))
     return link->events_->OnTailError(*request->stream,
                                       "XREVRANGE was answered by something that is no list of entries");

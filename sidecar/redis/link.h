@@ -23,7 +23,8 @@
 #include "shared/redis/fence.h"
 #include "shared/redis/url.h"
 #include "sidecar/core/handshake.h"
-#include "sidecar/core/router.h"
+#include "sidecar/core/stream_state.h"
+#include "sidecar/core/traffic.h"
 #include "sidecar/redis/poll.h"
 #include "sidecar/uv_handles.h"
 
@@ -46,7 +47,7 @@ class RedisLinkEvents {
   virtual void OnLanded(std::string_view id) = 0;
   virtual void OnNil() = 0;
   virtual void OnXaddError(std::string_view error) = 0;
-  virtual void OnTail(StreamState& stream, const std::vector<Router::TailEntry>& entries, bool more) = 0;
+  virtual void OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more) = 0;
   virtual void OnTailError(StreamState& stream, std::string_view error) = 0;
   /// The server can never be used (cluster mode), as the first connection found.
   virtual void OnUnusable(const std::string& why) = 0;

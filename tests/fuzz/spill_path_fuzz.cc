@@ -18,9 +18,9 @@ namespace {
 constexpr std::string_view kEventIdField = "event_id";
 
 /// The router over a real spill store, Redis being away.
-class SpillPath : public RouterEffects {
+class SpillPath : ReplySink, RedisSink, SpillSink, RouterNotices {
  public:
-  SpillPath() : router_(Options(), IdentityHasher(), this) {
+  SpillPath() : router_(Options(), IdentityHasher(), {this, this, this}) {
     OpenedFolder opened = Must(OpenSpillFolder(scratch_.path() / "spill"));
     SpillStore::Options options;
     options.producer = Options().producer;
@@ -38,7 +38,7 @@ class SpillPath : public RouterEffects {
     std::string body;
     for (const std::string_view arg : args) AppendBulk(body, arg);
     reply_.clear();
-    router_.Accept({nullptr, ++slot_}, args, body, {1}, {1});
+    router_.Accept({this, ++slot_}, args, body, {1}, {1});
     if (!jobs_.empty()) store_->Process(jobs_);
     jobs_.clear();
     for (SpillCompletion& completion : std::exchange(done_, {})) {
@@ -58,11 +58,11 @@ class SpillPath : public RouterEffects {
   void Send(const PendingEvent&) override { SPROCKETS_ASSERT(false); }
   void ReadTail(StreamState&, std::optional<StreamId>, int64_t) override { SPROCKETS_ASSERT(false); }
   void Spill(SpillRequest request) override { jobs_.emplace_back(std::move(request)); }
-  void Reply(ReplyTo to, std::string_view resp) override {
-    SPROCKETS_ASSERT(to.slot == slot_ && reply_.empty());
+  void Reply(uint64_t slot, std::string_view resp) override {
+    SPROCKETS_ASSERT(slot == slot_ && reply_.empty());
     reply_ = resp;
   }
-  void ProbeRedis() override {}
+  void ProbeRedis(std::string_view) override {}
   void UnknownForgotten() override {}
   void StreamRefused(const StreamState&, std::string_view) override {}
   void StreamAcceptedAgain(const StreamState&) override {}

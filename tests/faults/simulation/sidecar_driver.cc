@@ -24,7 +24,7 @@ bool Sidecar::Start() {
   options.producer = std::to_string(1'000'000'000'000'000 + ++lives_);
   std::array<uint8_t, 32> key{};
   options.earlier_life_in_flight = !opened_->state->nothing_was_in_flight();
-  router_ = std::make_unique<Router>(options, IdentityHasher(key), this);
+  router_ = std::make_unique<Router>(options, IdentityHasher(key), RouterSinks{this, this, this});
   auto earlier = FolderReader::Open(opened_->folder, {.hasher = router_->hasher(),
                                                       .max_inflight_bytes = options.max_inflight_bytes,
                                                       .window_capacity = options.dedupe_window,
@@ -95,11 +95,11 @@ void Sidecar::SendEvent(size_t index) {
   const uint64_t slot = next_slot_++;
   waiting_[slot] = index;
   world_->Trace("send " + event.payload);
-  router_->Accept({nullptr, slot}, args, body, {world_->redis.now_ms}, {world_->redis.now_ms});
+  router_->Accept({this, slot}, args, body, {world_->redis.now_ms}, {world_->redis.now_ms});
 }
 
-void Sidecar::Reply(ReplyTo to, std::string_view resp) {
-  const auto waiting = waiting_.extract(to.slot);
+void Sidecar::Reply(uint64_t slot, std::string_view resp) {
+  const auto waiting = waiting_.extract(slot);
   SPROCKETS_ASSERT(!waiting.empty());
   ClientEvent& event = (*events_)[waiting.mapped()];
   world_->Trace(resp);
@@ -180,10 +180,10 @@ void Sidecar::Deliver(const std::string& resp) {
   SPROCKETS_ASSERT(redisReaderGetReply(reader, &parsed) == REDIS_OK);
   redisReaderFree(reader);
   auto* reply = static_cast<redisReply*>(parsed);
-  std::vector<Router::TailEntry> entries;
+  std::vector<TailEntry> entries;
   for (size_t i = 0; i < reply->elements; ++i) {
     const redisReply& entry = *reply->element[i];
-    Router::TailEntry tail{*ParseStreamId(entry.element[0]->str), {}};
+    TailEntry tail{*ParseStreamId(entry.element[0]->str), {}};
     for (size_t f = 0; f < entry.element[1]->elements; ++f) tail.fields.emplace_back(entry.element[1]->element[f]->str);
     entries.push_back(std::move(tail));
   }

@@ -37,7 +37,7 @@ struct ClientEvent {
   std::string Key(const std::string& made_id) const;
 };
 
-class Sidecar : public RouterEffects {
+class Sidecar : public ReplySink, public RedisSink, public SpillSink, public RouterNotices {
  public:
   Sidecar(World* world, std::vector<ClientEvent>* events);
   ~Sidecar() override;
@@ -63,12 +63,12 @@ class Sidecar : public RouterEffects {
 
   const RouterCounters& counters() const { return router_->counters(); }
 
-  // RouterEffects
+  // ReplySink, RedisSink, SpillSink, RouterNotices
+  void Reply(uint64_t slot, std::string_view resp) override;
   void Send(const PendingEvent& event) override;
   void ReadTail(StreamState& stream, std::optional<StreamId> before, int64_t count) override;
   void Spill(SpillRequest request) override { jobs_.emplace_back(std::move(request)); }
-  void Reply(ReplyTo to, std::string_view resp) override;
-  void ProbeRedis() override {}
+  void ProbeRedis(std::string_view) override {}
   void UnknownForgotten() override {}
   void StreamRefused(const StreamState&, std::string_view) override {}
   void StreamAcceptedAgain(const StreamState&) override {}

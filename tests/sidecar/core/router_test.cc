@@ -15,9 +15,10 @@ namespace sprockets {
 namespace {
 
 // Records what the router makes happen; a test decides what comes back.
-class World : public RouterEffects {
+class World : public ReplySink, public RedisSink, public SpillSink, public RouterNotices {
  public:
-  explicit World(RouterOptions options = DefaultOptions()) : router(std::move(options), IdentityHasher(), this) {}
+  explicit World(RouterOptions options = DefaultOptions())
+      : router(std::move(options), IdentityHasher(), {this, this, this}) {}
 
   static RouterOptions DefaultOptions() {
     RouterOptions options;
@@ -30,7 +31,7 @@ class World : public RouterEffects {
     args.insert(args.begin(), "XADD");
     std::string body;
     for (const std::string_view arg : args) AppendBulk(body, arg);
-    router.Accept({nullptr, ++slot}, args, body, {wall_ms}, {now_ms});
+    router.Accept({this, ++slot}, args, body, {wall_ms}, {now_ms});
     return slot;
   }
   void Connect(int64_t client_id = 1, bool fenced = true) { router.OnConnectionReady({"run", client_id}, fenced); }
@@ -58,14 +59,14 @@ class World : public RouterEffects {
     if (!default_tail) return;
     const TailRead read = tails.back();
     tails.pop_back();
-    router.OnTail(*read.stream, {Router::TailEntry{*default_tail, {"f", "v"}}}, false, {now_ms});
+    router.OnTail(*read.stream, {TailEntry{*default_tail, {"f", "v"}}}, false, {now_ms});
   }
   void Spill(SpillRequest request) override { spills.push_back(std::move(request)); }
-  void Reply(ReplyTo to, std::string_view resp) override {
-    REQUIRE(replies.count(to.slot) == 0);  // one answer to each request, never two
-    replies[to.slot] = resp;
+  void Reply(uint64_t request, std::string_view resp) override {
+    REQUIRE(replies.count(request) == 0);  // one answer to each request, never two
+    replies[request] = resp;
   }
-  void ProbeRedis() override { ++probes; }
+  void ProbeRedis(std::string_view) override { ++probes; }
   void UnknownForgotten() override { unknown_forgotten = true; }
   void StreamRefused(const StreamState& stream, std::string_view) override { refused.insert(stream.name); }
   void StreamAcceptedAgain(const StreamState& stream) override { refused.erase(stream.name); }
@@ -197,7 +198,7 @@ TEST_CASE("the tail is read in pages until the bound") {
   world.Connect();
   world.Xadd({"s", "*", "event_id", "E"});
   const std::string big(900, 'x');
-  std::vector<Router::TailEntry> page{{{9, 0}, {"f", big}}};
+  std::vector<TailEntry> page{{{9, 0}, {"f", big}}};
   world.router.OnTail(*world.tails[0].stream, page, true, {});
   REQUIRE(world.tails.size() == 2);
   CHECK(world.tails[1].before == StreamId{9, 0});
@@ -222,7 +223,7 @@ TEST_CASE("a long tail takes few pages, however long it is") {
     world.tails.pop_back();
     std::vector<std::string> ids;
     for (int64_t i = 0; i < read.count; ++i) ids.push_back("e" + std::to_string(--before));
-    std::vector<Router::TailEntry> entries;
+    std::vector<TailEntry> entries;
     for (int64_t i = 0; i < read.count; ++i) {
       const auto ms = static_cast<uint64_t>(before + read.count - 1 - i);
       entries.push_back({{ms, 0}, {"event_id", ids[static_cast<size_t>(i)], "data", value}});
@@ -353,7 +354,7 @@ TEST_CASE("a window full of newer events does not keep a tail from being searche
   }
   world.tails.clear();
   world.Xadd({"quiet", "*", "event_id", "new"});
-  std::vector<Router::TailEntry> page;
+  std::vector<TailEntry> page;
   for (uint64_t ms = 8; ms > 0; --ms) page.push_back({{ms, 0}, {"event_id", "lost answer"}});
   world.router.OnTail(*world.tails[0].stream, page, true, {});
   REQUIRE(world.tails.size() == 2);
