@@ -17,10 +17,6 @@ namespace sprockets {
 
 namespace {
 
-constexpr size_t kMaxClients = 1000;
-constexpr size_t kReadBufferBytes = 64 * 1024;
-constexpr int64_t kMaxBufferedBytes = 32 << 20;       // half-read commands of all clients
-constexpr size_t kCommandOverheadBytes = 256 * 1024;  // RESP headers around an event of the largest size
 constexpr int64_t kReadBeforeOpeningMs = 2'000;  // of a large spill folder; the rest is read while clients are served
 constexpr int64_t kReadAgainSeconds = 5;
 constexpr int64_t kReportPatienceMs = 1'000;  // then STATUS is answered without the disk
@@ -61,7 +57,7 @@ int ExitCodeOf(const Error& error) {
 
 }  // namespace
 
-Sidecar::Sidecar(SidecarConfig config) : config_(std::move(config)), read_buffer_(kReadBufferBytes) {
+Sidecar::Sidecar(SidecarConfig config) : config_(std::move(config)) {
   SPROCKETS_ASSERT(uv_loop_init(&loop_) == 0);
 }
 
@@ -84,7 +80,6 @@ int Sidecar::Run() {
 
 // The door opens last: whoever gets in finds everything standing.
 Status Sidecar::Open() {
-  started_ms_ = wall_ms_ = redis_since_ms_ = WallClockMs();
   ASSIGN_OR_RETURN(OpenedFolder opened, OpenSpillFolder(config_.spill_dir));
   lock_ = std::move(opened.lock);
 
@@ -139,8 +134,10 @@ Status Sidecar::Open() {
     uv_signal_start(
         handle->get(), [](uv_signal_t* signal, int) { static_cast<Sidecar*>(signal->data)->BeginStop(); }, number);
   }
+  clients_ =
+      std::make_unique<Clients>(router_.get(), static_cast<AdminCommands*>(this), &clock_, config_.max_event_bytes);
   ASSIGN_OR_RETURN(listener_, Listener::Open(&loop_, config_.socket, config_.socket_mode,
-                                             [this](UvHandle<uv_pipe_t> pipe) { OnClient(std::move(pipe)); }));
+                                             [this](UvHandle<uv_pipe_t> pipe) { clients_->Add(std::move(pipe)); }));
   link_->Start();
   LogInfo("listening", {{"socket", config_.socket},
                         {"redis", config_.redis.ForLogs()},
@@ -172,10 +169,7 @@ void Sidecar::CloseLoop() {
     spill_->Join(/*nothing_in_flight=*/router_->events_in_flight() == 0);
     CollectSpilled();
   }
-  for (Connection* client : Clients()) {
-    client->Flush();
-    client->Close();
-  }
+  if (clients_) clients_->Close();
   link_.reset();
   spilled_.reset();
   end_of_turn_.reset();
@@ -187,8 +181,7 @@ void Sidecar::CloseLoop() {
   stop_timer_.reset();
   listener_.reset();
   uv_run(&loop_, UV_RUN_DEFAULT);
-  clients_.clear();
-  forgotten_.clear();
+  clients_.reset();
   if (router_) {
     const RouterCounters& counters = router_->counters();
     LogInfo("stopped", {{"accepted", counters.accepted},
@@ -201,26 +194,11 @@ void Sidecar::CloseLoop() {
 // ---- Turns of the loop
 
 void Sidecar::EndTurn() {
-  wall_ms_ = WallClockMs();
-  if (!to_resume_.empty() && router_->CanAccept()) {
-    std::vector<Connection*> resuming = std::exchange(to_resume_, {});
-    for (Connection* connection : resuming) {
-      connection->resume_wanted = false;
-      connection->Resume();
-    }
-  }
+  clock_.ReadWall();
+  clients_->Resume();
   link_->Flush();
   spill_->Submit();
-  std::vector<Connection*> flushing = std::exchange(to_flush_, {});
-  for (Connection* connection : flushing) {
-    connection->flush_wanted = false;
-    connection->Flush();
-  }
-  if (!forgotten_.empty()) {
-    std::erase_if(to_resume_, [](const Connection* connection) { return connection->closed(); });
-    std::erase_if(to_flush_, [](const Connection* connection) { return connection->closed(); });
-    forgotten_.clear();
-  }
+  clients_->Flush();
   if (stopping_) ContinueStop();
   // Redis and the clients may be waiting for our core with the very work that we are about to wait for. Letting them go
   // first makes larger turns of it, and leaves Redis less often without work.
@@ -247,7 +225,7 @@ void Sidecar::CollectSpilled() {
       waiting.mapped().Reply(reply);
     } else if (auto* described = std::get_if<Described>(&completion)) {
       describing_ = false;
-      described_ms_ = wall_ms_;
+      described_ms_ = clock_.Wall().ms;
       last_report_ = std::move(described->report);
       AnswerWaitingStatus();
     } else if (auto* read = std::get_if<FolderRead>(&completion)) {
@@ -259,14 +237,14 @@ void Sidecar::CollectSpilled() {
 }
 
 void Sidecar::EverySecond() {
-  for (Connection* client : Clients()) client->CheckStall();
+  clients_->CheckStalls();
   // The disk may hang: then what was known last has to do.
-  if (describing_ && NowMs() - asked_ms_ >= kReportPatienceMs) AnswerWaitingStatus();
+  if (describing_ && clock_.Now().ms - asked_ms_ >= kReportPatienceMs) AnswerWaitingStatus();
   if (++seconds_ % kLogEverySeconds == 0) LogDegradation();
   // What could not be read at the start, perhaps it can be now.
   if (!folder_read_ && seconds_ % kReadAgainSeconds == 0) spill_->Queue(ReadFolderJob{});
   SealFacts facts;
-  facts.now_ms = NowMs();
+  facts.now_ms = clock_.Now().ms;
   facts.rows = spill_->active_rows();
   facts.healthy_since_ms = router_->breaker().closed() ? link_->ready_since_ms() : 0;
   facts.first_spill_ms = first_spill_ms_;
@@ -301,7 +279,7 @@ void Sidecar::BeginStop() {
   stopping_ = true;
   LogInfo("stopping", {{"unanswered", router_->events_unanswered()}});
   listener_->Close();
-  for (Connection* client : Clients()) client->StopReading();
+  clients_->StopReading();
   router_->StopSending();
   // Redis keeps its deadline: no answer within --redis-timeout ends the connection, and the rest is spilled.
   link_->Stop(false);
@@ -311,15 +289,13 @@ void Sidecar::BeginStop() {
 void Sidecar::ContinueStop() {
   if (router_->events_unanswered() > 0 || !admin_waiting_.empty() || !status_waiting_.empty())
     return stop_timer_->Start(kStopMs);
-  const bool all_out = std::all_of(clients_.begin(), clients_.end(),
-                                   [](const auto& client) { return client.second->idle() || client.second->closed(); });
-  if (all_out) uv_stop(&loop_);
+  if (clients_->all_idle()) uv_stop(&loop_);
 }
 
 // ---- The router's effects
 
 void Sidecar::Spill(SpillRequest request) {
-  last_spill_ms_ = NowMs();
+  last_spill_ms_ = clock_.Now().ms;
   if (first_spill_ms_ == 0) first_spill_ms_ = last_spill_ms_;
   spill_->Queue(std::move(request));
 }
@@ -347,14 +323,14 @@ void Sidecar::StreamAcceptedAgain(const StreamState& stream) {
 // ---- The link's events
 
 void Sidecar::OnLinkReady(const ConnectionId& connection, bool earlier_fenced) {
-  redis_since_ms_ = wall_ms_;
+  redis_since_ms_ = clock_.Wall().ms;
   router_->OnConnectionReady(connection, earlier_fenced);
   if (!earlier_fenced) fence_wait_->Start(config_.fence_wait_ms);
   if (stopping_) link_->Stop(true);
 }
 
 void Sidecar::OnLinkLost() {
-  redis_since_ms_ = wall_ms_;
+  redis_since_ms_ = clock_.Wall().ms;
   fence_wait_->Stop();
   spill_->Queue(ForgetLiveJob{});
   const uint64_t doubts = router_->events_in_flight();
@@ -373,15 +349,15 @@ void Sidecar::OnLanded(std::string_view id) {
 }
 
 void Sidecar::OnXaddError(std::string_view error) {
-  router_->OnError(error, Now());
+  router_->OnError(error, clock_.Now());
 }
 
 void Sidecar::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more) {
-  router_->OnTail(stream, entries, more, Now());
+  router_->OnTail(stream, entries, more, clock_.Now());
 }
 
 void Sidecar::OnTailError(StreamState& stream, std::string_view error) {
-  router_->OnTailError(stream, error, Now());
+  router_->OnTailError(stream, error, clock_.Now());
 }
 
 void Sidecar::OnUnusable(const std::string& why) {
@@ -390,31 +366,13 @@ void Sidecar::OnUnusable(const std::string& why) {
   BeginStop();
 }
 
-// ---- The door
-
-void Sidecar::OnClient(UvHandle<uv_pipe_t> pipe) {
-  if (clients_.size() >= kMaxClients) {
-    std::string refusal = "-ERR max number of clients reached\r\n";
-    uv_buf_t buffer = uv_buf_init(refusal.data(), static_cast<unsigned>(refusal.size()));
-    uv_try_write(reinterpret_cast<uv_stream_t*>(pipe.get()), &buffer, 1);
-    return;
-  }
-  auto client = std::make_unique<Connection>(static_cast<Door*>(this), std::move(pipe), next_client_id_++,
-                                             config_.max_event_bytes + kCommandOverheadBytes);
-  Connection* connection = client.get();
-  clients_.emplace(connection, std::move(client));
-  connection->Start();
-}
-
-void Sidecar::Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body) {
-  router_->Accept(to, args, body, WallTime{wall_ms_}, Now());
-}
+// ---- The commands of the admin
 
 // However many ask, the folder is looked at once for all of them.
 void Sidecar::AnswerStatus(ReplyTo to) {
   status_waiting_.push_back(to);
   if (std::exchange(describing_, true)) return;
-  asked_ms_ = NowMs();
+  asked_ms_ = clock_.Now().ms;
   spill_->Queue(DescribeJob{});
 }
 
@@ -430,43 +388,10 @@ void Sidecar::AnswerSeal(ReplyTo to) {
   spill_->Queue(SealJob{next_token_++});
 }
 
-// A copy: what is done with a client may end in Forget.
-std::vector<Connection*> Sidecar::Clients() const {
-  std::vector<Connection*> clients;
-  for (const auto& [client, owned] : clients_) clients.push_back(client);
-  return clients;
-}
-
-void Sidecar::WantsFlush(Connection* connection) {
-  if (!std::exchange(connection->flush_wanted, true)) to_flush_.push_back(connection);
-}
-
-void Sidecar::WantsResume(Connection* connection) {
-  if (!std::exchange(connection->resume_wanted, true)) to_resume_.push_back(connection);
-}
-
-void Sidecar::Forget(Connection* connection) {
-  const auto found = clients_.find(connection);
-  if (found == clients_.end()) return;
-  forgotten_.push_back(std::move(found->second));
-  clients_.erase(found);
-}
-
-bool Sidecar::MayGoOnBuffering(Connection* connection) {
-  if (buffered_bytes_ <= kMaxBufferedBytes) return true;
-  if (buffering_ == nullptr) buffering_ = connection;
-  return buffering_ == connection;
-}
-
-void Sidecar::DoneBuffering(Connection* connection) {
-  if (buffering_ == connection) buffering_ = nullptr;
-}
-
 ServerInfo Sidecar::Info() const {
   const RouterCounters& counters = router_->counters();
   ServerInfo info;
-  info.uptime_s = (wall_ms_ - started_ms_) / 1000;
-  info.clients = static_cast<int64_t>(clients_.size());
+  info.uptime_s = (clock_.Wall().ms - started_ms_) / 1000;
   const auto line = [&](std::string_view name, auto value) {
     info.sprockets_section += std::string(name) + ":" + value + "\r\n";
   };
@@ -520,9 +445,9 @@ std::string Sidecar::StatusJson(const SpillReport& report) const {
        {{"events", router_->events_in_flight()},
         {"bytes", router_->bytes_in_flight()},
         {"unanswered", router_->events_unanswered()},
-        {"oldest_age_ms", wall_ms_ - router_->OldestUnanswered(WallTime{wall_ms_}).ms}}},
+        {"oldest_age_ms", clock_.Wall().ms - router_->OldestUnanswered(clock_.Wall()).ms}}},
       {"report_age_ms", nullptr}};
-  if (described_ms_ != 0) status["report_age_ms"] = wall_ms_ - described_ms_;
+  if (described_ms_ != 0) status["report_age_ms"] = clock_.Wall().ms - described_ms_;
   return status.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

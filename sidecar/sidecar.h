@@ -18,8 +18,9 @@
 #include "sidecar/disk/folder_reader.h"
 #include "sidecar/disk/spill_thread.h"
 #include "sidecar/disk/start_up.h"
-#include "sidecar/door/connection.h"
+#include "sidecar/door/clients.h"
 #include "sidecar/door/listener.h"
+#include "sidecar/loop_clock.h"
 #include "sidecar/redis/link.h"
 #include "sidecar/uv_handles.h"
 
@@ -28,7 +29,11 @@ namespace sprockets {
 /// Exit codes of the program.
 enum SidecarExit { kSidecarStopped = 0, kSidecarUsage = 2, kSidecarUnusable = 3, kSidecarRefused = 4 };
 
-class Sidecar : private RedisSink, private SpillSink, private RouterNotices, private RedisLinkEvents, private Door {
+class Sidecar : private RedisSink,
+                private SpillSink,
+                private RouterNotices,
+                private RedisLinkEvents,
+                private AdminCommands {
  public:
   explicit Sidecar(SidecarConfig config);
   ~Sidecar() override;
@@ -77,32 +82,19 @@ class Sidecar : private RedisSink, private SpillSink, private RouterNotices, pri
   void OnTailError(StreamState& stream, std::string_view error) override;
   void OnUnusable(const std::string& why) override;
 
-  // Door
-  bool CanAccept() const override { return router_->CanAccept() && !stopping_; }
-  void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body) override;
-  void RejectTooLarge(ReplyTo to) override { router_->RejectTooLarge(to); }
+  // AdminCommands
   void AnswerStatus(ReplyTo to) override;
   void AnswerSeal(ReplyTo to) override;
   ServerInfo Info() const override;
-  void WantsFlush(Connection* connection) override;
-  void WantsResume(Connection* connection) override;
-  void Forget(Connection* connection) override;
-  int64_t NowMs() const override { return static_cast<int64_t>(uv_now(&loop_)); }
-  LoopTime Now() const { return {NowMs()}; }
-  std::span<char> ReadBuffer() override { return read_buffer_; }
-  void BufferedBytesChanged(int64_t by) override { buffered_bytes_ += by; }
-  bool MayGoOnBuffering(Connection* connection) override;
-  void DoneBuffering(Connection* connection) override;
-
-  void OnClient(UvHandle<uv_pipe_t> pipe);
-  std::vector<Connection*> Clients() const;
 
   const SidecarConfig config_;
   uv_loop_t loop_{};
+  LoopClock clock_{&loop_};
   std::optional<FileLock> lock_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<SpillThread> spill_;
   std::unique_ptr<RedisLink> link_;
+  std::unique_ptr<Clients> clients_;
   std::unique_ptr<Listener> listener_;
   UvHandle<uv_async_t> spilled_;  // the writer thread has completions
   UvHandle<uv_prepare_t> end_of_turn_;
@@ -112,14 +104,6 @@ class Sidecar : private RedisSink, private SpillSink, private RouterNotices, pri
   std::unique_ptr<UvTimer> fence_wait_;
   std::unique_ptr<UvTimer> stop_timer_;
 
-  std::unordered_map<Connection*, std::unique_ptr<Connection>> clients_;
-  std::vector<Connection*> to_flush_;
-  std::vector<Connection*> to_resume_;
-  std::vector<std::unique_ptr<Connection>> forgotten_;
-  std::vector<char> read_buffer_;
-  int64_t buffered_bytes_ = 0;
-  Connection* buffering_ = nullptr;  // may go on although there is too much already
-  int64_t next_client_id_ = 1;
   uint64_t next_token_ = 1;
   std::unordered_map<uint64_t, ReplyTo> admin_waiting_;  // SEAL that the writer thread answers
   std::vector<ReplyTo> status_waiting_;                  // STATUS that the writer thread's next report answers
@@ -129,14 +113,13 @@ class Sidecar : private RedisSink, private SpillSink, private RouterNotices, pri
   SpillReport last_report_;
   bool folder_read_ = false;  // what earlier lives left
   bool seal_requested_ = false;
-  bool redis_refuses_ = false;  // and the log has said so
-  int64_t redis_since_ms_ = 0;  // when Redis was last lost or found, on the wall clock
+  bool redis_refuses_ = false;                 // and the log has said so
+  int64_t redis_since_ms_ = clock_.Wall().ms;  // when Redis was last lost or found, on the wall clock
 
   int64_t seconds_ = 0;
-  int64_t started_ms_ = 0;
+  const int64_t started_ms_ = clock_.Wall().ms;
   int64_t first_spill_ms_ = 0;  // into the active file
   int64_t last_spill_ms_ = 0;
-  int64_t wall_ms_ = 0;           // the wall clock, read once a turn
   RouterCounters last_counters_;  // as of the last line of the log
   bool stopping_ = false;
   int exit_code_ = kSidecarStopped;

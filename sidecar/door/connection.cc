@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include "shared/base/result.h"
+#include "sidecar/door/clients.h"
 
 namespace sprockets {
 
@@ -18,10 +19,10 @@ constexpr size_t kReadStep = 64 * 1024;
 
 }  // namespace
 
-Connection::Connection(Door* door, UvHandle<uv_pipe_t> pipe, int64_t id, size_t max_command_bytes)
-    : door_(door), pipe_(std::move(pipe)), parser_(max_command_bytes) {
+Connection::Connection(Clients* clients, UvHandle<uv_pipe_t> pipe, int64_t id, size_t max_command_bytes)
+    : clients_(clients), pipe_(std::move(pipe)), parser_(max_command_bytes) {
   client_.id = id;
-  checked_ms_ = door_->NowMs();
+  checked_ms_ = clients_->NowMs();
   pipe_->data = this;
 }
 
@@ -30,7 +31,7 @@ Connection::~Connection() {
 }
 
 void Connection::Start() {
-  last_read_ms_ = last_write_ms_ = door_->NowMs();
+  last_read_ms_ = last_write_ms_ = clients_->NowMs();
   if (reading_ || closing_ || closed()) return;
   reading_ = uv_read_start(reinterpret_cast<uv_stream_t*>(pipe_.get()), OnAllocate, OnRead) == 0;
   if (!reading_) Close();
@@ -47,7 +48,7 @@ void Connection::StopReading() {
 void Connection::OnAllocate(uv_handle_t* handle, size_t, uv_buf_t* buffer) {
   Connection* connection = From(handle->data);
   if (connection->kept_.empty()) {
-    const std::span<char> common = connection->door_->ReadBuffer();
+    const std::span<char> common = connection->clients_->ReadBuffer();
     *buffer = uv_buf_init(common.data(), static_cast<unsigned>(common.size()));
     return;
   }
@@ -65,12 +66,12 @@ void Connection::OnRead(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffe
   if (connection == nullptr) return;
   // libuv reports a hang-up that comes along with the last bytes without a buffer, whatever OnAllocate gave before.
   if (buffer->base == nullptr) return connection->Close();
-  const bool common = buffer->base == connection->door_->ReadBuffer().data();
+  const bool common = buffer->base == connection->clients_->ReadBuffer().data();
   if (!common) {
     // OnAllocate has grown the string; what did not come is taken off again.
     const size_t begin = static_cast<size_t>(buffer->base - connection->kept_.data());
     connection->kept_.resize(begin + static_cast<size_t>(std::max<ssize_t>(size, 0)));
-    if (size > 0) connection->door_->BufferedBytesChanged(size);
+    if (size > 0) connection->clients_->buffers().Changed(size);
   }
   if (size == 0) return;
   // Whoever has only finished sending still reads: it gets the answers to all that it has sent.
@@ -80,39 +81,39 @@ void Connection::OnRead(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffe
 }
 
 void Connection::OnBytes(char* data, size_t size) {
-  last_read_ms_ = door_->NowMs();
+  last_read_ms_ = clients_->NowMs();
   if (kept_.empty()) {
     const std::string_view input(data, size);
     Keep(input.substr(Process(input)));
   } else {
     const size_t consumed = Process(kept_);
-    door_->BufferedBytesChanged(-static_cast<int64_t>(consumed));
+    clients_->buffers().Changed(-static_cast<int64_t>(consumed));
     kept_.erase(0, consumed);
     if (kept_.empty()) kept_.shrink_to_fit();
   }
   if (closed()) return;
-  if (kept_.size() <= kReadStep) door_->DoneBuffering(this);
+  if (kept_.size() <= kReadStep) clients_->buffers().Done(this);
   if (!MayRead()) Pause();
 }
 
 void Connection::Keep(std::string_view rest) {
   if (rest.empty() || closed()) return;
   kept_ = rest;
-  door_->BufferedBytesChanged(static_cast<int64_t>(rest.size()));
+  clients_->buffers().Changed(static_cast<int64_t>(rest.size()));
 }
 
 bool Connection::MayHandle() const {
-  return door_->CanAccept() && slots_.size() < kMaxUnansweredRequests &&
+  return clients_->CanAccept() && slots_.size() < kMaxUnansweredRequests &&
          out_.size() + writing_.size() + waiting_bytes_ < kMaxUnsentBytes;
 }
 
 bool Connection::MayRead() {
-  return MayHandle() && (kept_.size() <= kReadStep || door_->MayGoOnBuffering(this));
+  return MayHandle() && (kept_.size() <= kReadStep || clients_->buffers().MayGoOn(this));
 }
 
 void Connection::Pause() {
   StopReading();
-  door_->WantsResume(this);
+  clients_->WantsResume(this);
 }
 
 void Connection::Resume() {
@@ -122,7 +123,7 @@ void Connection::Resume() {
   if (MayRead()) {
     Start();
   } else {
-    door_->WantsResume(this);
+    clients_->WantsResume(this);
   }
 }
 
@@ -144,7 +145,7 @@ size_t Connection::Process(std::string_view input) {
     }
     if (outcome == CommandParser::Outcome::kTooLarge) {
       slots_.emplace_back();
-      door_->RejectTooLarge({this, first_slot_ + slots_.size() - 1});
+      clients_->RejectTooLarge({this, first_slot_ + slots_.size() - 1});
     }
     done += parser_.consumed();
     if (outcome == CommandParser::Outcome::kIncomplete) {
@@ -166,21 +167,21 @@ bool Connection::HandleCommand(std::string_view input) {
     slots_.emplace_back();
     const ReplyTo to{this, first_slot_ + slots_.size() - 1};
     if (parser_.is_array()) {
-      door_->Accept(to, args, input.substr(parser_.body_offset(), parser_.consumed() - parser_.body_offset()));
+      clients_->Accept(to, args, input.substr(parser_.body_offset(), parser_.consumed() - parser_.body_offset()));
     } else {
       std::string body;
       for (const std::string_view arg : args) AppendBulk(body, arg);
-      door_->Accept(to, args, body);
+      clients_->Accept(to, args, body);
     }
     return true;
   }
   std::string reply;
   const bool wants_info = IsCommand(args[0], "info");
-  const LocalOutcome outcome = AnswerLocally(args, &client_, wants_info ? door_->Info() : ServerInfo{}, &reply);
+  const LocalOutcome outcome = AnswerLocally(args, &client_, wants_info ? clients_->Info() : ServerInfo{}, &reply);
   if (outcome == LocalOutcome::kAdminStatus || outcome == LocalOutcome::kAdminSeal) {
     slots_.emplace_back();
     const ReplyTo to{this, first_slot_ + slots_.size() - 1};
-    outcome == LocalOutcome::kAdminStatus ? door_->AnswerStatus(to) : door_->AnswerSeal(to);
+    outcome == LocalOutcome::kAdminStatus ? clients_->admin().AnswerStatus(to) : clients_->admin().AnswerSeal(to);
     return true;
   }
   ReplyNow(reply);
@@ -197,12 +198,12 @@ void Connection::ReplyNow(std::string_view resp) {
 void Connection::Reply(uint64_t slot, std::string_view resp) {
   SPROCKETS_ASSERT(slot >= first_slot_ && slot - first_slot_ < slots_.size());
   if (slot == first_slot_) {
-    if (out_.empty() && writing_.empty()) last_write_ms_ = door_->NowMs();
+    if (out_.empty() && writing_.empty()) last_write_ms_ = clients_->NowMs();
     if (!closed()) out_.append(resp);
     slots_.pop_front();
     ++first_slot_;
     PopReady();
-    if (!closed()) door_->WantsFlush(this);
+    if (!closed()) clients_->WantsFlush(this);
   } else {
     Slot& later = slots_[slot - first_slot_];
     later.ready = true;
@@ -227,7 +228,7 @@ void Connection::Flush() {
     uv_buf_t buffer = uv_buf_init(out_.data(), static_cast<unsigned>(out_.size()));
     const int written = uv_try_write(reinterpret_cast<uv_stream_t*>(pipe_.get()), &buffer, 1);
     if (written < 0 && written != UV_EAGAIN) return Close();
-    if (written > 0) last_write_ms_ = door_->NowMs();
+    if (written > 0) last_write_ms_ = clients_->NowMs();
     if (written == static_cast<int>(out_.size())) {
       out_.clear();
       if (out_.capacity() > kReadStep) out_.shrink_to_fit();
@@ -250,7 +251,7 @@ void Connection::WriteRest() {
     connection->writing_.clear();
     if (connection->closed()) return connection->ForgetIfDone();
     if (status < 0) return connection->Close();
-    connection->last_write_ms_ = connection->door_->NowMs();
+    connection->last_write_ms_ = connection->clients_->NowMs();
     connection->Flush();
   };
   if (uv_write(&write_request_, reinterpret_cast<uv_stream_t*>(pipe_.get()), &buffer, 1, done) != 0) {
@@ -264,12 +265,12 @@ void Connection::WriteRest() {
 void Connection::CloseAfterReplies() {
   closing_ = true;
   StopReading();
-  door_->WantsFlush(this);
+  clients_->WantsFlush(this);
 }
 
 void Connection::CheckStall() {
   if (closed()) return;
-  const int64_t now = door_->NowMs();
+  const int64_t now = clients_->NowMs();
   const bool half_a_command = reading_ && parser_.in_command() && now - last_read_ms_ > kStallMs;
   const bool does_not_read = (!out_.empty() || !writing_.empty()) && now - last_write_ms_ > kStallMs;
   if (half_a_command || does_not_read || TakesTooLong(now) || HasLeft()) Close();
@@ -278,7 +279,7 @@ void Connection::CheckStall() {
 // A command that trickles in keeps memory from others. The time in which we could not have taken it does not count.
 bool Connection::TakesTooLong(int64_t now) {
   const bool goes_on = parser_.in_command() && commands_ == commands_at_check_;
-  if (goes_on && door_->CanAccept()) half_command_ms_ += now - checked_ms_;
+  if (goes_on && clients_->CanAccept()) half_command_ms_ += now - checked_ms_;
   if (!goes_on) half_command_ms_ = 0;
   commands_at_check_ = commands_;
   checked_ms_ = now;
@@ -298,8 +299,8 @@ void Connection::Close() {
   if (closed()) return;
   StopReading();
   closing_ = true;
-  door_->BufferedBytesChanged(-static_cast<int64_t>(kept_.size()));
-  door_->DoneBuffering(this);
+  clients_->buffers().Changed(-static_cast<int64_t>(kept_.size()));
+  clients_->buffers().Done(this);
   kept_.clear();
   out_.clear();
   // With a write under way libuv calls its callback with UV_ECANCELED before the handle's memory goes.
@@ -308,7 +309,7 @@ void Connection::Close() {
 }
 
 void Connection::ForgetIfDone() {
-  if (closed() && slots_.empty() && writing_.empty()) door_->Forget(this);
+  if (closed() && slots_.empty() && writing_.empty()) clients_->Forget(this);
 }
 
 }  // namespace sprockets

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,39 +17,11 @@
 
 namespace sprockets {
 
-class Connection;
-
-/// The room behind the door, as far as one client needs to know it.
-class Door {
- public:
-  virtual ~Door() = default;
-  /// False: read no more for now. The connection is resumed later.
-  virtual bool CanAccept() const = 0;
-  virtual void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body) = 0;
-  virtual void RejectTooLarge(ReplyTo to) = 0;
-  virtual void AnswerStatus(ReplyTo to) = 0;
-  virtual void AnswerSeal(ReplyTo to) = 0;
-  virtual ServerInfo Info() const = 0;
-  /// Something is to be written; Flush is called before the loop sleeps.
-  virtual void WantsFlush(Connection* connection) = 0;
-  /// It read as much as it may; Resume is called when there is room again.
-  virtual void WantsResume(Connection* connection) = 0;
-  /// Closed, and nothing of it is unanswered: delete it.
-  virtual void Forget(Connection* connection) = 0;
-  virtual int64_t NowMs() const = 0;
-  /// A buffer that all connections read into, one at a time.
-  virtual std::span<char> ReadBuffer() = 0;
-  /// Half-read commands of all clients together.
-  virtual void BufferedBytesChanged(int64_t by) = 0;
-  /// May this client, whose half-read command has grown large, go on? When all of them together take too much memory,
-  /// one at a time may, until it is done; the others wait.
-  virtual bool MayGoOnBuffering(Connection* connection) = 0;
-  virtual void DoneBuffering(Connection* connection) = 0;
-};
+class Clients;
 
 class Connection : public ReplySink {
  public:
-  Connection(Door* door, UvHandle<uv_pipe_t> pipe, int64_t id, size_t max_command_bytes);
+  Connection(Clients* clients, UvHandle<uv_pipe_t> pipe, int64_t id, size_t max_command_bytes);
   ~Connection() override;
 
   void Start();
@@ -66,7 +37,7 @@ class Connection : public ReplySink {
 
   bool closed() const { return pipe_ == nullptr; }
   bool idle() const { return slots_.empty() && out_.empty() && writing_.empty(); }
-  /// Set by the door, so that a connection stands in each of its lists once.
+  /// Set by Clients, so that a connection stands in each of its lists once.
   bool flush_wanted = false;
   bool resume_wanted = false;
 
@@ -94,7 +65,7 @@ class Connection : public ReplySink {
   bool TakesTooLong(int64_t now);
   bool HasLeft() const;
 
-  Door* const door_;
+  Clients* const clients_;
   UvHandle<uv_pipe_t> pipe_;
   ClientInfo client_;
   CommandParser parser_;
