@@ -113,6 +113,7 @@ class Router : public EventSink {
   Window& window() { return window_; }
   const IdentityHasher& hasher() const { return hasher_; }
   Breaker& breaker() { return breaker_; }
+  const Breaker& breaker() const { return breaker_; }
   /// What Redis last answered instead of an id; empty: it never refused.
   const std::string& last_refusal() const { return last_refusal_; }
   const RouterCounters& counters() const { return counters_; }

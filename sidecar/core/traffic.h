@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "shared/base/moment.h"
+#include "shared/redis/connection_id.h"
 #include "shared/redis/stream_id.h"
 #include "shared/spill/spilled.h"
 
@@ -95,6 +96,16 @@ class RedisSink {
   virtual void ReadTail(StreamState& stream, std::optional<StreamId> before, int64_t count) = 0;
   /// N refusals in a row: Redis must prove itself before it gets events again. `why`: the last one.
   virtual void ProbeRedis(std::string_view why) = 0;
+};
+
+/// Writes down which connections may still deliver something.
+class ConnectionBook {
+ public:
+  virtual ~ConnectionBook() = default;
+  /// `live` carries no event before it is written down; `dead` are struck off in the same commit.
+  virtual void Record(const ConnectionId& live, const std::vector<ConnectionId>& dead) = 0;
+  /// No connection is live: doubts that follow concern all that are written down.
+  virtual void NoneIsLive() = 0;
 };
 
 /// Takes events to disk. A SpillOutcome follows for each.

@@ -1,0 +1,77 @@
+#include "sidecar/admin/admin.h"
+
+#include <string>
+#include <utility>
+
+#include "shared/base/text.h"
+#include "shared/redis/resp.h"
+#include "sidecar/admin/status.h"
+
+namespace sprockets {
+
+namespace {
+
+constexpr int64_t kReportPatienceMs = 1'000;  // then STATUS is answered without the disk
+
+RedisFacts FactsOf(const Upstream& redis) {
+  const RedisLink& link = redis.link();
+  return {redis.connected(),   link.run_id(),      link.replication_id(),
+          link.url().database, redis.changed_at(), redis.last_error()};
+}
+
+}  // namespace
+
+Admin::Admin(const Router* router, const Upstream* redis, Disk* disk, const LoopClock* clock)
+    : router_(router), redis_(redis), disk_(disk), clock_(clock), started_(clock->Wall()) {}
+
+// However many ask, the folder is looked at once for all of them.
+void Admin::AnswerStatus(ReplyTo to) {
+  status_waiting_.push_back(to);
+  if (asked_) return;
+  asked_ = clock_->Now();
+  disk_->Describe();
+}
+
+void Admin::OnDescribed(SpillReport report) {
+  asked_.reset();
+  described_ = clock_->Wall();
+  report_ = std::move(report);
+  AnswerWaiting();
+}
+
+void Admin::CheckPatience() {
+  if (asked_ && clock_->Now().ms - asked_->ms >= kReportPatienceMs) AnswerWaiting();
+}
+
+void Admin::AnswerWaiting() {
+  if (status_waiting_.empty()) return;
+  std::string reply;
+  AppendBulk(reply, StatusJson(*router_, FactsOf(*redis_), report_, described_, clock_->Wall()));
+  for (const ReplyTo& to : std::exchange(status_waiting_, {})) to.Reply(reply);
+}
+
+void Admin::AnswerSeal(ReplyTo to) {
+  seal_waiting_.emplace(next_token_, to);
+  disk_->Seal(next_token_++);
+}
+
+void Admin::OnSealed(const Sealed& sealed) {
+  const auto waiting = seal_waiting_.extract(sealed.token);
+  if (waiting.empty()) return;
+  std::string reply;
+  if (!sealed.status.ok()) {
+    AppendError(reply, "ERR " + Escape(sealed.status.error().message));
+  } else {
+    AppendSimple(reply, sealed.name.empty() ? "nothing to seal" : sealed.name);
+  }
+  waiting.mapped().Reply(reply);
+}
+
+ServerInfo Admin::Info() const {
+  ServerInfo info;
+  info.uptime_s = (clock_->Wall().ms - started_.ms) / 1000;
+  info.sprockets_section = InfoSection(*router_, disk_->active_rows());
+  return info;
+}
+
+}  // namespace sprockets

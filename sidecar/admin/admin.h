@@ -1,0 +1,53 @@
+// Answers those who ask for STATUS or SEAL. Both need the disk, which may hang: STATUS is then answered with what was
+// known last. Loop thread only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "shared/base/moment.h"
+#include "sidecar/core/router.h"
+#include "sidecar/core/traffic.h"
+#include "sidecar/disk/disk.h"
+#include "sidecar/disk/spill_report.h"
+#include "sidecar/door/admin_commands.h"
+#include "sidecar/loop_clock.h"
+#include "sidecar/redis/upstream.h"
+
+namespace sprockets {
+
+class Admin : public AdminCommands {
+ public:
+  Admin(const Router* router, const Upstream* redis, Disk* disk, const LoopClock* clock);
+
+  // AdminCommands
+  void AnswerStatus(ReplyTo to) override;
+  void AnswerSeal(ReplyTo to) override;
+  ServerInfo Info() const override;
+
+  void OnDescribed(SpillReport report);
+  void OnSealed(const Sealed& sealed);
+  /// Ends the patience with the disk. Once a second.
+  void CheckPatience();
+  /// Somebody waits for an answer.
+  bool is_asked() const { return !status_waiting_.empty() || !seal_waiting_.empty(); }
+
+ private:
+  void AnswerWaiting();
+
+  const Router* const router_;
+  const Upstream* const redis_;
+  Disk* const disk_;
+  const LoopClock* const clock_;
+  const WallTime started_;
+  std::vector<ReplyTo> status_waiting_;
+  std::optional<LoopTime> asked_;  // the disk for a report that has not come yet
+  SpillReport report_;             // the last one
+  std::optional<WallTime> described_;
+  std::unordered_map<uint64_t, ReplyTo> seal_waiting_;  // by token
+  uint64_t next_token_ = 1;
+};
+
+}  // namespace sprockets

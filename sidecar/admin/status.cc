@@ -1,0 +1,80 @@
+#include "sidecar/admin/status.h"
+
+#include <string_view>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+namespace sprockets {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json RedisJson(const Router& router, const RedisFacts& redis) {
+  return {{"state", redis.connected ? "connected" : "disconnected"},
+          {"breaker", NameOf(router.breaker().state())},
+          {"run_id", redis.run_id},
+          {"replid", redis.replication_id},
+          {"db", redis.database},
+          {"since_ms", redis.since.ms},
+          {"last_error", redis.last_error}};
+}
+
+Json CountersJson(const RouterCounters& counters) {
+  return {{"accepted", counters.accepted},
+          {"landed", counters.landed},
+          {"spilled", counters.spilled},
+          {"in_doubt", counters.in_doubt},
+          {"deduplicated", counters.deduplicated},
+          {"refused", counters.refused},
+          {"unknown", counters.unknown},
+          {"invalid", counters.invalid},
+          {"other_payload", counters.other_payload}};
+}
+
+Json SpillJson(const SpillReport& spill) {
+  Json files = Json::array();
+  for (const SpillReport::File& file : spill.files) {
+    Json entry = {{"name", file.name}, {"rows", nullptr}, {"bytes", file.bytes}, {"oldest_ms", file.oldest_ms}};
+    if (file.rows >= 0) entry["rows"] = file.rows;
+    files.push_back(std::move(entry));
+  }
+  return {{"rows", spill.rows}, {"bytes", spill.bytes}, {"oldest_ms", spill.oldest_ms}, {"files", std::move(files)}};
+}
+
+}  // namespace
+
+std::string StatusJson(const Router& router, const RedisFacts& redis, const SpillReport& spill,
+                       std::optional<WallTime> described, WallTime now) {
+  Json status = {{"mode", "redis"},
+                 {"redis", RedisJson(router, redis)},
+                 {"counters", CountersJson(router.counters())},
+                 {"spill", SpillJson(spill)},
+                 {"in_flight",
+                  {{"events", router.events_in_flight()},
+                   {"bytes", router.bytes_in_flight()},
+                   {"unanswered", router.events_unanswered()},
+                   {"oldest_age_ms", now.ms - router.OldestUnanswered(now).ms}}},
+                 {"report_age_ms", nullptr}};
+  if (described) status["report_age_ms"] = now.ms - described->ms;
+  return status.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string InfoSection(const Router& router, int64_t active_rows) {
+  const RouterCounters& counters = router.counters();
+  std::string section;
+  const auto line = [&](std::string_view name, std::string_view value) {
+    section.append(name).append(":").append(value).append("\r\n");
+  };
+  line("mode", "redis");
+  line("breaker", NameOf(router.breaker().state()));
+  line("accepted", std::to_string(counters.accepted));
+  line("landed", std::to_string(counters.landed));
+  line("spilled", std::to_string(counters.spilled));
+  line("in_doubt", std::to_string(counters.in_doubt));
+  line("spill_rows_active", std::to_string(active_rows));
+  return section;
+}
+
+}  // namespace sprockets
