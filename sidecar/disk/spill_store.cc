@@ -7,6 +7,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/base/overloaded.h"
 #include "shared/redis/resp.h"
 #include "shared/spill/retention.h"
 #include "sidecar/core/stream_state.h"
@@ -54,23 +55,19 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
     if (!batch.empty()) SpillBatch(std::exchange(batch, {}));
   };
   for (SpillJob& job : jobs) {
-    if (auto* request = std::get_if<SpillRequest>(&job)) {
-      batch.push_back(request);
-      continue;
-    }
-    spill_gathered();
-    if (std::holds_alternative<ForgetLiveJob>(job)) {
-      live_.reset();
-      connection_ended = true;
-    } else if (auto* record = std::get_if<RecordJob>(&job)) {
-      ProcessOne(*record);
-    } else if (auto* seal = std::get_if<SealJob>(&job)) {
-      ProcessOne(*seal);
-    } else if (std::holds_alternative<DescribeJob>(job)) {
-      Describe();
-    } else if (std::holds_alternative<ReadFolderJob>(job)) {
-      ReadFolder();
-    }
+    if (!std::holds_alternative<SpillRequest>(job)) spill_gathered();
+    std::visit(Overloaded{
+                   [&](SpillRequest& request) { batch.push_back(&request); },
+                   [&](const RecordJob& record) { Record(record); },
+                   [&](ForgetLiveJob) {
+                     live_.reset();
+                     connection_ended = true;
+                   },
+                   [&](const SealJob& seal) { Seal(seal); },
+                   [&](DescribeJob) { Describe(); },
+                   [&](ReadFolderJob) { ReadFolder(); },
+               },
+               job);
   }
   spill_gathered();
   // Its doubts came in the same turn.
@@ -91,7 +88,7 @@ void SpillStore::PostOne(SpillCompletion done) {
   post_(std::move(one));
 }
 
-void SpillStore::ProcessOne(RecordJob& job) {
+void SpillStore::Record(const RecordJob& job) {
   Recorded recorded;
   Status status = OpenState();
   if (status.ok()) status = state_->Record(job.live, job.dead);
@@ -107,7 +104,7 @@ void SpillStore::ProcessOne(RecordJob& job) {
   PostOne(std::move(recorded));
 }
 
-void SpillStore::ProcessOne(SealJob& job) {
+void SpillStore::Seal(const SealJob& job) {
   Sealed sealed{job.token, {}, {}};
   if (file_ != nullptr) sealed.status = SealActive(&sealed.name);
   if (sealed.status.ok()) sealed.status = MarkDistrusted();

@@ -91,8 +91,8 @@ class SpillStore {
  private:
   using Batch = std::span<SpillRequest* const>;
 
-  void ProcessOne(RecordJob& job);
-  void ProcessOne(SealJob& job);
+  void Record(const RecordJob& job);
+  void Seal(const SealJob& job);
   void Describe();
   void ReadFolder();
   void NoteNothingInFlight();

@@ -2,6 +2,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "shared/base/overloaded.h"
 #include "shared/redis/resp.h"
 
 namespace sprockets::sim {
@@ -209,14 +210,19 @@ void Sidecar::RunDisk() {
   while (!done_.empty()) {
     SpillCompletion completion = std::move(done_.front());
     done_.pop_front();
-    if (auto* outcome = std::get_if<SpillOutcome>(&completion)) {
-      router_->OnSpillOutcome(std::move(*outcome));
-    } else if (auto* recorded = std::get_if<Recorded>(&completion)) {
-      if (recorded->ok) OnRecorded(*recorded);
-    } else if (auto* read = std::get_if<FolderRead>(&completion)) {
-      router_->OnEarlierEvents(read->events, read->complete);
-      reads_folder_ = read->left > 0;
-    }
+    std::visit(Overloaded{
+                   [this](SpillOutcome& outcome) { router_->OnSpillOutcome(std::move(outcome)); },
+                   [this](const Recorded& recorded) {
+                     if (recorded.ok) OnRecorded(recorded);
+                   },
+                   [](const Sealed&) {},
+                   [](const Described&) {},
+                   [this](const FolderRead& read) {
+                     router_->OnEarlierEvents(read.events, read.complete);
+                     reads_folder_ = read.left > 0;
+                   },
+               },
+               completion);
   }
 }
 
