@@ -1,10 +1,28 @@
 #!/bin/sh
-# Who may include whom. shared/ knows neither program, the programs do not know each other, and each library is spoken to in one place.
+# Who may include whom. Prints each folder with what it may know, and fails where an include goes beyond that.
 set -eu
 cd "$(dirname "$0")/.."
 
 failed=0
-# only PATTERN WHERE...: lines that include PATTERN may stand in WHERE alone.
+fail() {
+  printf '%s:\n%s\n' "$1" "$2"
+  failed=1
+}
+
+# may FOLDER WHAT...: beside itself, files of FOLDER include only what begins with one of these.
+may() {
+  folder=$1
+  shift
+  [ -d "$folder" ] || fail 'no such folder' "$folder"
+  printf '%-21s %s\n' "$folder" "${*:-nothing}"
+  found=$(grep -rn '^#include "' "$folder" | grep -v "#include \"$folder/" || :)
+  for what in "$@"; do
+    found=$(printf '%s\n' "$found" | grep -v "#include \"$what" || :)
+  done
+  [ -z "$found" ] || fail "$folder may not know" "$found"
+}
+
+# only PATTERN WHERE...: lines that include PATTERN stand in WHERE alone.
 only() {
   pattern=$1
   shift
@@ -12,18 +30,65 @@ only() {
   for where in "$@"; do
     found=$(printf '%s\n' "$found" | grep -v "^$where" || :)
   done
-  [ -z "$found" ] && return
-  printf 'may not be included here:\n%s\n' "$found"
-  failed=1
+  [ -z "$found" ] || fail 'may not be included here' "$found"
 }
 
-only 'sidecar/' sidecar/
-only 'replayer/' replayer/
+# pure FILE...: nothing that these files reach over any number of headers speaks to the outside or reads a clock.
+pure() {
+  reached=$*
+  next=$*
+  while [ -n "$next" ]; do
+    # shellcheck disable=SC2086 # a list of files
+    includes=$(sed -n 's/^#include "\(.*\)"$/\1/p' $next | sort -u)
+    next=
+    for file in $includes; do
+      case " $reached " in *" $file "*) continue ;; esac
+      reached="$reached $file"
+      next="$next $file"
+    done
+  done
+  # shellcheck disable=SC2086
+  found=$(grep -nE '^#include (<(uv|sqlite3|sodium|libpq-fe)\.h>|<(hiredis|spdlog|nlohmann|sys)/|<(chrono|ctime|thread|mutex|fstream|iostream|filesystem|unistd\.h|time\.h)>|"shared/(base/(clock|log|files|process)|spill/(file|folder|sqlite|state_file))\.h")' $reached || :)
+  [ -z "$found" ] || fail 'not pure any more' "$found"
+}
+
+# shared/ knows neither program, and the programs do not know each other.
+may shared/base
+may shared/redis shared/base/
+may shared/spill shared/base/ shared/redis/
+
+# Whoever brings events or takes them knows what travels, not who decides; only the link's side speaks to the router.
+loop='sidecar/loop_clock.h sidecar/uv_handles.h'
+may sidecar/core shared/redis/ shared/spill/spilled.h shared/base/
+may sidecar/door shared/base/ shared/redis/ sidecar/core/traffic.h $loop
+may sidecar/redis shared/base/ shared/redis/ sidecar/core/ $loop
+may sidecar/disk shared/ sidecar/core/traffic.h sidecar/core/stream_state.h sidecar/core/window.h sidecar/core/seal_policy.h $loop
+may sidecar/admin shared/ sidecar/core/ sidecar/disk/ sidecar/door/ sidecar/redis/ $loop
+
+# The drain never sees PostgreSQL, and PostgreSQL never sees a spill file.
+may replayer/terminal shared/base/
+may replayer/postgres shared/base/ replayer/terminal/
+may replayer/redis shared/base/ shared/redis/ replayer/terminal/
+may replayer/schema_set shared/base/ shared/redis/
+may replayer/drain shared/ replayer/redis/ replayer/terminal/ replayer/config.h
+may replayer/access shared/base/ shared/redis/ replayer/redis/ replayer/schema_set/ replayer/structure/
+may replayer/structure shared/base/ shared/redis/ replayer/postgres/ replayer/redis/ replayer/schema_set/ replayer/access/ \
+  replayer/terminal/ replayer/config.h
+may replayer/commands shared/ replayer/
+
+# Decisions, and the values that they are about.
+pure sidecar/core/*
+pure shared/redis/*.h shared/redis/settle.cc shared/spill/spilled.h
+pure replayer/drain/batch.h replayer/drain/searches.h sidecar/door/local_commands.* sidecar/admin/status.h
+
+# Each library is spoken to in one place.
 only 'tests/'
+only 'sidecar/sidecar\.h' sidecar/main.cc sidecar/sidecar.cc
 only 'uv\.h' sidecar/
 only 'sqlite3\.h' shared/spill/sqlite.cc
 only 'hiredis/' sidecar/redis/ replayer/redis/
 only 'sodium\.h' shared/redis/event.cc sidecar/sidecar.cc
+only 'nlohmann/' sidecar/admin/status.cc replayer/
 only 'xxhash\.h' shared/spill/layout.cc
 only 'spdlog/' shared/base/log.cc
 only 'cxxopts' shared/base/options.cc
