@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Holds the documentation to the programs: links, line lengths, options and their defaults, and the commands that it shows.
+"""Holds the documentation to the programs: links, line lengths, options and defaults, and the commands that it shows.
 
 usage: docs.py FOLDER_OF_THE_PROGRAMS
 
-A fenced block says behind its language what becomes of it: `sh run` is run, `sql run` too; of `sh check` and `sh docker`
-the syntax and our programs' options are checked. All blocks of a page run as one script, on servers of their own.
+A fenced block says after its language what happens to it: `sh run` and `sql run` are run; of `sh docker` the syntax
+and our programs' options are checked. All blocks of a page run as one script, on servers of their own.
 """
 import contextlib
 import os
@@ -25,7 +25,7 @@ WIDEST = 119
 HELP_WIDTH = 80
 LONGEST_README = 130
 PATIENCE_S = 120
-HOW = {"sh": {"run", "check", "docker"}, "sql": {"run"}}  # what may stand behind a language
+HOW = {"sh": {"run", "docker"}, "sql": {"run"}}  # what may stand behind a language
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def pages():
                             capture_output=True, text=True)
     if listed.returncode == 0:
         return [Page(ROOT / name) for name in sorted(listed.stdout.split()) if (ROOT / name).exists()]
-    return [Page(path) for path in sorted(ROOT.rglob("*.md")) if "build" not in path.parts and "node_modules" not in path.parts]
+    return [Page(path) for path in sorted(ROOT.rglob("*.md")) if not {"build", "node_modules"} & set(path.parts)]
 
 
 def wrong_links(page):
@@ -94,8 +94,8 @@ def wrong_lines(page):
 
 def wrong_targets(page):
     makefile = (ROOT / "Makefile").read_text()
-    for _, text in page.blocks:
-        for target in re.findall(r"^make (\w+)", text, re.M):
+    for text in [*(block for _, block in page.blocks), *(line for _, line in page.prose)]:
+        for target in re.findall(r"(?:^|`)make (\w+)", text, re.M):
             if not re.search(rf"^{target}:", makefile, re.M):
                 yield f"{page.name}: the Makefile has no target {target}"
 
@@ -178,11 +178,11 @@ def wide_help():
 
 
 def wrong_calls(page):
-    """Of blocks that are not run: the syntax, and that our programs have the options."""
+    """The syntax of each block, and that our programs have the options."""
     for info, text in page.blocks:
         language, _, how = info.partition(" ")
         if how not in HOW.get(language, {how}):
-            yield f"{page.name}: a block is marked '{info}'; behind {language} stands one of {', '.join(sorted(HOW[language]))}"
+            yield f"{page.name}: a block is marked '{info}': write one of {', '.join(sorted(HOW[language]))}"
         if language != "sh":
             continue
         parsed = subprocess.run(["sh", "-n"], input=text, capture_output=True, text=True)
@@ -190,7 +190,8 @@ def wrong_calls(page):
             yield f"{page.name}: {parsed.stderr.strip()}"
         for line in text.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True) if line.count("'") % 2 == 0 else []
-            at = [i for i, word in enumerate(words) if re.search(r"(^|/)(sprockets-)?(replayer|sprockets-sidecar)$", word)]
+            ours = re.compile(r"(^|/)((sprockets-)?replayer|sprockets-sidecar)$")
+            at = [i for i, word in enumerate(words) if ours.search(word)]
             if not at:
                 continue
             rest = words[at[-1] + 1:]
@@ -277,7 +278,8 @@ class Stage:
             raise RuntimeError(made.stdout + made.stderr)
         self.start([*as_user, str(programs / "postgres"), "-D", str(data / "data"), "-k", str(data), "-c",
                     "listen_addresses=", "-c", "fsync=off"], end=signal.SIGQUIT)
-        until(lambda: self.call("psql", self.postgres_url, "-c", "SELECT 1").returncode == 0, "the start of PostgreSQL")
+        answers = ["psql", self.postgres_url, "-c", "SELECT 1"]
+        until(lambda: self.call(*answers).returncode == 0, "the start of PostgreSQL")
 
     def sidecar(self):
         self.start(["sprockets-sidecar"])
@@ -307,10 +309,22 @@ def prepare_outage(stage, script):
 
 
 def prepare_return(stage, script):
+    """An event waits on disk, Redis is back and empty, PostgreSQL has a season. Placeholders get their values."""
+    stage.postgres()
     stage.sidecar()
     stage.call("redis-cli", "-s", str(stage.socket), "XADD", "bounty-stream", "*", "data", "x")
     stage.redis()
-    return script
+    season = ROOT / "schema/season_of_code"
+    secrets = re.findall(r"\$\{(\w+)\}", (season / "access/users.acl").read_text())
+    stage.environment |= {name: "secret" for name in secrets}
+    for command in (["sprockets-replayer", "migrate", "--schema", str(season)],
+                    ["psql", "-q", "-f", str(season / "demo/seed.sql"), stage.postgres_url]):
+        if (done := stage.call(*command)).returncode != 0:
+            raise RuntimeError(done.stderr)
+    script = script.replace("=schema/", f"={ROOT}/schema/").replace("=…", "=secret")
+    script = script.replace("postgres://sprockets@db.internal/sprockets", f"'{stage.postgres_url}'")
+    script = script.replace("127.0.0.1:6379", f"127.0.0.1:{stage.port}")
+    return script.replace("--spill-dir DIR --socket PATH", f"--spill-dir {stage.spill} --socket {stage.socket}")
 
 
 def prepare_stores(stage, script):
@@ -338,7 +352,7 @@ def untrue_outputs(script, output):
     """Each `# prints X` must be a line of the output; an entry id stands for any."""
     lines = [line.strip('"') for line in output.splitlines()]
     for told in re.findall(r"# prints (\S+)", script):
-        told = told.rstrip(":")
+        told = told.rstrip(":;")
         pattern = r"\d{13}-\d+" if re.fullmatch(r"\d{13}-\d+", told) else re.escape(told)
         if not any(re.fullmatch(pattern, line) for line in lines):
             yield f"nothing printed {told}"
@@ -360,7 +374,8 @@ def wrong_runs(page):
         with open_stage() as stage:
             stage.postgres()
             tables = "".join(path.read_text() for path in sorted(ROOT.glob("schema/activity_log/migrations/*.sql")))
-            code, output = stage.run(f"psql -v ON_ERROR_STOP=1 -q \"$SPROCKETS_POSTGRES\" <<'END'\n{tables}\n{statements}\nEND\n")
+            psql = 'psql -v ON_ERROR_STOP=1 -q "$SPROCKETS_POSTGRES"'
+            code, output = stage.run(f"{psql} <<'END'\n{tables}\n{statements}\nEND\n")
             if code != 0:
                 yield f"{page.name}: exit code {code}:\n{output}"
 
