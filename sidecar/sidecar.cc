@@ -205,9 +205,7 @@ void Sidecar::CollectSpilled() {
   for (SpillCompletion& completion : disk_->Collect()) {
     std::visit(Overloaded{
                    [this](SpillOutcome& outcome) { router_->OnSpillOutcome(std::move(outcome)); },
-                   [this](const Recorded& recorded) {
-                     redis_->OnRecorded(recorded.ok, recorded.why, recorded.connections, recorded.connections_lost);
-                   },
+                   [this](const Recorded& recorded) { redis_->OnRecorded(recorded); },
                    [this](const Sealed& sealed) {
                      disk_->OnSealed();
                      admin_->OnSealed(sealed);

@@ -81,8 +81,7 @@ Status RedisClient::LogIn(const RedisUrl& url) {
 
 Result<RedisClient::Reply> RedisClient::Call(std::initializer_list<std::string_view> command) {
   SPROCKETS_ASSERT(unwritten_.empty() || pings_ > 0);
-  std::string bytes;
-  AppendCommand(bytes, std::span(command.begin(), command.size()));
+  const std::string bytes = MakeCommand(command);
   Queue(bytes);
   Result<Reply> reply = Receive();
   unwritten_.clear();  // a broken connection may not have taken it, and `bytes` ends here

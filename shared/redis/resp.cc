@@ -135,6 +135,12 @@ void AppendCommand(std::string& out, std::span<const std::string_view> args) {
   for (const std::string_view arg : args) AppendBulk(out, arg);
 }
 
+std::string MakeCommand(std::initializer_list<std::string_view> args) {
+  std::string command;
+  AppendCommand(command, {args.begin(), args.size()});
+  return command;
+}
+
 void CommandParser::Reset() {
   position_ = 0;
   elements_left_ = -1;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@ void AppendSimple(std::string& out, std::string_view text);
 void AppendError(std::string& out, std::string_view text);
 /// A whole command: an array of bulk strings.
 void AppendCommand(std::string& out, std::span<const std::string_view> args);
+std::string MakeCommand(std::initializer_list<std::string_view> args);
 
 /// Parses one command at a time out of a byte stream that arrives in pieces: arrays of bulk strings, or
 /// inline commands with redis-cli's quoting. Resumable, so a large command that trickles in is scanned once.

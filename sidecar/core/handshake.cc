@@ -12,12 +12,6 @@ constexpr std::string_view kNobody = "9223372036854775807";
 // A key that ACL patterns hardly cover: only a denial of the command itself counts.
 constexpr std::string_view kProbeKey = "sprockets:probe";
 
-std::string Command(std::initializer_list<std::string_view> words) {
-  std::string command;
-  AppendCommand(command, {words.begin(), words.size()});
-  return command;
-}
-
 // NOPERM is one class for a command and for a key, and servers word it differently: only what certainly speaks of the
 // command is told as missing. What the key alone forbids says nothing about the streams.
 bool CommandDenied(const Handshake::Answer& answer) {
@@ -32,17 +26,17 @@ std::vector<HandshakeStep> HandshakeSteps(const RedisUrl& url) {
   using Kind = HandshakeStep::Kind;
   std::vector<HandshakeStep> steps;
   if (!url.user.empty()) {
-    steps.push_back({Kind::kAuth, Command({"AUTH", url.user, url.password})});
+    steps.push_back({Kind::kAuth, MakeCommand({"AUTH", url.user, url.password})});
   } else if (!url.password.empty()) {
-    steps.push_back({Kind::kAuth, Command({"AUTH", url.password})});
+    steps.push_back({Kind::kAuth, MakeCommand({"AUTH", url.password})});
   }
-  if (url.database != 0) steps.push_back({Kind::kSelect, Command({"SELECT", std::to_string(url.database)})});
-  steps.push_back({Kind::kName, Command({"CLIENT", "SETNAME", "sprockets-sidecar"})});
-  steps.push_back({Kind::kInfo, Command({"INFO"})});
-  steps.push_back({Kind::kClientId, Command({"CLIENT", "ID"})});
-  steps.push_back({Kind::kMayKill, Command({"CLIENT", "KILL", "ID", kNobody})});
-  steps.push_back({Kind::kMayRange, Command({"XREVRANGE", kProbeKey, "+", "-", "COUNT", "1"})});
-  steps.push_back({Kind::kMayXinfo, Command({"XINFO", "STREAM", kProbeKey})});
+  if (url.database != 0) steps.push_back({Kind::kSelect, MakeCommand({"SELECT", std::to_string(url.database)})});
+  steps.push_back({Kind::kName, MakeCommand({"CLIENT", "SETNAME", "sprockets-sidecar"})});
+  steps.push_back({Kind::kInfo, MakeCommand({"INFO"})});
+  steps.push_back({Kind::kClientId, MakeCommand({"CLIENT", "ID"})});
+  steps.push_back({Kind::kMayKill, MakeCommand({"CLIENT", "KILL", "ID", kNobody})});
+  steps.push_back({Kind::kMayRange, MakeCommand({"XREVRANGE", kProbeKey, "+", "-", "COUNT", "1"})});
+  steps.push_back({Kind::kMayXinfo, MakeCommand({"XINFO", "STREAM", kProbeKey})});
   return steps;
 }
 

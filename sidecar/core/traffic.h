@@ -98,12 +98,25 @@ class RedisSink {
   virtual void ProbeRedis(std::string_view why) = 0;
 };
 
+/// A connection, on its way to disk.
+struct RecordJob {
+  ConnectionId live;               // written down before it carries its first event
+  std::vector<ConnectionId> dead;  // struck off in the same commit
+};
+
+struct Recorded {
+  bool ok = false;
+  std::string why;
+  std::vector<ConnectionId> connections;  // written down now
+  bool connections_lost = false;
+};
+
 /// Writes down which connections may still deliver something.
 class ConnectionBook {
  public:
   virtual ~ConnectionBook() = default;
-  /// `live` carries no event before it is written down; `dead` are struck off in the same commit.
-  virtual void Record(const ConnectionId& live, const std::vector<ConnectionId>& dead) = 0;
+  /// A Recorded follows; before that the connection carries no event.
+  virtual void Record(RecordJob job) = 0;
   /// No connection is live: doubts that follow concern all that are written down.
   virtual void NoneIsLive() = 0;
 };

@@ -34,9 +34,7 @@ class Disk : public SpillSink, public ConnectionBook {
   // SpillSink
   void Spill(SpillRequest request) override;
   // ConnectionBook
-  void Record(const ConnectionId& live, const std::vector<ConnectionId>& dead) override {
-    thread_->Queue(RecordJob{live, dead});
-  }
+  void Record(RecordJob job) override { thread_->Queue(std::move(job)); }
   void NoneIsLive() override { thread_->Queue(ForgetLiveJob{}); }
 
   /// Once a turn of the loop, so that a turn's events are one batch.

@@ -25,11 +25,7 @@
 
 namespace sprockets {
 
-// Jobs. A SpillRequest is one, too.
-struct RecordJob {
-  ConnectionId live;               // written down before it carries its first event
-  std::vector<ConnectionId> dead;  // struck off in the same commit
-};
+// Jobs. A SpillRequest and a RecordJob are, too.
 struct ForgetLiveJob {};  // no connection is live: doubts that follow list all of them
 struct SealJob {
   uint64_t token = 0;
@@ -38,13 +34,7 @@ struct DescribeJob {};    // what does the folder hold?
 struct ReadFolderJob {};  // one more file of what earlier lives left
 using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob, ReadFolderJob>;
 
-// What comes back. A SpillOutcome is one, too.
-struct Recorded {
-  bool ok = false;
-  std::string why;
-  std::vector<ConnectionId> connections;  // written down now
-  bool connections_lost = false;
-};
+// What comes back. A SpillOutcome and a Recorded are, too.
 struct Sealed {
   uint64_t token = 0;
   Status status;

@@ -10,6 +10,7 @@
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/redis/resp.h"
+#include "sidecar/redis/replies.h"
 #include "sidecar/redis/reply_objects.h"
 
 namespace sprockets {
@@ -20,35 +21,10 @@ constexpr size_t kFlushBytes = 128 * 1024;
 constexpr int64_t kIdleMs = 400;       // then a PING keeps the connection alive
 constexpr int64_t kSteadyMs = 10'000;  // a connection that stood that long was a good one: the next backoff begins anew
 
-std::string_view TextOf(const redisReply& reply) {
-  return {reply.str, static_cast<size_t>(reply.len)};
-}
-
 bool IsNumericHost(const std::string& host) {
   std::array<unsigned char, 16> address{};
   return uv_inet_pton(AF_INET, host.c_str(), address.data()) == 0 ||
          uv_inet_pton(AF_INET6, host.c_str(), address.data()) == 0;
-}
-
-// [[id, [field, value, …]], …]; false if it is anything else.
-bool ReadEntries(const redisReply& reply, std::vector<TailEntry>* entries) {
-  if (reply.type != REDIS_REPLY_ARRAY) return false;
-  for (size_t i = 0; i < reply.elements; ++i) {
-    const redisReply& pair = *reply.element[i];
-    if (pair.type != REDIS_REPLY_ARRAY || pair.elements != 2 || pair.element[0]->type != REDIS_REPLY_STRING)
-      return false;
-    const auto id = ParseStreamId(TextOf(*pair.element[0]));
-    const redisReply& fields = *pair.element[1];
-    if (!id || fields.type != REDIS_REPLY_ARRAY) return false;
-    TailEntry entry{*id, {}};
-    entry.fields.reserve(fields.elements);
-    for (size_t f = 0; f < fields.elements; ++f) {
-      if (fields.element[f]->type != REDIS_REPLY_STRING) return false;
-      entry.fields.push_back(TextOf(*fields.element[f]));
-    }
-    entries->push_back(std::move(entry));
-  }
-  return true;
 }
 
 }  // namespace
@@ -68,8 +44,7 @@ RedisLink::RedisLink(uv_loop_t* loop, Options options, std::vector<ConnectionId>
       deadline_timer_(loop, [this] { OnDeadline(); }),
       keep_alive_timer_(loop, [this] { KeepAlive(); }),
       random_(std::random_device{}()),
-      written_down_(std::move(earlier)),
-      earlier_lost_(earlier_lost) {}
+      protocol_(options_.url, std::move(earlier), earlier_lost) {}
 
 RedisLink::~RedisLink() {
   Release();
@@ -188,7 +163,8 @@ void RedisLink::OnConnected(int status) {
     return Lost(why);
   }
   OnProgress();
-  BeginHandshake();
+  state_ = State::kPreparing;
+  Ask(protocol_.Begin());
 }
 
 void RedisLink::OnDisconnected() {
@@ -198,7 +174,7 @@ void RedisLink::OnDisconnected() {
   Lost(why);
 }
 
-// ---- Handshake, fences, recording
+// ---- What the protocol says
 
 template <void (RedisLink::*Handler)(const redisReply&)>
 void RedisLink::Dispatch(redisAsyncContext* context, void* reply, void*) {
@@ -208,81 +184,52 @@ void RedisLink::Dispatch(redisAsyncContext* context, void* reply, void*) {
   (link->*Handler)(*static_cast<redisReply*>(reply));
 }
 
-void RedisLink::BeginHandshake() {
-  state_ = State::kHandshake;
-  steps_ = HandshakeSteps(options_.url);
-  steps_answered_ = 0;
-  handshake_ = {};
-  for (const HandshakeStep& step : steps_) Command(step.command, Dispatch<&RedisLink::OnHandshakeAnswer>);
+void RedisLink::Ask(const LinkProtocol::Commands& commands) {
+  for (const std::string& command : commands) Command(command, Dispatch<&RedisLink::OnAnswer>);
 }
 
-void RedisLink::OnHandshakeAnswer(const redisReply& reply) {
-  Handshake::Answer answer;
-  answer.is_error = reply.type == REDIS_REPLY_ERROR;
-  if (reply.type == REDIS_REPLY_INTEGER) {
-    answer.integer = reply.integer;
-  } else if (reply.str != nullptr) {
-    answer.text = TextOf(reply);
-  }
-  handshake_.Take(steps_[steps_answered_].kind, answer);
-  if (++steps_answered_ == steps_.size()) EndHandshake();
+void RedisLink::OnAnswer(const redisReply& reply) {
+  Follow(protocol_.TakeAnswer(AnswerIn(reply)));
 }
 
-void RedisLink::EndHandshake() {
-  const bool first = std::exchange(first_handshake_, false);
-  if (!handshake_.refusal.empty()) {
-    const std::string why = handshake_.refusal;
-    const bool unusable = first && handshake_.cluster;
-    Fail(why);
-    if (unusable) events_->OnUnusable(why);
-    return;
-  }
-  const std::string missing = handshake_.MissingRights();
-  if (missing != last_missing_rights_ && !missing.empty()) LogWarning("redis-rights-missing", {{"missing", missing}});
-  last_missing_rights_ = missing;
-  BeginFencing();
+void RedisLink::Follow(const LinkProtocol::Step& step) {
+  std::visit([this](const auto& each) { Do(each); }, step);
 }
 
-void RedisLink::BeginFencing() {
-  state_ = State::kFencing;
-  fence_.emplace(written_down_, Self(), handshake_.can_fence());
-  if (fence_->answered()) return BeginRecording();
-  for (const ConnectionId& connection : fence_->to_kill()) {
-    const std::string id = std::to_string(connection.client_id);
-    const std::array<std::string_view, 4> words{"CLIENT", "KILL", "ID", id};
-    std::string wire;
-    AppendCommand(wire, words);
-    Command(wire, Dispatch<&RedisLink::OnFenceAnswer>);
-  }
+void RedisLink::Do(const LinkProtocol::Kill& kill) {
+  LogMissingRights();
+  Ask(kill.commands);
 }
 
-void RedisLink::OnFenceAnswer(const redisReply& reply) {
-  fence_->TakeAnswer(reply.type == REDIS_REPLY_INTEGER);
-  if (fence_->answered()) BeginRecording();
+void RedisLink::Do(const RecordJob& job) {
+  LogMissingRights();
+  events_->RecordConnection(job);
 }
 
-void RedisLink::BeginRecording() {
-  state_ = State::kRecording;
-  ++records_pending_;
-  events_->RecordConnection(Self(), fence_->dead());
-}
-
-void RedisLink::OnRecorded(bool ok, std::string_view why, const std::vector<ConnectionId>& connections,
-                           bool earlier_lost) {
-  --records_pending_;
-  if (ok) {
-    written_down_ = connections;
-    earlier_lost_ = earlier_lost;
-  }
-  if (state_ != State::kRecording || records_pending_ > 0) return;  // the answer to an attempt that broke meanwhile
-  if (!ok) return Fail(std::string("writing the connection down: ") + std::string(why));
+void RedisLink::Do(const LinkProtocol::Ready& ready) {
   state_ = State::kReady;
   ready_since_ms_ = Now();
   last_failure_.clear();
-  const bool earlier_fenced = fence_->IsComplete(written_down_, earlier_lost_);
   LogInfo("redis-ready",
-          {{"server", options_.url.ForLogs()}, {"version", handshake_.version}, {"fenced", fence_->dead().size()}});
-  events_->OnLinkReady(Self(), earlier_fenced);
+          {{"server", options_.url.ForLogs()}, {"version", protocol_.server().version}, {"fenced", ready.dead}});
+  events_->OnLinkReady(ready.self, ready.earlier_fenced);
+}
+
+void RedisLink::Do(const LinkProtocol::Probed& probed) {
+  events_->OnProbe(probed.passed);
+  if (!probed.passed) ProbeLater();
+}
+
+void RedisLink::Do(const LinkProtocol::Refused& refused) {
+  Fail(refused.why);
+  if (refused.for_ever) events_->OnUnusable(refused.why);
+}
+
+// Once for each change of what is missing.
+void RedisLink::LogMissingRights() {
+  const std::string missing = protocol_.server().MissingRights();
+  if (missing != last_missing_rights_ && !missing.empty()) LogWarning("redis-rights-missing", {{"missing", missing}});
+  last_missing_rights_ = missing;
 }
 
 // ---- Loss
@@ -308,6 +255,7 @@ void RedisLink::Lost(std::string_view why) {
   const bool was_ready = state_ == State::kReady;
   if (was_ready && Now() - ready_since_ms_ > kSteadyMs) backoff_.Reset();
   state_ = stopping_ ? State::kStopped : State::kWaiting;
+  protocol_.End();
   ready_since_ms_ = 0;
   awaited_ = 0;
   deadline_timer_.Stop();
@@ -347,13 +295,13 @@ void RedisLink::OnXaddReply(redisAsyncContext* context, void* data, void*) {
     case REDIS_REPLY_STRING:
       link->backoff_.Reset();
       link->probe_backoff_.Reset();
-      link->events_->OnLanded(TextOf(reply));
+      link->events_->OnLanded(TextIn(reply));
       break;
     case REDIS_REPLY_NIL:
       link->events_->OnNil();
       break;
     case REDIS_REPLY_ERROR:
-      link->events_->OnXaddError(TextOf(reply));
+      link->events_->OnXaddError(TextIn(reply));
       break;
     default:
       link->events_->OnXaddError("an XADD was answered by something that is no id");
@@ -365,10 +313,8 @@ void RedisLink::ReadTail(StreamState& stream, std::optional<StreamId> before, in
   SPROCKETS_ASSERT(state_ == State::kReady);
   const std::string end = before ? "(" + ToString(*before) : "+";
   const std::string count_text = std::to_string(count);
-  const std::array<std::string_view, 6> words{"XREVRANGE", stream.name, end, "-", "COUNT", count_text};
-  std::string wire;
-  AppendCommand(wire, words);
-  Command(wire, OnTailReply, new TailRequest{&stream, count});
+  Command(MakeCommand({"XREVRANGE", stream.name, end, "-", "COUNT", count_text}), OnTailReply,
+          new TailRequest{&stream, count});
 }
 
 void RedisLink::OnTailReply(redisAsyncContext* context, void* data, void* request_data) {
@@ -377,13 +323,13 @@ void RedisLink::OnTailReply(redisAsyncContext* context, void* data, void* reques
   if (link == nullptr || data == nullptr) return;
   link->OnProgress();
   const redisReply& reply = *static_cast<redisReply*>(data);
-  if (reply.type == REDIS_REPLY_ERROR) return link->events_->OnTailError(*request->stream, TextOf(reply));
-  std::vector<TailEntry> entries;
-  if (!ReadEntries(reply, &entries))
+  if (reply.type == REDIS_REPLY_ERROR) return link->events_->OnTailError(*request->stream, TextIn(reply));
+  const auto entries = EntriesIn(reply);
+  if (!entries)
     return link->events_->OnTailError(*request->stream,
                                       "XREVRANGE was answered by something that is no list of entries");
-  const bool more = entries.size() == static_cast<size_t>(request->count);
-  link->events_->OnTail(*request->stream, entries, more);
+  const bool more = entries->size() == static_cast<size_t>(request->count);
+  link->events_->OnTail(*request->stream, *entries, more);
 }
 
 void RedisLink::ProbeLater() {
@@ -391,25 +337,7 @@ void RedisLink::ProbeLater() {
 }
 
 void RedisLink::Probe() {
-  if (state_ != State::kReady) return;
-  probe_pinged_ = false;
-  Command("*1\r\n$4\r\nPING\r\n", Dispatch<&RedisLink::OnProbeAnswer>);
-  Command("*1\r\n$4\r\nINFO\r\n", Dispatch<&RedisLink::OnProbeAnswer>);
-}
-
-void RedisLink::OnProbeAnswer(const redisReply& reply) {
-  if (!std::exchange(probe_pinged_, true)) {
-    handshake_.refusal = reply.type == REDIS_REPLY_ERROR ? std::string(TextOf(reply)) : "";
-    return;
-  }
-  if (handshake_.refusal.empty() && reply.type == REDIS_REPLY_STRING) {
-    const std::string run_id = handshake_.run_id;
-    handshake_.TakeInfo(TextOf(reply));
-    if (handshake_.run_id != run_id) return Fail("a proxy has led us to another server");
-  }
-  const bool passed = handshake_.refusal.empty();
-  events_->OnProbe(passed);
-  if (!passed) ProbeLater();
+  if (state_ == State::kReady) Ask(protocol_.Probe());
 }
 
 void RedisLink::Flush() {

@@ -1,10 +1,10 @@
-// The one connection to Redis: connects, logs in, fences what earlier connections may still deliver, has itself written
-// down, and only then carries events, pipelined. Watches deadlines, reconnects with backoff, and tells its owner what
-// happened. Loop thread only.
+// The one connection to Redis: connects, follows the protocol (core/link_protocol.h) until it is ready, and only then
+// carries events, pipelined. Watches deadlines, reconnects with backoff, and tells its owner what happened. Loop thread
+// only.
 //
-//   waiting ─► resolving ─► connecting ─► handshake ─► fencing ─► recording ─► ready ⇄ probing
-//      ▲                         any failure, any deadline                               │
-//      └──────────────────────────────────────────────────────────────────────────────────┘
+//   waiting ─► resolving ─► connecting ─► preparing ─► ready
+//      ▲             any failure, any deadline           │
+//      └─────────────────────────────────────────────────┘
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,8 @@
 
 #include "shared/base/backoff.h"
 #include "shared/redis/connection_id.h"
-#include "shared/redis/fence.h"
 #include "shared/redis/url.h"
-#include "sidecar/core/handshake.h"
+#include "sidecar/core/link_protocol.h"
 #include "sidecar/core/stream_state.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/redis/poll.h"
@@ -37,8 +36,8 @@ namespace sprockets {
 class RedisLinkEvents {
  public:
   virtual ~RedisLinkEvents() = default;
-  /// Write `live` down, strike `dead` off; RedisLink::OnRecorded follows.
-  virtual void RecordConnection(const ConnectionId& live, const std::vector<ConnectionId>& dead) = 0;
+  /// RedisLink::OnRecorded follows.
+  virtual void RecordConnection(RecordJob job) = 0;
   /// `earlier_fenced`: no earlier connection can deliver anything any more. Otherwise --fence-wait has to do.
   virtual void OnLinkReady(const ConnectionId& connection, bool earlier_fenced) = 0;
   /// After OnLinkReady only: everything unanswered is in doubt. The link reconnects by itself.
@@ -59,7 +58,7 @@ class RedisLink {
     RedisUrl url;
     int64_t timeout_ms = 250;
   };
-  enum class State { kStopped, kWaiting, kResolving, kConnecting, kHandshake, kFencing, kRecording, kReady };
+  enum class State { kStopped, kWaiting, kResolving, kConnecting, kPreparing, kReady };
 
   /// `earlier`: connections of earlier lives, written down. `earlier_lost`: there were others that nobody can name.
   RedisLink(uv_loop_t* loop, Options options, std::vector<ConnectionId> earlier, bool earlier_lost,
@@ -76,14 +75,14 @@ class RedisLink {
   /// Asks after a backoff whether Redis takes commands; OnProbe follows.
   void ProbeLater();
 
-  void OnRecorded(bool ok, std::string_view why, const std::vector<ConnectionId>& connections, bool earlier_lost);
+  void OnRecorded(const Recorded& recorded) { Follow(protocol_.TakeRecorded(recorded)); }
   /// Once a turn of the loop.
   void Flush();
 
   State state() const { return state_; }
-  const std::string& run_id() const { return handshake_.run_id; }
+  const std::string& run_id() const { return protocol_.server().run_id; }
   const RedisUrl& url() const { return options_.url; }
-  const std::string& replication_id() const { return handshake_.replication_id; }
+  const std::string& replication_id() const { return protocol_.server().replication_id; }
   /// Why there is no connection; empty: there is one, or was none yet.
   const std::string& last_failure() const { return last_failure_; }
   /// Since when the link has been ready, on the loop's clock; 0: it is not.
@@ -102,17 +101,20 @@ class RedisLink {
   void Adopt(redisAsyncContext* context);
   void OnConnected(int status);
   void OnDisconnected();
-  void BeginHandshake();
-  void OnHandshakeAnswer(const redisReply& reply);
-  void EndHandshake();
-  void BeginFencing();
-  void OnFenceAnswer(const redisReply& reply);
-  void BeginRecording();
+  void Ask(const LinkProtocol::Commands& commands);
+  void OnAnswer(const redisReply& reply);
+  void Follow(const LinkProtocol::Step& step);
+  void Do(const LinkProtocol::Wait&) {}
+  void Do(const LinkProtocol::Kill& kill);
+  void Do(const RecordJob& job);
+  void Do(const LinkProtocol::Ready& ready);
+  void Do(const LinkProtocol::Probed& probed);
+  void Do(const LinkProtocol::Refused& refused);
+  void LogMissingRights();
   void Fail(std::string_view why);
   void Release();
   void Lost(std::string_view why);
   void Probe();
-  void OnProbeAnswer(const redisReply& reply);
   void OnKeptAlive(const redisReply&) {}
   void Command(std::string_view wire, Callback* callback, void* data = nullptr);
   template <void (RedisLink::*Handler)(const redisReply&)>
@@ -122,7 +124,6 @@ class RedisLink {
   void OnDeadline();
   bool AnswerIsArriving();
   int64_t Now() const { return static_cast<int64_t>(uv_now(loop_)); }
-  ConnectionId Self() const { return {handshake_.run_id, handshake_.client_id}; }
   static RedisLink* From(const redisAsyncContext* context);
   static void OnXaddReply(redisAsyncContext* context, void* reply, void* data);
   static void OnTailReply(redisAsyncContext* context, void* reply, void* data);
@@ -145,16 +146,7 @@ class RedisLink {
   uv_getaddrinfo_t* resolving_ = nullptr;
   std::deque<std::string> addresses_;  // of the host, those that were not tried yet
 
-  std::vector<HandshakeStep> steps_;
-  size_t steps_answered_ = 0;
-  Handshake handshake_;
-  bool first_handshake_ = true;
-  std::vector<ConnectionId> written_down_;  // as in the state file
-  bool earlier_lost_;
-  std::optional<Fence> fence_;
-  int records_pending_ = 0;
-  bool probe_pinged_ = false;
-
+  LinkProtocol protocol_;
   size_t unflushed_bytes_ = 0;
   int64_t awaited_ = 0;      // replies that the context owes us
   int64_t progress_ms_ = 0;  // when it last gave one, or began to owe

@@ -36,9 +36,7 @@ class Upstream : public RedisSink, private RedisLinkEvents {
   void Stop();
   /// Once a turn of the loop.
   void Flush() { link_.Flush(); }
-  void OnRecorded(bool ok, std::string_view why, const std::vector<ConnectionId>& connections, bool earlier_lost) {
-    link_.OnRecorded(ok, why, connections, earlier_lost);
-  }
+  void OnRecorded(const Recorded& recorded) { link_.OnRecorded(recorded); }
 
   bool connected() const { return link_.state() == RedisLink::State::kReady; }
   /// Since when events go there, on the loop's clock; 0: they do not.
@@ -58,9 +56,7 @@ class Upstream : public RedisSink, private RedisLinkEvents {
 
  private:
   // RedisLinkEvents
-  void RecordConnection(const ConnectionId& live, const std::vector<ConnectionId>& dead) override {
-    book_->Record(live, dead);
-  }
+  void RecordConnection(RecordJob job) override { book_->Record(std::move(job)); }
   void OnLinkReady(const ConnectionId& connection, bool earlier_fenced) override;
   void OnLinkLost() override;
   void OnProbe(bool passed) override { passed ? router_->OnProbePassed() : router_->OnProbeFailed(); }
