@@ -4,6 +4,7 @@
 #include "replayer/redis/client.h"
 #include "shared/redis/event.h"
 #include "shared/redis/resp.h"
+#include "tests/faults/simulation/reply.h"
 #include "tests/faults/simulation/world.h"
 
 namespace sprockets {
@@ -111,6 +112,8 @@ std::string Redis::Apply(int64_t id, const std::vector<std::string_view>& args) 
   if (args[0] == "XINFO") return Xinfo(std::string(args[2]));
   if (args[0] == "INFO")
     return Bulk("# Server\r\nrun_id:" + run_id_ + "\r\nrole:master\r\nloading:0\r\ncluster_enabled:0\r\n");
+  if (args[0] == "PING") return refusal.empty() ? "+PONG\r\n" : ErrorReply(refusal);
+  if (args[0] == "CLIENT" && args[1] == "SETNAME") return "+OK\r\n";
   if (args[0] == "CLIENT" && args[1] == "ID") return IntegerReply(id);
   if (args[0] == "CLIENT" && args[1] == "KILL") {
     const int64_t victim = std::stoll(std::string(args[3]));
@@ -223,15 +226,10 @@ void RedisClient::Pump() {}
 void RedisClient::Break(std::string why, bool by_server) {
   broken_ = std::move(why);
   closed_by_server_ = by_server;
-  sim::World& world = sim::TheWorld();
-  // What is on its way stays on its way.
-  if (const auto peer = world.redis.peers.find(progress_ms_); peer != world.redis.peers.end())
-    peer->second.sender_gone = true;
 }
 
 Result<RedisClient::Reply> RedisClient::Call(std::initializer_list<std::string_view> command) {
-  std::string wire;
-  AppendCommand(wire, {command.begin(), command.size()});
+  const std::string wire = MakeCommand(command);
   Queue(wire);
   return Receive();
 }
@@ -283,13 +281,7 @@ Result<RedisClient::Reply> RedisClient::Receive() {
   if (peer.replies.empty()) world.redis.ApplyOne(progress_ms_);
   const std::string text = std::move(peer.replies.front());
   peer.replies.pop_front();
-  redisReader* reader = redisReaderCreate();
-  void* reply = nullptr;
-  redisReaderFeed(reader, text.data(), text.size());
-  const bool parsed = redisReaderGetReply(reader, &reply) == REDIS_OK && reply != nullptr;
-  redisReaderFree(reader);
-  SPROCKETS_ASSERT(parsed);
-  return Reply(static_cast<redisReply*>(reply));
+  return sim::ParseReply(text);
 }
 
 }  // namespace sprockets

@@ -1,9 +1,11 @@
 #include "tests/faults/simulation/sidecar_driver.h"
 
-#include <hiredis/hiredis.h>
+#include <algorithm>
 
 #include "shared/base/overloaded.h"
 #include "shared/redis/resp.h"
+#include "sidecar/redis/replies.h"
+#include "tests/faults/simulation/reply.h"
 
 namespace sprockets::sim {
 
@@ -39,8 +41,7 @@ bool Sidecar::Start() {
     router_->OnEarlierEvents(events.value(), earlier.value().complete());
   } while (earlier.value().left() > 0 && --read_first > 0);
   reads_folder_ = earlier.value().left() > 0;
-  written_down_ = opened_->state->connections();
-  earlier_lost_ = opened_->state->connections_lost();
+  protocol_.emplace(RedisUrl{}, opened_->state->connections(), opened_->state->connections_lost());
   SpillStore::Options store;
   store.producer = options.producer;
   store.event_id_field = "event_id";
@@ -64,7 +65,6 @@ void Sidecar::Stop() {
 }
 
 void Sidecar::Die() {
-  if (connection_alive()) world_->redis.peers[connection_->client_id].sender_gone = true;
   store_.reset();
   router_.reset();
   opened_.reset();
@@ -73,7 +73,8 @@ void Sidecar::Die() {
   jobs_.clear();
   done_.clear();
   expected_.clear();
-  connection_.reset();
+  peer_.reset();
+  protocol_.reset();
   for (const auto& [slot, index] : waiting_) {
     (*events_)[index].fate = ClientEvent::Fate::kClosed;
     (*events_)[index].may_be_stored = true;
@@ -83,7 +84,7 @@ void Sidecar::Die() {
 }
 
 bool Sidecar::connection_alive() const {
-  return connection_ && connection_->run_id == world_->redis.run_id() && world_->redis.alive(connection_->client_id);
+  return peer_ && peer_->run_id == world_->redis.run_id() && world_->redis.alive(peer_->client_id);
 }
 
 void Sidecar::SendEvent(size_t index) {
@@ -120,85 +121,98 @@ void Sidecar::Reply(uint64_t slot, std::string_view resp) {
   }
 }
 
-// As RedisLink does it: fence what earlier connections may still deliver, be written down, and only then carry events.
+// Its answers come at once, unless the handshake pauses.
 void Sidecar::Connect() {
-  if (connection_ || !world_->redis.up || world_->redis.stopped) return;
-  RunDisk();
-  const ConnectionId self{world_->redis.run_id(), world_->redis.Accept()};
-  std::vector<ConnectionId> dead;
-  for (const ConnectionId& connection : written_down_) {
-    if (connection == self) continue;
-    if (connection.run_id == self.run_id) world_->redis.Kill(connection.client_id);
-    dead.push_back(connection);
+  Redis& redis = world_->redis;
+  if (!peer_) {
+    if (!redis.up || redis.stopped) return;
+    peer_ = ConnectionId{redis.run_id(), redis.Accept()};
+    Ask(protocol_->Begin());
   }
-  world_->Step("sidecar: fenced");
-  connecting_ = self;
-  jobs_.emplace_back(RecordJob{self, dead});
-  RunDisk();
+  while (peer_ && !ready() && !redis.stopped && !world_->Chance(world_->faults.handshake_pauses)) {
+    if (expected_.empty()) return RunDisk();
+    if (connection_alive() && !has_replies()) redis.ApplyOne(peer_->client_id);
+    TakeReply();
+  }
+}
+
+void Sidecar::Transmit(std::string command, Expected expected) {
+  expected_.push_back(expected);
+  if (connection_alive()) world_->redis.peers[peer_->client_id].sent.push_back(std::move(command));
 }
 
 void Sidecar::Send(const PendingEvent& event) {
-  expected_.push_back({});
-  if (connection_alive()) world_->redis.peers[connection_->client_id].sent.push_back(event.wire);
+  Transmit(event.wire, OfXadd{});
 }
 
 void Sidecar::ReadTail(StreamState& stream, std::optional<StreamId> before, int64_t count) {
-  expected_.push_back({&stream, count});
-  if (!connection_alive()) return;
   const std::string end = before ? "(" + ToString(*before) : "+";
-  const std::string count_text = std::to_string(count);
-  std::string wire;
-  AppendCommand(wire, std::vector<std::string_view>{"XREVRANGE", stream.name, end, "-", "COUNT", count_text});
-  world_->redis.peers[connection_->client_id].sent.push_back(std::move(wire));
+  Transmit(MakeCommand({"XREVRANGE", stream.name, end, "-", "COUNT", std::to_string(count)}), OfTail{&stream, count});
 }
 
 bool Sidecar::has_replies() const {
-  return connection_alive() && !world_->redis.peers[connection_->client_id].replies.empty();
+  return connection_alive() && !world_->redis.peers[peer_->client_id].replies.empty();
 }
 
 void Sidecar::TakeReply() {
-  if (connection_ && !connection_alive()) return LoseConnection();
+  if (peer_ && !connection_alive()) return LoseConnection();
   if (!has_replies()) return;
-  auto& replies = world_->redis.peers[connection_->client_id].replies;
-  const std::string reply = std::move(replies.front());
+  auto& replies = world_->redis.peers[peer_->client_id].replies;
+  const std::string resp = std::move(replies.front());
   replies.pop_front();
-  Deliver(reply);
-}
-
-void Sidecar::Deliver(const std::string& resp) {
+  world_->Trace(resp);
   const Expected expected = expected_.front();
   expected_.pop_front();
-  world_->Trace(resp);
-  const std::string_view line(resp.data(), resp.find('\r'));
-  if (expected.tail_of == nullptr) {
-    if (line.starts_with('-')) return router_->OnError(line.substr(1), {world_->redis.now_ms});
-    return router_->OnLanded(std::string_view(resp).substr(line.size() + 2, resp.size() - line.size() - 4));
-  }
-  if (line.starts_with('-')) return router_->OnTailError(*expected.tail_of, line.substr(1), {world_->redis.now_ms});
-  redisReader* reader = redisReaderCreate();
-  void* parsed = nullptr;
-  redisReaderFeed(reader, resp.data(), resp.size());
-  SPROCKETS_ASSERT(redisReaderGetReply(reader, &parsed) == REDIS_OK);
-  redisReaderFree(reader);
-  auto* reply = static_cast<redisReply*>(parsed);
-  std::vector<TailEntry> entries;
-  for (size_t i = 0; i < reply->elements; ++i) {
-    const redisReply& entry = *reply->element[i];
-    TailEntry tail{*ParseStreamId(entry.element[0]->str), {}};
-    for (size_t f = 0; f < entry.element[1]->elements; ++f) tail.fields.emplace_back(entry.element[1]->element[f]->str);
-    entries.push_back(std::move(tail));
-  }
-  router_->OnTail(*expected.tail_of, entries, entries.size() == static_cast<size_t>(expected.count),
-                  {world_->redis.now_ms});
-  freeReplyObject(reply);
+  const RedisClient::Reply reply = ParseReply(resp);
+  std::visit([&](const auto& whose) { Take(whose, *reply); }, expected);
+}
+
+void Sidecar::Take(OfXadd, const redisReply& reply) {
+  if (IsError(reply)) return router_->OnError(TextIn(reply), {world_->redis.now_ms});
+  router_->OnLanded(TextIn(reply));
+}
+
+void Sidecar::Take(OfTail tail, const redisReply& reply) {
+  if (IsError(reply)) return router_->OnTailError(*tail.stream, TextIn(reply), {world_->redis.now_ms});
+  const auto entries = EntriesIn(reply);
+  SPROCKETS_ASSERT(entries);
+  const bool more = entries->size() == static_cast<size_t>(tail.count);
+  router_->OnTail(*tail.stream, *entries, more, {world_->redis.now_ms});
+}
+
+void Sidecar::Take(OfProtocol, const redisReply& reply) {
+  Follow(protocol_->TakeAnswer(AnswerIn(reply)));
+}
+
+void Sidecar::Ask(const LinkProtocol::Commands& commands) {
+  for (const std::string& command : commands) Transmit(command, OfProtocol{});
+}
+
+void Sidecar::Follow(const LinkProtocol::Step& step) {
+  std::visit([this](const auto& each) { Do(each); }, step);
+}
+
+void Sidecar::Do(const RecordJob& job) {
+  world_->Step("sidecar: fenced");
+  jobs_.emplace_back(job);
+}
+
+void Sidecar::Do(const LinkProtocol::Ready& ready) {
+  router_->OnConnectionReady(ready.self, ready.earlier_fenced);
+}
+
+void Sidecar::Do(const LinkProtocol::Probed& probed) {
+  probed.passed ? router_->OnProbePassed() : router_->OnProbeFailed();
 }
 
 void Sidecar::LoseConnection() {
-  if (!connection_) return;
-  if (connection_alive()) world_->redis.peers[connection_->client_id].sender_gone = true;
-  connection_.reset();
+  if (!peer_) return;
+  const bool was_ready = ready();
+  peer_.reset();
   expected_.clear();
+  protocol_->End();
   world_->Trace("connection lost");
+  if (!was_ready) return;
   jobs_.emplace_back(ForgetLiveJob{});
   router_->OnConnectionLost();
 }
@@ -212,9 +226,7 @@ void Sidecar::RunDisk() {
     done_.pop_front();
     std::visit(Overloaded{
                    [this](SpillOutcome& outcome) { router_->OnSpillOutcome(std::move(outcome)); },
-                   [this](const Recorded& recorded) {
-                     if (recorded.ok) OnRecorded(recorded);
-                   },
+                   [this](const Recorded& recorded) { Follow(protocol_->TakeRecorded(recorded)); },
                    [](const Sealed&) {},
                    [](const Described&) {},
                    [this](const FolderRead& read) {
@@ -226,17 +238,14 @@ void Sidecar::RunDisk() {
   }
 }
 
-void Sidecar::OnRecorded(const Recorded& recorded) {
-  written_down_ = recorded.connections;
-  earlier_lost_ = recorded.connections_lost;
-  connection_ = connecting_;
-  router_->OnConnectionReady(connecting_, !earlier_lost_ && written_down_.size() == 1);
+bool Sidecar::probing() const {
+  return std::any_of(expected_.begin(), expected_.end(),
+                     [](const Expected& expected) { return std::holds_alternative<OfProtocol>(expected); });
 }
 
 void Sidecar::Probe() {
-  if (!connection_ || router_->breaker().closed()) return;
-  router_->breaker().OnProbe();
-  world_->redis.refusal.empty() ? router_->OnProbePassed() : router_->OnProbeFailed();
+  if (!ready() || router_->breaker().closed() || probing()) return;
+  Ask(protocol_->Probe());
 }
 
 Status Sidecar::SealNow() {

@@ -1,5 +1,5 @@
-// The sidecar without its sockets: the real router, window, spill store and start-up, driven step by step over the
-// simulated world, and the clients before its door.
+// The sidecar without its sockets: the real link's protocol, router, window, spill store and start-up, driven step by
+// step over the simulated world, and the clients before its door.
 #pragma once
 
 #include <deque>
@@ -7,12 +7,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "sidecar/core/link_protocol.h"
 #include "sidecar/core/router.h"
 #include "sidecar/disk/spill_store.h"
 #include "sidecar/disk/start_up.h"
 #include "tests/faults/simulation/world.h"
+
+struct redisReply;
 
 namespace sprockets::sim {
 
@@ -51,6 +55,7 @@ class Sidecar : public ReplySink, public RedisSink, public SpillSink, public Rou
 
   // Each is one step of the loop.
   void SendEvent(size_t index);
+  /// Connects, or goes on with a handshake that paused.
   void Connect();
   void TakeReply();
   void LoseConnection();
@@ -74,12 +79,29 @@ class Sidecar : public ReplySink, public RedisSink, public SpillSink, public Rou
   void StreamAcceptedAgain(const StreamState&) override {}
 
  private:
-  struct Expected {
-    StreamState* tail_of = nullptr;  // null: an XADD's answer
-    int64_t count = 0;
+  /// Whose an answer is.
+  struct OfProtocol {};
+  struct OfXadd {};
+  struct OfTail {
+    StreamState* stream;
+    int64_t count;
   };
-  void Deliver(const std::string& resp);
-  void OnRecorded(const Recorded& recorded);
+  using Expected = std::variant<OfProtocol, OfXadd, OfTail>;
+
+  void Transmit(std::string command, Expected expected);
+  void Take(OfProtocol, const redisReply& reply);
+  void Take(OfXadd, const redisReply& reply);
+  void Take(OfTail tail, const redisReply& reply);
+  void Ask(const LinkProtocol::Commands& commands);
+  void Follow(const LinkProtocol::Step& step);
+  void Do(const LinkProtocol::Wait&) {}
+  void Do(const LinkProtocol::Kill& kill) { Ask(kill.commands); }
+  void Do(const RecordJob& job);
+  void Do(const LinkProtocol::Ready& ready);
+  void Do(const LinkProtocol::Probed& probed);
+  void Do(const LinkProtocol::Refused&) { LoseConnection(); }
+  bool ready() const { return protocol_ && protocol_->ready(); }
+  bool probing() const;
   bool connection_alive() const;
 
   World* const world_;
@@ -89,11 +111,9 @@ class Sidecar : public ReplySink, public RedisSink, public SpillSink, public Rou
   std::unique_ptr<SpillStore> store_;
   std::vector<SpillJob> jobs_;
   std::deque<SpillCompletion> done_;
-  std::vector<ConnectionId> written_down_;
-  bool earlier_lost_ = false;
-  bool reads_folder_ = false;  // still, a file now and then
-  ConnectionId connecting_;
-  std::optional<ConnectionId> connection_;  // of the router, while ready
+  std::optional<LinkProtocol> protocol_;
+  bool reads_folder_ = false;         // still, a file now and then
+  std::optional<ConnectionId> peer_;  // the connection, as the server knows it
   std::deque<Expected> expected_;
   std::map<uint64_t, size_t> waiting_;  // request to event
   uint64_t next_slot_ = 1;

@@ -286,6 +286,7 @@ Faults ManyFaults() {
   faults.append_fails = 5;
   faults.marker_fails = 100;
   faults.record_fails = 50;
+  faults.handshake_pauses = 100;
   faults.drain_connection_breaks = 20;
   faults.kill = 5;
   faults.background = 300;

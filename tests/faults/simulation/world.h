@@ -90,7 +90,6 @@ struct Stream {
 struct Peer {
   std::deque<std::string> sent;     // commands on their way
   std::deque<std::string> replies;  // answers on their way back
-  bool sender_gone = false;
 };
 
 class Redis {
@@ -145,6 +144,7 @@ struct Faults {
   int append_fails = 0;
   int marker_fails = 0;
   int record_fails = 0;
+  int handshake_pauses = 0;  // of the sidecar: other things happen before it goes on
   int drain_connection_breaks = 0;
   int redis_forgets = 0;
   int kill = 0;        // of the running process, at any step
