@@ -190,17 +190,17 @@ bool Router::NeedsWindow(const PendingEvent& event) const {
 void Router::Route(Event event, LoopTime now) {
   StreamState& stream = *event->stream;
   if (!connection_ || !breaker_.closed() || sending_stopped_) return SpillUnsent(std::move(event));
-  if (stream.refused) {
-    if (stream.probing || now < stream.probe_at) return SpillUnsent(std::move(event));
-    stream.probing = true;
+  if (stream.access != StreamState::Access::kOpen) {
+    if (stream.access == StreamState::Access::kProbing || now < stream.probe_at) return SpillUnsent(std::move(event));
+    stream.access = StreamState::Access::kProbing;
     event->is_probe = true;
   }
   const bool needs_window = NeedsWindow(*event);
   if (needs_window && !earlier_fenced_) {
-    if (event->is_probe) stream.probing = false;
+    if (event->is_probe) stream.EndProbe();
     return SpillUnsent(std::move(event));
   }
-  if (stream.tail != StreamState::Tail::kKnown || !stream.held.empty() || needs_window) return Hold(std::move(event));
+  if (!stream.tail_known() || !stream.held.empty() || needs_window) return Hold(std::move(event));
   Send(std::move(event));
 }
 
@@ -210,12 +210,8 @@ void Router::Hold(Event event) {
   in_flight_bytes_ += static_cast<int64_t>(event->wire.size());
   ++held_;
   stream.held.push_back(std::move(event));
-  if (stream.tail == StreamState::Tail::kAsked) return;
-  stream.tail = StreamState::Tail::kAsked;
-  stream.reads_window = needs_window;
-  stream.first_page = true;
-  stream.tail_bytes_read = 0;
-  stream.tail_entries_read = 0;
+  if (stream.tail_asked()) return;
+  stream.tail = StreamState::TailAsked{.reads_window = needs_window};
   sinks_.redis->ReadTail(stream, std::nullopt, needs_window ? kFirstTailPage : 1);
 }
 
@@ -298,9 +294,9 @@ void Router::OnConnectionLost() {
     SpillSent(std::move(event), Doubt{anchor, lost});
   }
   for (auto& [name, stream] : streams_) {
-    stream->tail = StreamState::Tail::kUnknown;
+    stream->tail = StreamState::TailUnknown{};
     stream->last_seen = kStreamBegin;
-    stream->probing = false;
+    stream->EndProbe();
     ReleaseHeld(*stream, {});
   }
 }
@@ -319,7 +315,7 @@ void Router::OnLanded(std::string_view id_text) {
   breaker_.OnLanded();
   ++counters_.landed;
   if (event->is_probe) {
-    stream.refused = stream.probing = false;
+    stream.access = StreamState::Access::kOpen;
     stream.backoff.Reset();
     sinks_.notices->StreamAcceptedAgain(stream);
   }
@@ -329,7 +325,7 @@ void Router::OnLanded(std::string_view id_text) {
 
 void Router::OnNil() {
   Event event = TakeOldestInFlight();
-  if (event->is_probe) event->stream->refused = event->stream->probing = false;
+  if (event->is_probe) event->stream->access = StreamState::Access::kOpen;
   std::string reply;
   AppendNullBulk(reply);
   AnswerNotStored(*event, reply);
@@ -339,7 +335,7 @@ void Router::OnNil() {
 void Router::OnError(std::string_view error, LoopTime now) {
   Event event = TakeOldestInFlight();
   StreamState& stream = *event->stream;
-  if (event->is_probe) stream.probing = false;
+  if (event->is_probe) stream.EndProbe();
   last_refusal_ = error;
   switch (ClassifyRedisError(error)) {
     case RefusalScope::kStream:
@@ -359,46 +355,47 @@ void Router::OnError(std::string_view error, LoopTime now) {
 }
 
 void Router::RefuseStream(StreamState& stream, std::string_view why, LoopTime now) {
-  if (!stream.refused) sinks_.notices->StreamRefused(stream, why);
-  if (!stream.refused || now >= stream.probe_at) stream.probe_at = {now.ms + stream.backoff.NextMs(0)};
-  stream.refused = true;
+  const bool was_open = stream.access == StreamState::Access::kOpen;
+  if (was_open) sinks_.notices->StreamRefused(stream, why);
+  if (was_open || now >= stream.probe_at) stream.probe_at = {now.ms + stream.backoff.NextMs(0)};
+  if (was_open) stream.access = StreamState::Access::kRefused;
 }
 
 // ---- The tail of a stream: the anchor of what will be sent, and what an earlier life has sent
 
 void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, bool more, LoopTime now) {
-  if (stream.first_page) {
+  SPROCKETS_ASSERT(stream.tail_asked());
+  auto& asked = std::get<StreamState::TailAsked>(stream.tail);
+  if (std::exchange(asked.first_page, false)) {
     stream.last_seen = stream.last_known = entries.empty() ? kStreamBegin : entries.front().id;
-    stream.first_page = false;
   }
-  if (stream.reads_window) {
-    const int64_t read_before = stream.tail_bytes_read;
-    if (FillWindow(stream, entries) && more) {
-      const int64_t entry_bytes = (stream.tail_bytes_read - read_before) / static_cast<int64_t>(entries.size()) + 1;
+  if (asked.reads_window) {
+    const int64_t read_before = asked.bytes_read;
+    if (FillWindow(stream.name, &asked, entries) && more) {
+      const int64_t entry_bytes = (asked.bytes_read - read_before) / static_cast<int64_t>(entries.size()) + 1;
       return sinks_.redis->ReadTail(stream, entries.back().id,
                                     std::clamp<int64_t>(kTailPageBytes / entry_bytes, 1, kMostTailPage));
     }
-    stream.reads_window = false;
     stream.window_filled = true;
   }
-  stream.tail = StreamState::Tail::kKnown;
+  stream.tail = StreamState::TailKnown{};
   ReleaseHeld(stream, now);
 }
 
 // False: enough was read. As many entries as the window has places may still find one, unless all of it is newer; and
 // what an earlier life had in flight when it was killed is looked at in any case: it was bounded in bytes. That life
 // need not be the last one: a client may come back to it over any number of restarts.
-bool Router::FillWindow(StreamState& stream, const std::vector<TailEntry>& entries) {
-  const auto maybe_unanswered = [&] { return stream.tail_bytes_read < 2 * options_.max_inflight_bytes; };
+bool Router::FillWindow(std::string_view stream, StreamState::TailAsked* asked, const std::vector<TailEntry>& entries) {
+  const auto maybe_unanswered = [&] { return asked->bytes_read < 2 * options_.max_inflight_bytes; };
   for (const TailEntry& entry : entries) {
     size_t id_at = EventView::kNoEventId;
     for (size_t i = 0; i + 1 < entry.fields.size(); i += 2) {
-      stream.tail_bytes_read += static_cast<int64_t>(entry.fields[i].size() + entry.fields[i + 1].size());
+      asked->bytes_read += static_cast<int64_t>(entry.fields[i].size() + entry.fields[i + 1].size());
       if (id_at == EventView::kNoEventId && entry.fields[i] == options_.event_id_field) id_at = i + 1;
     }
-    ++stream.tail_entries_read;
+    ++asked->entries_read;
     if (id_at == EventView::kNoEventId) continue;
-    Window::Restored restored{hasher_.Of(stream.name, entry.fields, id_at), entry.id};
+    Window::Restored restored{hasher_.Of(stream, entry.fields, id_at), entry.id};
     restored.when_ms = static_cast<int64_t>(entry.id.ms);
     restored.clients_id = !IsMadeId(entry.fields[id_at]);
     restored.maybe_unanswered = maybe_unanswered();
@@ -406,25 +403,24 @@ bool Router::FillWindow(StreamState& stream, const std::vector<TailEntry>& entri
   }
   if (entries.empty()) return false;
   const bool may_find_a_place =
-      stream.tail_entries_read < window_.capacity() && window_.WouldKeep(static_cast<int64_t>(entries.back().id.ms));
+      asked->entries_read < window_.capacity() && window_.WouldKeep(static_cast<int64_t>(entries.back().id.ms));
   return may_find_a_place || maybe_unanswered();
 }
 
 void Router::OnTailError(StreamState& stream, std::string_view error, LoopTime now) {
-  stream.reads_window = stream.first_page = false;
   if (error.starts_with("WRONGTYPE")) {
-    stream.tail = StreamState::Tail::kUnknown;
-    stream.probing = false;
+    stream.tail = StreamState::TailUnknown{};
+    stream.EndProbe();
     RefuseStream(stream, error, now);
   } else if (ClassifyRedisError(error) == RefusalScope::kServer) {
-    stream.tail = StreamState::Tail::kUnknown;
-    stream.probing = false;
+    stream.tail = StreamState::TailUnknown{};
+    stream.EndProbe();
     breaker_.OnConnectionLost();
     sinks_.redis->ProbeRedis(last_refusal_);
   } else {
     // We may not read: anchors begin at 0-0, and what an earlier life sent is not recognised. The link has said so in
     // the log.
-    stream.tail = StreamState::Tail::kKnown;
+    stream.tail = StreamState::TailKnown{};
     stream.window_filled = true;
   }
   ReleaseHeld(stream, now);
@@ -435,7 +431,7 @@ void Router::ReleaseHeld(StreamState& stream, LoopTime now) {
   for (Event& event : held) {
     --held_;
     in_flight_bytes_ -= static_cast<int64_t>(event->wire.size());
-    if (event->is_probe) event->is_probe = stream.probing = false;  // the way it goes from here says whether it is one
+    if (std::exchange(event->is_probe, false)) stream.EndProbe();  // the way it goes from here says whether it is one
     if (event->entry != nullptr && event->entry->landed_in_tail) {
       AnswerLanded(*event, event->entry->id);
       Recycle(std::move(event));

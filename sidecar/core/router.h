@@ -142,7 +142,7 @@ class Router : public EventSink {
   void SpillSent(Event event, Doubt doubt);
   void Spill(Event event, std::optional<Doubt> doubt, bool was_sent);
   Doubt MaybeRepeat() const;
-  bool FillWindow(StreamState& stream, const std::vector<TailEntry>& entries);
+  bool FillWindow(std::string_view stream, StreamState::TailAsked* asked, const std::vector<TailEntry>& entries);
   void ReleaseHeld(StreamState& stream, LoopTime now);
   bool NeedsWindow(const PendingEvent& event) const;
   void AnswerLanded(PendingEvent& event, StreamId id);

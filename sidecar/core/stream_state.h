@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <variant>
 
 #include "shared/base/backoff.h"
 #include "shared/base/moment.h"
@@ -16,29 +17,43 @@ namespace sprockets {
 
 /// A stream that events were accepted for, in this life of the sidecar.
 struct StreamState {
-  enum class Tail { kUnknown, kAsked, kKnown };
-
   std::string name;
 
   // On the live connection; forgotten with it.
-  Tail tail = Tail::kUnknown;
+  struct TailUnknown {};
+  /// Read page by page, newest first; the first page is the anchor.
+  struct TailAsked {
+    bool reads_window = false;  // what is read goes into the window
+    bool first_page = true;
+    int64_t bytes_read = 0;
+    size_t entries_read = 0;
+  };
+  struct TailKnown {};
+  std::variant<TailUnknown, TailAsked, TailKnown> tail;
   StreamId last_seen;  // the anchor of everything in flight: the last id that this connection has seen here, never the
                        // maximum
   std::deque<std::unique_ptr<PendingEvent>> held;  // wait for the tail
 
+  bool tail_asked() const { return std::holds_alternative<TailAsked>(tail); }
+  bool tail_known() const { return std::holds_alternative<TailKnown>(tail); }
+
   // In this life.
   bool window_filled = false;  // the tail was read into the window, the earlier connections being dead
-  bool reads_window = false;   // the tail that was asked for goes into the window
-  bool first_page = false;     // of the tail that was asked for
-  int64_t tail_bytes_read = 0;
-  size_t tail_entries_read = 0;
-  StreamId last_known;  // the last id seen on any connection, for the spill file's catalogue
+  StreamId last_known;         // the last id seen on any connection, for the spill file's catalogue
 
-  // Refused alone (WRONGTYPE, NOPERM): spills until a probe, one event, gets through.
-  bool refused = false;
-  bool probing = false;
+  enum class Access {
+    kOpen,
+    kRefused,  // alone (WRONGTYPE, NOPERM): its events spill until `probe_at`
+    kProbing,  // one event is on its way to Redis; the others spill until it has its answer
+  };
+  Access access = Access::kOpen;
   LoopTime probe_at;
   Backoff backoff{500, 30'000};
+
+  /// The probe has come to nothing: after `probe_at` another event is one.
+  void EndProbe() {
+    if (access == Access::kProbing) access = Access::kRefused;
+  }
 };
 
 }  // namespace sprockets
