@@ -88,8 +88,7 @@ Status StreamDrain::ResumeOpenRange() {
   }
   suspect_ticket_ = batch_->rows.front().ticket;
   goes_alone_ = cursor_.open->breaks > 0;
-  reopen_ = true;
-  in_doubt_ = true;
+  flight_ = Flight::kLost;
   return {};
 }
 
@@ -120,7 +119,7 @@ void StreamDrain::Prefetch() {
 
 /// One try to bring every row of the batch into the stream.
 Result<StreamDrain::Step> StreamDrain::TryBatch() {
-  if (reopen_) {
+  if (flight_ == Flight::kLost) {
     ASSIGN_OR_RETURN(const Step step, ReopenRange());
     if (step != Step::kDone) return step;
   }
@@ -141,7 +140,7 @@ Result<StreamDrain::Step> StreamDrain::TryBatch() {
 
 Result<StreamDrain::Step> StreamDrain::SettleBatch() {
   std::optional<StreamSettler::RangeDoubt> range;
-  if (in_doubt_) range = {*cursor_.open, life_changed_};
+  if (flight_ != Flight::kFirst) range = {*cursor_.open, life_changed_};
   const uint64_t there_before = report_.counts.already_there;
   const Status settled = settler_.Settle(*batch_, range);
   if (!settled.ok()) return StepOf(settled.error());
@@ -273,7 +272,7 @@ Result<StreamDrain::Step> StreamDrain::ReopenRange() {
     open.anchor = last_id.value();
   }
   RETURN_IF_ERROR(file_.SaveCursor(stream_.id, cursor_));
-  reopen_ = false;
+  flight_ = Flight::kAgain;
   return Step::kDone;
 }
 
@@ -368,7 +367,7 @@ Result<std::optional<StreamDrain::End>> StreamDrain::AfterFailedStep(Step step) 
   }
   if (step == Step::kUnclear) {
     settler_.Forget();
-    in_doubt_ = true;
+    flight_ = Flight::kAgain;
   }
   const int64_t now = SteadyClockMs();
   if (!refused_since_ms_) refused_since_ms_ = now;
@@ -386,8 +385,7 @@ Status StreamDrain::RecoverFromBreak() {
   settler_.Forget();
   if (cursor_.open) {
     batch_->Doubt();
-    reopen_ = true;
-    in_doubt_ = true;
+    flight_ = Flight::kLost;
     goes_alone_ = true;
   }
   // The first break costs no wait: where others follow, it is the network, which needs time.
@@ -403,7 +401,7 @@ void StreamDrain::CloseBatch() {
   cursor_.open.reset();
   cursor_dirty_ = true;
   batch_.reset();
-  in_doubt_ = false;
+  flight_ = Flight::kFirst;
   life_changed_ = false;
   goes_alone_ = false;
   refused_since_ms_.reset();
@@ -414,7 +412,7 @@ void StreamDrain::CloseBatch() {
 /// Redis has answered everything that was sent, and taken nothing from the first missing row on: so nothing of the
 /// range is in flight, and what is left was never sent, wherever the next run leads it.
 void StreamDrain::CloseRangeIfAllAnswered() {
-  if (!batch_ || !cursor_.open || reopen_) return;
+  if (!batch_ || !cursor_.open || flight_ == Flight::kLost) return;
   const auto& rows = batch_->rows;
   const auto missing = std::find_if(rows.begin(), rows.end(), [](const BatchRow& row) { return row.wants_sending(); });
   const bool nothing_behind =

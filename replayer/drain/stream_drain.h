@@ -57,6 +57,12 @@ class StreamDrain {
  private:
   /// How far one try at a batch came.
   enum class Step { kDone, kBroken, kServerRefuses, kStreamRefuses, kUnclear, kStopped };
+  /// Of the batch, as one range.
+  enum class Flight {
+    kFirst,  // what its rows say holds
+    kLost,   // it was in flight on an earlier connection: the range must be opened again on this one
+    kAgain,  // it was in flight before, so that its rows are in doubt; the range is open on this connection
+  };
 
   Status ResumeOpenRange();
   Result<End> FinishBatch();
@@ -94,10 +100,9 @@ class StreamDrain {
   StreamSettler::Options options_;
   StreamSettler settler_;
   std::optional<Batch> batch_;
-  std::optional<Result<Batch>> next_;     // read while Redis works on batch_
-  bool reopen_ = false;                   // the open range is of an earlier connection
-  bool in_doubt_ = false;                 // the open range was in flight before, so that its rows are in doubt
-  bool life_changed_ = false;             // … on another life of the server
+  std::optional<Result<Batch>> next_;  // read while Redis works on batch_
+  Flight flight_ = Flight::kFirst;
+  bool life_changed_ = false;             // an earlier flight was on another life of the server
   std::optional<ConnectionId> recorded_;  // the connection that the file lists as the live one
   bool goes_alone_ = false;               // the next row: something in this range may have broken a connection
   int64_t suspect_ticket_ = 0;            // the row that cursor_.open->breaks are counted for
