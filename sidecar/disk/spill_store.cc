@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <limits>
 #include <system_error>
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/overloaded.h"
 #include "shared/redis/resp.h"
-#include "shared/spill/retention.h"
 #include "sidecar/core/stream_state.h"
 
 namespace sprockets {
@@ -18,11 +16,7 @@ namespace {
 
 // A file may grow by one batch past the size at which it is sealed.
 constexpr int64_t kFileSlackBytes = 64ll << 20;
-// The disk is never filled to the last byte by us: a checkpoint and the drain's cursor need room, too.
-constexpr int64_t kReservedDiskBytes = 1ll << 20;
 constexpr int64_t kLogRefusedEveryMs = 10'000;
-constexpr int64_t kRelistMs = 10'000;
-constexpr int64_t kRelistWhenFullMs = 1'000;
 
 }  // namespace
 
@@ -33,6 +27,7 @@ SpillStore::SpillStore(SpillFolder folder, StateFile state, Options options, Fol
       earlier_(std::move(earlier)),
       known_files_(earlier_.TakeWaiting()),
       post_(std::move(post)),
+      room_(folder_, {options_.spill_max_bytes, options_.most_doubt_bytes}),
       highest_ticket_(state_->highest_ticket()) {}
 
 void SpillStore::Close(bool nothing_in_flight) {
@@ -157,7 +152,7 @@ void SpillStore::SpillBatch(std::vector<SpillRequest*> batch) {
   int64_t bytes = 0;
   for (const SpillRequest* request : batch) bytes += static_cast<int64_t>(request->event->wire.size());
   if (const Status room = CheckRoom(bytes); room.ok()) {
-    doubt_bytes_ = 0;
+    room_.RestoreAllowance();
   } else {
     RefuseForLackOfRoom(&batch, room.error());
     if (batch.empty()) return;
@@ -175,15 +170,11 @@ void SpillStore::SpillBatch(std::vector<SpillRequest*> batch) {
   KeepHouse();
 }
 
-// What this sidecar never sent can be refused. What it sent and knows nothing of should find a place, since nobody can
-// take it back: but no more of that than one connection may carry, or a connection that breaks again and again would
-// fill a disk that is full already.
+// What this sidecar never sent can be refused. What it sent and knows nothing of finds a place as long as that is
+// allowed.
 void SpillStore::RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error) {
   const auto refused = std::stable_partition(batch->begin(), batch->end(), [this](const SpillRequest* request) {
-    const auto bytes = static_cast<int64_t>(request->event->wire.size());
-    if (!request->was_sent || doubt_bytes_ + bytes > options_.most_doubt_bytes) return false;
-    doubt_bytes_ += bytes;
-    return true;
+    return request->was_sent && room_.AllowsDoubt(static_cast<int64_t>(request->event->wire.size()));
   });
   Refuse(Batch(*batch).subspan(static_cast<size_t>(refused - batch->begin())), error);
   batch->erase(refused, batch->end());
@@ -267,7 +258,7 @@ Status SpillStore::OpenFile() {
   options.connections_lost = state_->connections_lost();
   ASSIGN_OR_RETURN(file_, SpillWriter::Create(folder_, options));
   tails_.clear();
-  listed_ms_ = 0;  // what was the active file is another one now
+  room_.Relist();
   LogInfo("spill-file-begun", {{"number", number}});
   return {};
 }
@@ -313,47 +304,22 @@ Status SpillStore::CheckRoom(int64_t bytes) {
     file_->Abandon();
     file_.reset();
   }
-  RETURN_IF_ERROR(CheckDisk(2 * bytes + kReservedDiskBytes));
-  ASSIGN_OR_RETURN(int64_t used, UsedBytes(kRelistMs));
-  if (used + bytes <= options_.spill_max_bytes) return {};
-  ASSIGN_OR_RETURN(used, UsedBytes(kRelistWhenFullMs));
-  if (used + bytes > options_.spill_max_bytes) {
-    ASSIGN_OR_RETURN(const int64_t removed, RemoveDrained(used + bytes - options_.spill_max_bytes));
-    used -= removed;
-  }
-  if (used + bytes <= options_.spill_max_bytes) return {};
-  return Error{ErrorCode::kFull, "the spill folder has reached --spill-max-bytes: drain it"};
-}
-
-// What the folder holds. It is listed now and then only, since it may have thousands of files: a drain makes them fewer
-// meanwhile, never more, and the file that grows is ours.
-Result<int64_t> SpillStore::UsedBytes(int64_t relist_ms) {
-  const int64_t active = file_ == nullptr ? 0 : file_->FileBytes();
-  const int64_t now_ms = SteadyClockMs();
-  if (listed_ms_ == 0 || now_ms - listed_ms_ >= relist_ms) {
-    ASSIGN_OR_RETURN(const int64_t all, folder_.TotalBytes());
-    other_bytes_ = std::max<int64_t>(0, all - active);
-    listed_ms_ = now_ms;
-  }
-  return other_bytes_ + active;
+  RETURN_IF_ERROR(CheckDisk(Room::WantedFor(bytes)));
+  return room_.CheckQuota(bytes, file_ == nullptr ? 0 : file_->FileBytes());
 }
 
 // The WAL needs as much again, once: where that is missing, neither a checkpoint nor the next start could put its rows
 // into the file, so it is done while there is room.
 Status SpillStore::CheckDisk(int64_t wanted) {
-  ASSIGN_OR_RETURN(int64_t free, folder_.FreeBytes());
-  if (free >= wanted + WalBytes()) return {};
-  if (Result<int64_t> removed = RemoveDrained(wanted + WalBytes() - free); !removed.ok())
-    return std::move(removed).error();
+  ASSIGN_OR_RETURN(const bool is_free, room_.IsFree(wanted + WalBytes()));
+  if (is_free) return {};
   if (file_ != nullptr) {
     if (Status checkpointed = file_->CheckpointIfDue(/*force=*/true); !checkpointed.ok()) {
       Distrust(checkpointed.error());
       return checkpointed;
     }
   }
-  ASSIGN_OR_RETURN(free, folder_.FreeBytes());
-  if (free >= wanted) return {};
-  return Error{ErrorCode::kFull, "the disk of the spill folder is full"};
+  return room_.CheckFree(wanted);
 }
 
 int64_t SpillStore::WalBytes() const {
@@ -362,31 +328,6 @@ int64_t SpillStore::WalBytes() const {
   const auto bytes = std::filesystem::file_size(
       folder_.PathOf(file_->number(), SpillFileInfo::State::kActive).native() + "-wal", error);
   return error ? 0 : static_cast<int64_t>(bytes);
-}
-
-// Drained files are only kept for comfort: they go first, oldest first, unless a drainer is looking at them.
-// Returns how many bytes that gave.
-Result<int64_t> SpillStore::RemoveDrained(int64_t bytes) {
-  if (SteadyClockMs() < look_for_drained_ms_) return 0;
-  const auto lock = folder_.LockForDraining(0);
-  if (!lock.ok()) return 0;
-  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
-  int64_t removed = 0;
-  for (const SpillFileInfo& file : files) {
-    if (removed >= bytes) return removed;
-    if (file.state != SpillFileInfo::State::kDrained || kept_.contains(file.number)) continue;
-    if (!IsExpendable(file, std::numeric_limits<int64_t>::max())) {
-      kept_.insert(file.number);  // so that it is not opened for each batch
-      continue;
-    }
-    RETURN_IF_ERROR(folder_.Remove(file));
-    LogWarning("drained-file-removed", {{"number", file.number}, {"bytes", file.bytes}, {"why", "space"}});
-    removed += file.bytes;
-    other_bytes_ -= std::min(other_bytes_, file.bytes);
-  }
-  // There is nothing more to be had, so the folder is not listed again for each batch.
-  look_for_drained_ms_ = SteadyClockMs() + kRelistWhenFullMs;
-  return removed;
 }
 
 // After the answers: nobody waits for this.
@@ -407,7 +348,7 @@ void SpillStore::Distrust(const Error& error) {
   known_files_[number] = {{}, file_->rows(), 0, file_->oldest_received_ms()};
   file_->Abandon();
   file_.reset();
-  listed_ms_ = 0;
+  room_.Relist();
   distrusted_.push_back(number);
   if (const Status marked = MarkDistrusted(); !marked.ok())
     LogError("suspect-marker-failed", {{"number", number}, {"error", marked.error().message}});
@@ -432,7 +373,7 @@ Status SpillStore::SealActive(std::string* name) {
     return sealed;
   }
   file_.reset();
-  listed_ms_ = 0;
+  room_.Relist();
   if (rows == 0) return {};
   known_files_[number] = {{}, rows, 0, oldest_ms};
   *name = folder_.PathOf(number, SpillFileInfo::State::kSealed).filename();

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +20,7 @@
 #include "shared/spill/state_file.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/disk/folder_reader.h"
+#include "sidecar/disk/room.h"
 #include "sidecar/disk/spill_report.h"
 
 namespace sprockets {
@@ -97,8 +97,6 @@ class SpillStore {
   Status CheckRoom(int64_t bytes);
   Status CheckDisk(int64_t wanted);
   int64_t WalBytes() const;
-  Result<int64_t> RemoveDrained(int64_t bytes);
-  Result<int64_t> UsedBytes(int64_t relist_ms);
   void Refuse(Batch batch, const Error& error);
   void RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error);
   void LogRefused();
@@ -113,18 +111,14 @@ class SpillStore {
   FolderReader earlier_;
   std::map<int64_t, SpillReport::File> known_files_;
   const Post post_;
+  Room room_;
   std::unique_ptr<SpillWriter> file_;
   std::unordered_map<std::string, StreamId> tails_;  // of the streams in file_, as they were at their first event in it
   std::optional<ConnectionId> live_;
   bool commit_failed_ = false;       // Store's last error came from COMMIT: what it wrote may be stored
   std::vector<int64_t> distrusted_;  // files whose marker could not be written yet
   int64_t highest_ticket_ = 0;
-  int64_t other_bytes_ = 0;          // of the folder's files but the active one, as they were listed
-  int64_t listed_ms_ = 0;            // when, on the steady clock; 0: it must be done anew
-  int64_t look_for_drained_ms_ = 0;  // not before: there was nothing to be had
-  std::set<int64_t> kept_;           // drained files that hold the only copy of something
-  bool answered_unknown_ = false;    // in this life
-  int64_t doubt_bytes_ = 0;          // stored beyond the room since there was some
+  bool answered_unknown_ = false;  // in this life
   std::string last_refusal_;
   uint64_t refused_ = 0;  // since the last line of the log about it
   int64_t refused_logged_ms_ = 0;
