@@ -23,6 +23,9 @@ int ExitCodeOf(const Error& error) {
     case ErrorCode::kForbidden:
       return 3;
     case ErrorCode::kRefused:
+    case ErrorCode::kNotPermitted:
+    case ErrorCode::kWouldLose:
+    case ErrorCode::kStopped:
     case ErrorCode::kBusy:
     case ErrorCode::kCorrupt:
     case ErrorCode::kForeign:

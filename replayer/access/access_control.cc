@@ -236,7 +236,7 @@ Result<AccessSet> ReadAccessSet(const std::filesystem::path& folder) {
 
 Result<Compared> CompareAccess(const AccessSet& set, RedisClient& redis, const OnDifference& on_difference) {
   Compared compared;
-  const auto tell = [&](std::string key, const char* type, const char* problem, std::optional<std::string> member) {
+  const auto tell = [&](std::string key, const char* type, Problem problem, std::optional<std::string> member) {
     ++compared.differences;
     on_difference({std::move(key), type, problem, std::move(member), std::nullopt, std::nullopt});
   };
@@ -244,11 +244,11 @@ Result<Compared> CompareAccess(const AccessSet& set, RedisClient& redis, const O
   for (const AclUser& user : set.users) {
     bool exists = false;
     ASSIGN_OR_RETURN(const bool same, IsAsInSet(redis, user, &exists));
-    if (!same) tell(user.name, "user", exists ? "different" : "missing", std::nullopt);
+    if (!same) tell(user.name, "user", exists ? Problem::kDifferent : Problem::kMissing, std::nullopt);
   }
   for (const ConsumerGroup& group : set.groups) {
     ASSIGN_OR_RETURN(const bool there, HasGroup(redis, group));
-    if (!there) tell(group.stream, "group", "missing", group.group);
+    if (!there) tell(group.stream, "group", Problem::kMissing, group.group);
   }
   return compared;
 }

@@ -17,7 +17,7 @@ int PrintDifferences(const Config& config, const AccessSet& set, RedisClient& re
       return true;
     }
     out << "would change: " << difference.type << " " << Escape(difference.key)
-        << (difference.member ? " " + Escape(*difference.member) : "") << " is " << difference.problem << "\n";
+        << (difference.member ? " " + Escape(*difference.member) : "") << " is " << NameOf(difference.problem) << "\n";
     return true;
   };
   const Result<Compared> compared = CompareAccess(set, redis, tell);

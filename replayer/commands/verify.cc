@@ -26,7 +26,7 @@ constexpr uint64_t kMostLines = 100;    // for people; --json prints every diffe
 std::string TextLine(const Difference& difference) {
   std::string line = difference.type + " " + Escape(difference.key);
   if (difference.member) line += " " + (difference.member->empty() ? std::string("\"\"") : Escape(*difference.member));
-  line += ": " + difference.problem;
+  line += ": " + std::string(NameOf(difference.problem));
   if (difference.expected) line += ", expected " + Escape(*difference.expected);
   if (difference.actual) line += ", found " + Escape(*difference.actual);
   return line + "\n";
@@ -54,14 +54,14 @@ class Repairer {
   Repairer(RedisClient& redis, std::set<std::string>* to_rebuild) : pipeline_(redis), to_rebuild_(to_rebuild) {}
 
   Status Mend(const Structure& structure, const Difference& difference) {
-    if (difference.problem == "expiry") return MendExpiry(difference);
+    if (difference.problem == Problem::kExpiry) return MendExpiry(difference);
     const bool in_place = structure.kind != RedisKind::kStream && structure.kind != RedisKind::kString;
-    if (difference.problem == "type" || !difference.member || !in_place) {
+    if (difference.problem == Problem::kType || !difference.member || !in_place) {
       to_rebuild_->insert(structure.name);
       return {};
     }
-    const bool seen = difference.problem != "missing";
-    const bool wanted = difference.problem != "extra";
+    const bool seen = difference.problem != Problem::kMissing;
+    const bool wanted = difference.problem != Problem::kExtra;
     const std::string actual = difference.actual.value_or("");
     const std::string expected = difference.expected.value_or("");
     return pipeline_.Add(std::array<std::string_view, 10>{"EVAL", kMendMember, "1", difference.key, difference.type,
@@ -132,7 +132,7 @@ class Verifier {
       Progress progress(config_.progress, structure.name);
       const auto rebuilt = rebuilder.Rebuild(structure, progress);
       if (rebuilt.ok()) continue;
-      if (rebuilt.error().code != ErrorCode::kRefused) return rebuilt.error();
+      if (!IsRefusal(rebuilt.error().code)) return rebuilt.error();
       // What a guard protects does not keep the others from being mended.
       if (!guarded.ok()) LogError("not-mended", {{"why", guarded.error().message}});
       guarded = rebuilt.error();
@@ -215,7 +215,7 @@ class Verifier {
       std::map<std::string, std::pair<uint64_t, uint64_t>> changes;  // by key: members that go, that come
       for (const Difference& difference : confirmed) {
         if (IsExtraMember(difference)) ++changes[difference.key].first;
-        if (difference.member && difference.problem == "missing") ++changes[difference.key].second;
+        if (difference.member && difference.problem == Problem::kMissing) ++changes[difference.key].second;
       }
       std::set<std::string> keys;
       for (const auto& [key, change] : changes) {
@@ -265,7 +265,7 @@ class Verifier {
     };
     const Result<Compared> compared = CompareAccess(set, redis, take);
     if (!compared.ok()) {
-      if (compared.error().message.find("NOPERM") == std::string::npos) return compared.error();
+      if (compared.error().code != ErrorCode::kNotPermitted) return compared.error();
       LogWarning("access-not-compared", {{"why", compared.error().message}});
       return {};
     }

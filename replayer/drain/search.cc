@@ -49,7 +49,7 @@ size_t TickOff(const redisReply& page, const EntryReader& reader, Settlement& wa
 
 bool IsForbidden(const redisReply& reply) {
   // A command that the server's configuration has taken away is unknown to it.
-  return IsError(reply) && (TextOf(reply).starts_with("NOPERM") || TextOf(reply).starts_with("ERR unknown command"));
+  return IsError(reply) && (IsNoPermission(TextOf(reply)) || TextOf(reply).starts_with("ERR unknown command"));
 }
 
 /// What can be known of a stream where XINFO is not allowed.

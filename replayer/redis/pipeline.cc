@@ -11,7 +11,6 @@ namespace {
 
 constexpr size_t kChunkBytes = 64 * 1024;
 constexpr size_t kMostBytesInFlight = 1 << 20;
-constexpr std::string_view kRefusal = "Redis refuses: ";
 
 /// A whole line of RESP from `at` on, and past it: the number behind its first byte.
 size_t TakeNumber(std::string_view bytes, size_t* at) {
@@ -37,13 +36,17 @@ std::string DescribeCommand(std::string_view bytes, size_t n) {
   }
 }
 
+ErrorCode CodeOf(std::string_view error) {
+  if (IsNoPermission(error)) return ErrorCode::kNotPermitted;
+  // OOM, READONLY and their like may pass: a service tries again.
+  return ClassifyRedisError(error) == RefusalScope::kServer ? ErrorCode::kBusy : ErrorCode::kRefused;
+}
+
 }  // namespace
 
 Status RefuseError(const redisReply& reply) {
   if (!IsError(reply)) return {};
-  // OOM, READONLY and their like may pass: a service tries again.
-  const bool may_pass = ClassifyRedisError(TextOf(reply)) == RefusalScope::kServer;
-  return Error{may_pass ? ErrorCode::kBusy : ErrorCode::kRefused, std::string(kRefusal) + Escape(TextOf(reply))};
+  return Error{CodeOf(TextOf(reply)), std::string("Redis refuses: ") + Escape(TextOf(reply))};
 }
 
 Pipeline::~Pipeline() {
@@ -86,8 +89,8 @@ Status Pipeline::TakeOldest() {
     chunk.replies.pop_front();
     Status status = on_reply ? on_reply(*reply) : RefuseError(*reply);
     if (status.ok()) continue;
-    // Who only passes Redis's words on has not said what they are about.
-    if (status.error().message.starts_with(kRefusal))
+    // Redis does not say what its words are about.
+    if (IsError(*reply))
       status = std::move(status).Prefixed(DescribeCommand(chunk.bytes, chunk.commands - chunk.replies.size() - 1));
     return status;
   }

@@ -24,7 +24,8 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
-  /// Queues a command; an error reply is kRefused, and names command and key, unless `on_reply` takes it.
+  /// Queues a command. Without `on_reply` an error reply is an error, as RefuseError says. What is returned of an error
+  /// reply names its command and key.
   Status Add(std::span<const std::string_view> words, OnReply on_reply = nullptr);
   /// The same for a command that is already `words` bulk strings, `body`.
   Status AddEncoded(size_t words, std::string_view body, OnReply on_reply = nullptr);
@@ -46,7 +47,8 @@ class Pipeline {
   size_t bytes_in_flight_ = 0;
 };
 
-/// If `reply` is an error, kRefused with Redis's words; kBusy where that may pass (OOM, READONLY, …).
+/// If `reply` is an error, an Error with Redis's words: kNotPermitted for NOPERM, kBusy where it may pass (OOM,
+/// READONLY, …), otherwise kRefused.
 Status RefuseError(const redisReply& reply);
 
 }  // namespace sprockets

@@ -16,13 +16,9 @@ namespace {
 constexpr std::string_view kClusterWayOut =
     "the server is in cluster mode, which is not supported: give the address of a Redis without cluster-enabled";
 
-bool IsForbidden(std::string_view error) {
-  return error.starts_with("NOPERM");
-}
-
 /// What an error during the first steps means: a login that is wanted is final, anything else may pass.
 Error AtFirstSteps(std::string_view error) {
-  const bool login = error.starts_with("NOAUTH") || error.starts_with("WRONGPASS") || IsForbidden(error);
+  const bool login = error.starts_with("NOAUTH") || error.starts_with("WRONGPASS") || IsNoPermission(error);
   return {login ? ErrorCode::kRefused : ErrorCode::kUnreachable, "Redis answers: " + std::string(error)};
 }
 
@@ -68,7 +64,7 @@ Status Server::Identify() {
   ASSIGN_OR_RETURN(const RedisClient::Reply info, client_.Call({"INFO"}));
   answered_ms_ = SteadyClockMs();
   if (!IsError(*info)) return ReadInfo(TextOf(*info));
-  if (!IsForbidden(TextOf(*info))) return AtFirstSteps(TextOf(*info));
+  if (!IsNoPermission(TextOf(*info))) return AtFirstSteps(TextOf(*info));
   return ReadHello();
 }
 

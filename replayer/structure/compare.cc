@@ -13,6 +13,7 @@
 #include "replayer/structure/loader.h"
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
+#include "shared/redis/error.h"
 #include "shared/redis/resp.h"
 
 namespace sprockets {
@@ -38,27 +39,19 @@ std::string ShowFields(const std::vector<std::string_view>& fields) {
   return shown;
 }
 
-void AppendJsonBytesOrNull(std::string& line, const std::optional<std::string>& bytes) {
-  if (bytes) {
-    AppendJsonBytes(line, *bytes);
-  } else {
-    line += "null";
-  }
-}
-
 /// Says what differs, until the listener has enough.
 class Teller {
  public:
   Teller(RedisKind kind, const OnDifference& on_difference, Compared* compared)
       : type_(NameOf(kind)), on_difference_(on_difference), compared_(compared) {}
   void set_key(std::string_view key) { key_ = key; }
-  void Tell(std::string_view problem, std::string_view member, std::optional<std::string> expected,
+  void Tell(Problem problem, std::string_view member, std::optional<std::string> expected,
             std::optional<std::string> actual) {
-    Tell(Difference{key_, type_, std::string(problem), std::string(member), std::move(expected), std::move(actual)});
+    Tell(Difference{key_, type_, problem, std::string(member), std::move(expected), std::move(actual)});
   }
   /// Of the whole key.
-  void TellOfKey(std::string_view problem, std::optional<std::string> expected, std::optional<std::string> actual) {
-    Tell(Difference{key_, type_, std::string(problem), std::nullopt, std::move(expected), std::move(actual)});
+  void TellOfKey(Problem problem, std::optional<std::string> expected, std::optional<std::string> actual) {
+    Tell(Difference{key_, type_, problem, std::nullopt, std::move(expected), std::move(actual)});
   }
   bool enough() const { return enough_; }
 
@@ -208,13 +201,13 @@ class ZsetComparer : public KeyComparer {
     for (const auto& [member, score] : missing_) {
       const auto other = extra_.find(member);
       if (other == extra_.end()) {
-        teller_.Tell("missing", member, FormatScore(score), std::nullopt);
+        teller_.Tell(Problem::kMissing, member, FormatScore(score), std::nullopt);
       } else {
-        teller_.Tell("different", member, FormatScore(score), FormatScore(other->second));
+        teller_.Tell(Problem::kDifferent, member, FormatScore(score), FormatScore(other->second));
         extra_.erase(other);
       }
     }
-    for (const auto& [member, score] : extra_) teller_.Tell("extra", member, std::nullopt, FormatScore(score));
+    for (const auto& [member, score] : extra_) teller_.Tell(Problem::kExtra, member, std::nullopt, FormatScore(score));
     missing_.clear();
     extra_.clear();
   }
@@ -243,23 +236,23 @@ class StreamComparer : public KeyComparer {
     while (true) {
       RETURN_IF_ERROR(Load());
       if (!has_ || row.id < id_) {
-        teller_.Tell("missing", ToString(row.id), ShowFields(row.fields), std::nullopt);
+        teller_.Tell(Problem::kMissing, ToString(row.id), ShowFields(row.fields), std::nullopt);
         return {};
       }
       has_ = false;
       if (row.id == id_) {
         if (fields_ != row.fields)
-          teller_.Tell("different", ToString(id_), ShowFields(row.fields), ShowFields(fields_));
+          teller_.Tell(Problem::kDifferent, ToString(id_), ShowFields(row.fields), ShowFields(fields_));
         return {};
       }
-      teller_.Tell("extra", ToString(id_), std::nullopt, ShowFields(fields_));
+      teller_.Tell(Problem::kExtra, ToString(id_), std::nullopt, ShowFields(fields_));
     }
   }
 
   Status Finish() override {
     RETURN_IF_ERROR(Load());
     while (has_ && !teller_.enough()) {
-      teller_.Tell("extra", ToString(id_), std::nullopt, ShowFields(fields_));
+      teller_.Tell(Problem::kExtra, ToString(id_), std::nullopt, ShowFields(fields_));
       has_ = false;
       RETURN_IF_ERROR(Load());
     }
@@ -339,9 +332,9 @@ class TableComparer : public KeyComparer {
       found_ += there ? 1 : 0;
       const std::optional<std::string> expected = is_hash() ? std::optional(value) : std::nullopt;
       if (!there) {
-        teller_.Tell("missing", member, expected, std::nullopt);
+        teller_.Tell(Problem::kMissing, member, expected, std::nullopt);
       } else if (is_hash() && TextOf(actual) != value) {
-        teller_.Tell("different", member, expected, std::string(TextOf(actual)));
+        teller_.Tell(Problem::kDifferent, member, expected, std::string(TextOf(actual)));
       }
     }
     batch_.clear();
@@ -363,7 +356,7 @@ class TableComparer : public KeyComparer {
         if (!told.emplace(member).second) continue;
         const std::optional<std::string> actual =
             is_hash() ? std::optional(std::string(TextOf(*page.element[i + 1]))) : std::nullopt;
-        teller_.Tell("extra", member, std::nullopt, actual);
+        teller_.Tell(Problem::kExtra, member, std::nullopt, actual);
       }
     } while (cursor != "0" && !teller_.enough());
     return {};
@@ -386,7 +379,7 @@ class StringComparer : public KeyComparer {
     ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis_.Call({"GET", name_}));
     RETURN_IF_ERROR(RefuseError(*reply));
     if (TextOf(*reply) != row.value)
-      teller_.TellOfKey("different", std::string(row.value), std::string(TextOf(*reply)));
+      teller_.TellOfKey(Problem::kDifferent, std::string(row.value), std::string(TextOf(*reply)));
     return {};
   }
   Status Finish() override { return {}; }
@@ -413,7 +406,7 @@ class StructureComparer {
       RETURN_IF_ERROR(EndKey());
       RETURN_IF_ERROR(BeginKey(row));
     }
-    if (teller_.enough()) return Error{ErrorCode::kBusy, "enough"};  // ends the source's COPY; not told to anybody
+    if (teller_.enough()) return Error{ErrorCode::kStopped, "enough"};  // ends the source's COPY
     if (skip_) return {};
     ++compared_.rows;
     if (keys_ != nullptr) ++keys_->back().rows;
@@ -445,7 +438,7 @@ class StructureComparer {
       if (TextOf(*type) == "none") continue;
       teller_.set_key(key);
       ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure_.kind, prefix_ + key));
-      teller_.TellOfKey("extra", std::nullopt, std::string(TextOf(*type)) + " of " + std::to_string(count));
+      teller_.TellOfKey(Problem::kExtra, std::nullopt, std::string(TextOf(*type)) + " of " + std::to_string(count));
     }
     return {};
   }
@@ -471,16 +464,16 @@ class StructureComparer {
     RETURN_IF_ERROR(RefuseError(*type));
     const std::string_view actual = TextOf(*type);
     if (actual == "none") {
-      teller_.TellOfKey("missing", std::string(NameOf(structure_.kind)), std::nullopt);
+      teller_.TellOfKey(Problem::kMissing, std::string(NameOf(structure_.kind)), std::nullopt);
       return {};
     }
     if (actual != NameOf(structure_.kind)) {
-      teller_.TellOfKey("type", std::string(NameOf(structure_.kind)), std::string(actual));
+      teller_.TellOfKey(Problem::kType, std::string(NameOf(structure_.kind)), std::string(actual));
       return {};
     }
     const std::string wanted = std::to_string(row.expire_at_ms.value_or(-1));
     if (const std::string found = std::to_string(expiry->integer); found != wanted)
-      teller_.TellOfKey("expiry", wanted, found);
+      teller_.TellOfKey(Problem::kExpiry, wanted, found);
     comparer_ = NewComparer(name);
     return {};
   }
@@ -515,23 +508,11 @@ class StructureComparer {
 
 }  // namespace
 
-std::string DifferenceJson(const Difference& difference) {
-  std::string line = R"({"key":)";
-  AppendJsonBytes(line, difference.key);
-  line += R"(,"type":")" + difference.type + R"(","problem":")" + difference.problem + R"(","member":)";
-  AppendJsonBytesOrNull(line, difference.member);
-  line += R"(,"expected":)";
-  AppendJsonBytesOrNull(line, difference.expected);
-  line += R"(,"actual":)";
-  AppendJsonBytesOrNull(line, difference.actual);
-  return line + "}\n";
-}
-
 Result<Compared> Compare(Source& source, const Structure& structure, RedisClient& redis, const std::string& prefix,
                          const OnDifference& on_difference, std::vector<ComparedKey>* keys) {
   StructureComparer comparer(structure, redis, prefix, on_difference, keys);
   const Status visited = source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) { return comparer.Add(row); });
-  if (!visited.ok() && !comparer.enough()) return visited.error();
+  if (!visited.ok() && visited.error().code != ErrorCode::kStopped) return visited.error();
   if (comparer.enough()) {
     RETURN_IF_ERROR(comparer.EndKey());
   } else {
@@ -568,7 +549,7 @@ Result<uint64_t> CountOfAnyKind(RedisClient& redis, std::string_view key) {
 Result<uint64_t> CountOf(RedisClient& redis, RedisKind kind, std::string_view key) {
   constexpr std::array<std::string_view, 5> kCommands{"ZCARD", "XLEN", "HLEN", "SCARD", "EXISTS"};
   ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis.Call({kCommands[static_cast<size_t>(kind)], key}));
-  if (IsError(*reply) && TextOf(*reply).starts_with("WRONGTYPE")) return uint64_t{0};
+  if (IsError(*reply) && IsWrongType(TextOf(*reply))) return uint64_t{0};
   RETURN_IF_ERROR(RefuseError(*reply));
   return static_cast<uint64_t>(reply->integer);
 }

@@ -2,37 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "replayer/redis/client.h"
+#include "replayer/structure/difference.h"
 #include "replayer/structure/source.h"
 #include "shared/redis/stream_id.h"
 
 namespace sprockets {
-
-struct Difference {
-  std::string key;
-  std::string type;                   // zset, stream, … ; user and group for access
-  std::string problem;                // missing, extra, different, type, expiry
-  std::optional<std::string> member;  // of the key, and it may be empty; none: the whole key
-  std::optional<std::string> expected;
-  std::optional<std::string> actual;
-};
-
-/// Is it a difference of one member, and Redis has it where the source has not?
-inline bool IsExtraMember(const Difference& difference) {
-  return difference.problem == "extra" && difference.member.has_value();
-}
-
-/// As a line of JSON, with its line break.
-std::string DifferenceJson(const Difference& difference);
-
-/// False: that is enough, stop comparing.
-using OnDifference = std::function<bool(const Difference&)>;
 
 struct Compared {
   uint64_t keys = 0;  // that the source gives

@@ -18,6 +18,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
+#include "shared/redis/error.h"
 
 namespace sprockets {
 namespace {
@@ -60,7 +61,7 @@ class Publisher {
     if (structure_.kind == RedisKind::kZset) {
       const std::string score = FormatScore(row.score);
       const std::array<std::string_view, 4> words{"ZADD", row.key, score, row.member};
-      const auto added = [this, key = std::string(row.key)](const redisReply& reply) { return RefuseFor(key, reply); };
+      const auto added = [this](const redisReply& reply) { return Refuse(reply); };
       RETURN_IF_ERROR(pipeline_.Add(words, added));
       return Expire(row);
     }
@@ -75,7 +76,7 @@ class Publisher {
         if (!structure_.publish.empty()) messages_.push_back(fields.size() == 2 ? fields[1] : id);
         return Status();
       }
-      if (!TextOf(reply).starts_with("ERR The ID specified")) return RefuseFor(key, reply);
+      if (!TextOf(reply).starts_with("ERR The ID specified")) return Refuse(reply);
       collided_.push_back({key, id, fields});
       return Status();
     };
@@ -120,13 +121,13 @@ class Publisher {
     std::vector<std::string> fields;
   };
 
-  /// An error of Redis over a key. One that is of another type by now is not what was compared.
-  Status RefuseFor(const std::string& key, const redisReply& reply) const {
+  /// An error of Redis, of which the pipeline says over which key. One of another type by now is not what was compared.
+  Status Refuse(const redisReply& reply) const {
     if (!IsError(reply)) return {};
-    const std::string where = structure_.file.native() + ": key " + Escape(key);
-    if (TextOf(reply).starts_with("WRONGTYPE"))
-      return Error{ErrorCode::kBusy, where + " is of another type by now: everything is compared anew"};
-    return RefuseError(reply).Prefixed(where);
+    if (IsWrongType(TextOf(reply)))
+      return Error{ErrorCode::kBusy,
+                   structure_.file.native() + ": the key is of another type by now: everything is compared anew"};
+    return RefuseError(reply).Prefixed(structure_.file.native());
   }
 
   /// Redis only says that the id is not above the last one: whether the entry is there must be looked up.
@@ -314,7 +315,7 @@ class Follower {
       if (next == keys.end()) next = keys.begin();
       asked_last = *next;
       const auto exists = [&lost, key = *next](const redisReply& reply) -> Status {
-        RETURN_IF_ERROR(RefuseError(reply).Prefixed("key " + Escape(key)));
+        RETURN_IF_ERROR(RefuseError(reply));
         if (reply.integer == 0) lost = key;
         return {};
       };
@@ -390,7 +391,7 @@ class Follower {
     auto rebuilt = rebuilder.Rebuild(bounded, progress);
     if (!rebuilt.ok()) {
       Error error = std::move(rebuilt).error();
-      if (error.message.find("the source lacks") == std::string::npos) return error;
+      if (error.code != ErrorCode::kWouldLose) return error;
       ASSIGN_OR_RETURN(const bool lacks, SourceLacksAnEntry(postgres, redis, structure));
       if (!lacks) {
         return Error{ErrorCode::kBusy, structure.name + ": a rebuild or a repair has written what lies above " +

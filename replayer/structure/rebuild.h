@@ -4,26 +4,20 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "replayer/config.h"
 #include "replayer/postgres/postgres.h"
 #include "replayer/redis/lock.h"
-#include "replayer/redis/pipeline.h"
 #include "replayer/schema_set/schema_set.h"
-#include "replayer/structure/compare.h"
+#include "replayer/structure/guards.h"
 #include "replayer/structure/key_owners.h"
 #include "replayer/structure/loader.h"
+#include "replayer/structure/scratch_keys.h"
+#include "replayer/structure/swap.h"
 
 namespace sprockets {
-
-/// The guard against a source that has lost its rows, of rebuild and of repairs: would a key that holds `live` elements
-/// be left with less than half of them?
-inline bool LosesTooMuch(uint64_t live, uint64_t left) {
-  return left * 2 < live;
-}
 
 struct RebuiltStructure {
   enum class State { kUnchanged, kRebuilt, kWouldChange, kDrilled };
@@ -61,39 +55,14 @@ class Rebuilder {
                                    const std::function<Status()>& before_swap = nullptr);
 
  private:
-  struct LiveState {
-    bool differs = false;
-    std::vector<std::string> gone;  // keys that the source does not give any more
-    std::string extra_entry;        // of a stream: one that the source lacks; empty: none
-    std::vector<ComparedKey> keys;  // that the source gives; where it gives one only, and that is no stream, none
-  };
   Result<RebuiltStructure> RebuildOne(const Structure& structure, Progress& progress,
                                       const std::function<Status()>& before_swap);
-  Status RemoveLeftovers();
   Result<LiveState> LookAtLive(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
   Status Load(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,
               std::vector<Loader::Key>* keys);
   Status BuildNew(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,
                   std::vector<Loader::Key>* keys);
-  Status GuardLive(const Structure& structure, const LiveState& live) const;
-  Status GuardRows(const Structure& structure, const std::string& key, uint64_t rows);
   Status VerifyLoaded(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
-  /// How many of the new stream's entries a group has read, so that a further copy has to count only those behind.
-  struct ReadUpTo {
-    std::string position = "0-0";
-    int64_t entries = 0;
-  };
-  Status CopyGroups(const Loader::Key& key, std::map<std::string, ReadUpTo>* read_up_to);
-  Status CopyConsumers(const std::string& from, const std::string& to, const std::string& group);
-  Status CopyPending(const std::string& from, const std::string& to, const std::string& group);
-  Status RemoveGroups(const std::string& key);
-  Status Swap(const std::vector<Loader::Key>& keys);
-  Status SwapStreams(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live);
-  Status SwapStream(const Structure& structure, const Loader::Key& key, StreamId compared_up_to);
-  Status AddCleanUp(Pipeline& pipeline, const Loader::Key& key) const;
-  Status RemoveGone(const std::vector<std::string>& gone);
-  std::string AsideOf(const std::string& key) const;
-  Status RemoveLoaded(const std::vector<Loader::Key>& keys);
 
   Postgres& postgres_;
   RedisClient& redis_;
@@ -101,8 +70,8 @@ class Rebuilder {
   const std::vector<ConsumerGroup> groups_;
   KeyOwners& owners_;
   const RedisLock* lock_ = nullptr;  // nothing is swapped once it is lost
-  const std::string number_;         // of this object, in the names of what it writes beside the live keys
-  const std::string prefix_;         // of the keys that are being written
+  const ScratchKeys scratch_;
+  Swapper swapper_;
 };
 
 }  // namespace sprockets

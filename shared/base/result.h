@@ -14,18 +14,26 @@ namespace sprockets {
 
 /// What the caller can do about it.
 enum class ErrorCode {
-  kUsage,        // the command line or configuration is wrong; say which option and the way out
-  kUnreachable,  // a server did not answer; trying again later may help
-  kRefused,      // a server or a guard said no
-  kBusy,         // somebody else holds the lock or the file
-  kIo,           // the operating system or SQLite failed; the file is in doubt
-  kFull,         // no space or quota left; nothing was written
-  kCorrupt,      // bytes are not what was written
-  kForeign,      // the file is of a newer version or of another program: leave it untouched
-  kStarved,      // the process is short of descriptors or memory; nothing is wrong with the file
-  kForbidden,    // this user may not; nothing is wrong with the file
+  kUsage,         // the command line or configuration is wrong; say which option and the way out
+  kUnreachable,   // a server did not answer; trying again later may help
+  kRefused,       // a server or a guard said no
+  kNotPermitted,  // a server said no to this user: it lacks a right
+  kWouldLose,     // a guard said no: what is there, and nowhere else, would be lost
+  kBusy,          // somebody else holds the lock or the file
+  kIo,            // the operating system or SQLite failed; the file is in doubt
+  kFull,          // no space or quota left; nothing was written
+  kCorrupt,       // bytes are not what was written
+  kForeign,       // the file is of a newer version or of another program: leave it untouched
+  kStarved,       // the process is short of descriptors or memory; nothing is wrong with the file
+  kForbidden,     // this user may not; nothing is wrong with the file
   kNotFound,
+  kStopped,  // by the caller, who has seen enough; nothing is wrong
 };
+
+/// Did a server or a guard say no, for whatever reason?
+inline bool IsRefusal(ErrorCode code) {
+  return code == ErrorCode::kRefused || code == ErrorCode::kNotPermitted || code == ErrorCode::kWouldLose;
+}
 
 struct [[nodiscard]] Error {
   ErrorCode code;
@@ -38,6 +46,12 @@ struct [[nodiscard]] Error {
   }
 };
 
+[[noreturn]] inline void AbortWithout(const char* what, std::string_view why) {
+  std::fprintf(stderr, "a result was asked for its %s and has none: %.*s\n", what, static_cast<int>(why.size()),
+               why.data());
+  std::abort();
+}
+
 /// Either a value or an Error. Asking for the one that is not there is a bug and aborts.
 template <typename T>
 class [[nodiscard]] Result {
@@ -46,37 +60,38 @@ class [[nodiscard]] Result {
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   bool ok() const { return state_.index() == 0; }
-  T& value() & { return *Get(); }
-  const T& value() const& { return *const_cast<Result*>(this)->Get(); }
-  T&& value() && { return std::move(*Get()); }
-  const Error& error() const& { return std::get<1>(state_); }
-  Error&& error() && { return std::get<1>(std::move(state_)); }
+  T& value() & { return *GetValue(); }
+  const T& value() const& { return *const_cast<Result*>(this)->GetValue(); }
+  T&& value() && { return std::move(*GetValue()); }
+  const Error& error() const& { return *const_cast<Result*>(this)->GetError(); }
+  Error&& error() && { return std::move(*GetError()); }
 
   Result Prefixed(std::string_view context) && {
     if (ok()) return std::move(*this);
-    return std::get<1>(std::move(state_)).Prefixed(context);
+    return std::move(*this).error().Prefixed(context);
   }
 
  private:
-  T* Get() {
-    if (!ok()) {
-      std::fprintf(stderr, "value of a failed result: %s\n", error().message.c_str());
-      std::abort();
-    }
-    return &std::get<0>(state_);
+  T* GetValue() {
+    if (T* value = std::get_if<0>(&state_)) return value;
+    AbortWithout("value", std::get<1>(state_).message);
+  }
+  Error* GetError() {
+    if (Error* error = std::get_if<1>(&state_)) return error;
+    AbortWithout("error", "it succeeded");
   }
   std::variant<T, Error> state_;
 };
 
-/// Success, or an Error.
+/// Success, or an Error. Asking for an error that is not there is a bug and aborts.
 class [[nodiscard]] Status {
  public:
   Status() = default;
   Status(Error error) : error_(std::move(error)) {}
 
   bool ok() const { return !error_.has_value(); }
-  const Error& error() const& { return *error_; }
-  Error&& error() && { return *std::move(error_); }
+  const Error& error() const& { return *const_cast<Status*>(this)->GetError(); }
+  Error&& error() && { return std::move(*GetError()); }
 
   Status Prefixed(std::string_view context) && {
     if (error_) error_ = std::move(*error_).Prefixed(context);
@@ -84,6 +99,10 @@ class [[nodiscard]] Status {
   }
 
  private:
+  Error* GetError() {
+    if (!error_) AbortWithout("error", "it succeeded");
+    return &*error_;
+  }
   std::optional<Error> error_;
 };
 

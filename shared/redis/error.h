@@ -16,4 +16,10 @@ enum class RefusalScope {
 /// Redis 7.0's "ERR The stream has exhausted the last possible ID, unable to add more items".
 RefusalScope ClassifyRedisError(std::string_view error);
 
+/// Does this user lack the right to the command, the key or the channel? (NOPERM)
+bool IsNoPermission(std::string_view error);
+
+/// Is the key of another type than the command's? (WRONGTYPE)
+bool IsWrongType(std::string_view error);
+
 }  // namespace sprockets

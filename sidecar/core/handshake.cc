@@ -1,5 +1,6 @@
 #include "sidecar/core/handshake.h"
 
+#include "shared/redis/error.h"
 #include "shared/redis/info.h"
 #include "shared/redis/resp.h"
 
@@ -16,7 +17,7 @@ constexpr std::string_view kProbeKey = "sprockets:probe";
 // command is told as missing. What the key alone forbids says nothing about the streams.
 bool CommandDenied(const Handshake::Answer& answer) {
   if (!answer.is_error) return false;
-  if (answer.text.starts_with("NOPERM")) return answer.text.find("to run the '") != std::string_view::npos;
+  if (IsNoPermission(answer.text)) return answer.text.find("to run the '") != std::string_view::npos;
   return answer.text.starts_with("ERR unknown command");
 }
 
@@ -51,7 +52,7 @@ void Handshake::Take(HandshakeStep::Kind kind, const Answer& answer) {
       break;
     case Kind::kInfo:
       if (!answer.is_error) return TakeInfo(answer.text);
-      if (!answer.text.starts_with("NOPERM") && refusal.empty()) refusal = answer.text;
+      if (!IsNoPermission(answer.text) && refusal.empty()) refusal = answer.text;
       break;
     case Kind::kClientId:
       if (answer.integer) client_id = *answer.integer;

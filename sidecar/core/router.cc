@@ -408,7 +408,7 @@ bool Router::FillWindow(std::string_view stream, StreamState::TailAsked* asked, 
 }
 
 void Router::OnTailError(StreamState& stream, std::string_view error, LoopTime now) {
-  if (error.starts_with("WRONGTYPE")) {
+  if (IsWrongType(error)) {
     stream.tail = StreamState::TailUnknown{};
     stream.EndProbe();
     RefuseStream(stream, error, now);

@@ -1,0 +1,39 @@
+// What a rebuild and a repair do not do by themselves: take from Redis what PostgreSQL may have lost, or never had.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "replayer/redis/client.h"
+#include "replayer/schema_set/schema_set.h"
+#include "replayer/structure/compare.h"
+#include "shared/base/result.h"
+
+namespace sprockets {
+
+/// What is told with each refusal: how to do it in spite of the guard.
+constexpr std::string_view kForceWayOut = "; rebuild --force does it all the same";
+
+/// Would a key that holds `live` elements be left with less than half of them?
+inline bool LosesTooMuch(uint64_t live, uint64_t left) {
+  return left * 2 < live;
+}
+
+/// A structure as it is in Redis, against the source.
+struct LiveState {
+  bool differs = false;
+  std::vector<std::string> gone;           // keys that the source does not give any more
+  std::optional<std::string> extra_entry;  // of a stream: one that the source lacks
+  std::vector<ComparedKey> keys;  // that the source gives; where it gives one only, and that is no stream, none
+};
+
+/// kWouldLose: a stream has an entry that the source lacks. kRefused: the source has nothing for a key of Redis's.
+Status GuardLive(const Structure& structure, const LiveState& live);
+
+/// kRefused: the source has `rows` for the key, and Redis more than twice as many elements.
+Status GuardRows(const Structure& structure, RedisClient& redis, const std::string& key, uint64_t rows);
+
+}  // namespace sprockets

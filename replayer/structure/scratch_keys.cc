@@ -1,0 +1,64 @@
+#include "replayer/structure/scratch_keys.h"
+
+#include <array>
+#include <random>
+
+#include "shared/base/log.h"
+
+namespace sprockets {
+namespace {
+
+constexpr std::string_view kRegistry = "sprockets:rebuild";
+
+/// With a number and a colon, what comes before the name of a key that made room.
+constexpr std::string_view kAside = "sprockets:aside:";
+
+}  // namespace
+
+ScratchKeys::ScratchKeys(const std::string& into)
+    : number_(std::to_string(std::random_device{}())),
+      prefix_(into.empty() ? std::string(kRegistry) + ":" + number_ + ":" : into) {}
+
+std::string_view ScratchKeys::registry() {
+  return kRegistry;
+}
+
+std::string ScratchKeys::AsideOf(const std::string& key) const {
+  return std::string(kAside) + number_ + ":" + key;
+}
+
+Status ScratchKeys::AddCleanUp(Pipeline& pipeline, const Loader::Key& key) const {
+  const auto ignored = [](const redisReply&) { return Status(); };
+  const std::string old = AsideOf(key.key);
+  // Where the new key was gone (evicted, expired), the old one goes back to its place before what is aside is freed.
+  const std::array<std::string_view, 3> put_back{"RENAMENX", old, key.key};
+  const std::array<std::string_view, 2> free{"UNLINK", old};
+  const std::array<std::string_view, 4> forget{"SREM", kRegistry, old, key.name};
+  RETURN_IF_ERROR(pipeline.Add(put_back, ignored));
+  RETURN_IF_ERROR(pipeline.Add(free, ignored));
+  return pipeline.Add(forget);
+}
+
+Status ScratchKeys::RemoveLeftovers(RedisClient& redis) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply names, redis.Call({"SMEMBERS", kRegistry}));
+  RETURN_IF_ERROR(RefuseError(*names));
+  if (names->elements == 0) return {};
+  LogInfo("removing-leftovers", {{"keys", names->elements}, {"of", "a rebuild that was interrupted"}});
+  Pipeline pipeline(redis);
+  const auto ignored = [](const redisReply&) { return Status(); };
+  for (size_t i = 0; i < names->elements; ++i) {
+    const std::string_view name = TextOf(*names->element[i]);
+    if (name.starts_with(kAside)) {
+      // An old key whose place is empty was on its way back.
+      const std::array<std::string_view, 3> put_back{"RENAMENX", name, name.substr(name.find(':', kAside.size()) + 1)};
+      RETURN_IF_ERROR(pipeline.Add(put_back, ignored));
+    }
+    const std::array<std::string_view, 2> words{"UNLINK", TextOf(*names->element[i])};
+    RETURN_IF_ERROR(pipeline.Add(words));
+  }
+  const std::array<std::string_view, 2> words{"DEL", kRegistry};
+  RETURN_IF_ERROR(pipeline.Add(words));
+  return pipeline.Finish();
+}
+
+}  // namespace sprockets
