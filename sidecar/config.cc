@@ -55,8 +55,7 @@ Error Usage(std::string why) {
 }
 
 Result<std::string> Required(const Options& options, std::string_view name) {
-  if (options.Text(name).empty())
-    return Usage("--" + std::string(name) + " is missing (or " + EnvironmentName(name) + " in the environment)");
+  if (options.Text(name).empty()) return MissingOption(name);
   return options.Text(name);
 }
 

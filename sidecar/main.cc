@@ -2,6 +2,7 @@
 #include <malloc.h>
 
 #include "shared/base/log.h"
+#include "shared/base/options.h"
 #include "shared/base/process.h"
 #include "sidecar/config.h"
 #include "sidecar/sidecar.h"
@@ -11,7 +12,7 @@ int main(int argc, char** argv) {
   PrepareProcess();
   const auto command = ParseSidecarCommand(argc, argv);
   if (!command.ok()) {
-    std::fprintf(stderr, "sprockets-sidecar: %s\n(--help lists the options)\n", command.error().message.c_str());
+    std::fputs(UsageLine("sprockets-sidecar", command.error()).c_str(), stderr);
     return kSidecarUsage;
   }
   switch (command.value().kind) {

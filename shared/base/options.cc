@@ -57,17 +57,17 @@ cxxopts::Options Declare(std::span<const Option> table) {
 Error FromParser(const cxxopts::exceptions::exception& failure) {
   if (dynamic_cast<const cxxopts::exceptions::invalid_option_syntax*>(&failure) != nullptr) {
     return Usage(
-        "an argument begins with '-' but is not an option; write options as --name VALUE or --name=VALUE (see --help)");
+        "an argument begins with '-' but is not an option; write options as --name VALUE or --name=VALUE");
   }
   if (dynamic_cast<const cxxopts::exceptions::incorrect_argument_type*>(&failure) != nullptr) {
-    return Usage("a flag takes no value but true or false (see --help)");
+    return Usage("a flag takes no value but true or false");
   }
   std::string text = failure.what();
   for (const std::string_view quote : {"\u2018", "\u2019"}) {
     for (size_t at = text.find(quote); at != std::string::npos; at = text.find(quote))
       text.replace(at, quote.size(), "'");
   }
-  return Usage(text + " (see --help)");
+  return Usage(std::move(text));
 }
 
 Result<bool> ParseFlag(std::string_view text) {
@@ -148,7 +148,7 @@ Status Options::TakeEnvironment(const Option& option) {
 
 Status Options::RefuseWords(size_t most) const {
   if (words_.size() <= most) return {};
-  return Usage("unexpected word " + ForError(words_[most]) + "; options begin with -- (see --help)");
+  return Usage("unexpected word " + ForError(words_[most]) + "; options begin with --");
 }
 
 const Options::Given& Options::Of(std::string_view name) const {
@@ -256,6 +256,15 @@ Result<std::string> ReadPasswordFile(const std::string& path) {
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   return text;
+}
+
+Error MissingOption(std::string_view name) {
+  return Usage("--" + std::string(name) + " is missing (or " + EnvironmentName(name) + " in the environment)");
+}
+
+std::string UsageLine(std::string_view command, const Error& error) {
+  const std::string called(command);
+  return called + ": " + Escape(error.message, error.message.size()) + "; see " + called + " --help\n";
 }
 
 }  // namespace sprockets

@@ -81,4 +81,11 @@ std::string WrapHelp(std::string_view text, size_t indent = 0);
 /// What a password file holds, without the line break at its end. At most 64 KiB.
 Result<std::string> ReadPasswordFile(const std::string& path);
 
+/// Of a required option that was not given.
+Error MissingOption(std::string_view name);
+
+/// What a program says on stderr about a command line that cannot be meant: one line, which leads to the --help of
+/// `command` ("sprockets-replayer drain").
+std::string UsageLine(std::string_view command, const Error& error);
+
 }  // namespace sprockets

@@ -135,16 +135,6 @@ char ShortEscape(char c) {
   }
 }
 
-void AppendBase64(std::string& out, std::string_view bytes) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (size_t at = 0; at < bytes.size(); at += 3) {
-    const size_t taken = std::min<size_t>(3, bytes.size() - at);
-    uint32_t group = 0;
-    for (size_t i = 0; i < 3; ++i) group = group << 8 | (i < taken ? BytesOf(bytes)[at + i] : 0u);
-    for (size_t i = 0; i < 4; ++i) out.push_back(i <= taken ? kAlphabet[group >> (18 - 6 * i) & 63] : '=');
-  }
-}
-
 }  // namespace
 
 Result<int64_t> ParseDurationMs(std::string_view text) {
@@ -268,11 +258,21 @@ std::string QuoteIdentifier(std::string_view name) {
   return out;
 }
 
+std::string Base64(std::string_view bytes) {
+  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    const size_t taken = std::min<size_t>(3, bytes.size() - at);
+    uint32_t group = 0;
+    for (size_t i = 0; i < 3; ++i) group = group << 8 | (i < taken ? BytesOf(bytes)[at + i] : 0u);
+    for (size_t i = 0; i < 4; ++i) out.push_back(i <= taken ? kAlphabet[group >> (18 - 6 * i) & 63] : '=');
+  }
+  return out;
+}
+
 void AppendJsonBytes(std::string& out, std::string_view bytes) {
   if (IsUtf8(bytes)) return AppendJsonString(out, bytes);
-  out.append(R"({"base64":")");
-  AppendBase64(out, bytes);
-  out.append(R"("})");
+  out.append(R"({"base64":")").append(Base64(bytes)).append(R"("})");
 }
 
 void AppendJsonString(std::string& out, std::string_view text) {

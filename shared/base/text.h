@@ -41,6 +41,9 @@ std::string Escape(std::string_view bytes, size_t max_bytes = 256);
 /// The caller has made sure that there is no NUL.
 std::string QuoteIdentifier(std::string_view name);
 
+/// `bytes` in base64 (RFC 4648), with padding.
+std::string Base64(std::string_view bytes);
+
 /// `bytes` as a JSON value, appended: a string where it is UTF-8, else {"base64":"…"}.
 void AppendJsonBytes(std::string& out, std::string_view bytes);
 /// `text` as a JSON string, appended, with its quotes. Invalid UTF-8 is replaced by U+FFFD.

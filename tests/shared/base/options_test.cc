@@ -19,6 +19,7 @@ constexpr Option kTable[] = {
     {"json", "", "print JSON", "", false},
     {"rename", "OLD=NEW", "send what waits for stream OLD to stream NEW instead", "", true},
     {"postgres-password-file", "FILE", "a file that holds the password", "", false, true},
+    {"schema", "DIR", "a folder", "", false, true},
 };
 
 Result<Options> Parse(std::initializer_list<const char*> arguments) {
@@ -141,6 +142,12 @@ TEST_CASE("-h is --help") {
   CHECK(Parse({"-h"}).value().help());
   CHECK(Parse({"--redis", "a", "-h"}).value().help());
   CHECK_THAT(ErrorOf({"-hx"}), Catch::Contains("'x'"));
+}
+
+TEST_CASE("a command line that cannot be meant is told in one line, which leads to the help") {
+  CHECK(UsageLine("program do", MissingOption("spill-dir")) ==
+        "program do: --spill-dir is missing (or SPROCKETS_SPILL_DIR in the environment); see program do --help\n");
+  CHECK(UsageLine("program", {ErrorCode::kUsage, "a\nb"}) == "program: a\\nb; see program --help\n");
 }
 
 TEST_CASE("a password file gives its text without the line break at its end") {
