@@ -1,96 +1,164 @@
-// From the command line to a command.
+// The table of commands, and from the command line to one of them.
+#include "replayer/command.h"
+
 #include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
+#include <utility>
 
-#include "replayer/commands/commands.h"
 #include "shared/base/log.h"
 #include "shared/base/process.h"
-#include "shared/base/text.h"
 
 namespace sprockets {
 
-int ExitCodeOf(const Error& error) {
-  switch (error.code) {
-    case ErrorCode::kUsage:
-      return 2;
-    case ErrorCode::kUnreachable:
-    case ErrorCode::kNotFound:
-    case ErrorCode::kIo:
-    case ErrorCode::kFull:
-    case ErrorCode::kStarved:
-    case ErrorCode::kForbidden:
-      return 3;
-    case ErrorCode::kRefused:
-    case ErrorCode::kNotPermitted:
-    case ErrorCode::kWouldLose:
-    case ErrorCode::kStopped:
-    case ErrorCode::kBusy:
-    case ErrorCode::kCorrupt:
-    case ErrorCode::kForeign:
-      return 4;
-  }
-  return 4;
-}
+// One line a command, in the order of --help. A file of commands/ defines its function, StatusCommand and so on.
+#define SPROCKETS_COMMANDS(ENTRY) \
+  ENTRY(Status)                   \
+  ENTRY(Show)                     \
+  ENTRY(Drain)                    \
+  ENTRY(Migrate)                  \
+  ENTRY(Rebuild)                  \
+  ENTRY(Verify)                   \
+  ENTRY(Access)
+
+#define SPROCKETS_DECLARE(Name) std::unique_ptr<Command> Name##Command();
+#define SPROCKETS_CREATE(Name) Name##Command(),
+
+SPROCKETS_COMMANDS(SPROCKETS_DECLARE)
 
 namespace {
 
-std::string_view WordOf(int exit_code) {
-  return exit_code == 2 ? "usage" : exit_code == 3 ? "unreachable" : "refused";
+constexpr std::string_view kProgram = "sprockets-replayer";
+
+/// What every command has, behind its own options.
+struct GeneralOptions {
+  bool json = false;
+  LogFormat log_format = LogFormat::kText;
+  bool check_config = false;
+
+  void Declare(OptionTable& options) {
+    static constexpr std::array<std::string_view, 2> kFormats{"text", "json"};
+    options.Flag("json", "print JSON", &json);
+    options.Choice("log-format", kFormats, "of what goes to stderr", &log_format);
+    options.Flag("check-config", "only check the options", &check_config);
+  }
+};
+
+auto AllCommands() {
+  return std::array{SPROCKETS_COMMANDS(SPROCKETS_CREATE)};
 }
 
-std::string FailureJson(std::string_view command, const Error& error) {
-  std::string text = R"({"command":)";
-  AppendJsonString(text, command);
-  text.append(R"(,"result":")").append(WordOf(ExitCodeOf(error))).append(R"(","error":)");
-  AppendJsonString(text, error.message);
-  return text.append("}\n");
+/// None where there is no such command.
+std::unique_ptr<Command> Find(std::string_view name) {
+  for (std::unique_ptr<Command>& command : AllCommands()) {
+    if (command->name() == name) return std::move(command);
+  }
+  return nullptr;
 }
+
+std::string GeneralHelp() {
+  std::string text =
+      "usage: sprockets-replayer <command> [options]\n\n"
+      "Moves data between SQLite, Redis and PostgreSQL after an outage, and proves that it did.\n\n";
+  for (const std::unique_ptr<Command>& command : AllCommands()) {
+    std::string left = "  " + std::string(command->name());
+    left.resize(12, ' ');
+    text.append(left).append(command->about()).append("\n");
+  }
+  return text +
+         "\nsprockets-replayer <command> --help has the options of a command. Exit codes: 0 done and verified,\n"
+         "1 finished but something differs, is unproven, rejected or left, 2 usage, 3 a store is not reachable,\n"
+         "4 refused by a guard or bad data.\n";
+}
+
+std::string CommandHelp(const Command& command, const OptionTable& table) {
+  std::string usage(kProgram);
+  usage.append(" ").append(command.name()).append(table.Words()).append(" [options]");
+  return HelpText(usage, command.about(), table.options());
+}
+
+std::string VersionText() {
+  return std::string(kProgram) + " " SPROCKETS_VERSION "\n";
+}
+
+bool IsHelp(std::string_view word) {
+  return word == "--help" || word == "-h" || word == "help";
+}
+
+/// One run of the program. `words` are what follows its name.
+class Invocation {
+ public:
+  Invocation(std::span<const char* const> words, std::ostream& out, std::ostream& err)
+      : words_(words), out_(out), err_(err) {}
+
+  ExitCode Run() {
+    if (words_.empty()) return Refuse("a command is missing");
+    const std::string_view first = words_.front();
+    if (first == "help" && words_.size() > 1) {
+      const std::array about{words_[1], "--help"};
+      return Invocation(about, out_, err_).Run();
+    }
+    if (IsHelp(first)) return Print(GeneralHelp());
+    if (first == "--version") return Print(VersionText());
+    if (first.starts_with("-")) return Refuse("the command comes first: sprockets-replayer <command> [options]");
+    const std::unique_ptr<Command> command = Find(first);
+    return command ? Run(*command) : Refuse("no such command");
+  }
+
+ private:
+  ExitCode Run(Command& command) {
+    OptionTable table;
+    GeneralOptions general;
+    command.Declare(table);
+    general.Declare(table);
+    const Result<Options> options = Options::Parse(static_cast<int>(words_.size()), words_.data(), table.options());
+    if (!options.ok()) return Refuse(options.error(), &command);
+    if (options.value().help()) return Print(CommandHelp(command, table));
+    if (options.value().version()) return Print(VersionText());
+    Status read = table.Read(options.value());
+    if (read.ok()) read = command.Check();
+    if (!read.ok()) return Refuse(read.error(), &command);
+    InitLog(general.log_format);
+    if (general.check_config) return ExitCode::kDone;
+    Output output(command.name(), general.json, out_);
+    const Result<Outcome> run = command.Run(output);
+    const Outcome outcome = run.ok() ? run.value() : Outcome::Failed(run.error());
+    output.Print(outcome);
+    return outcome.exit_code;
+  }
+
+  ExitCode Print(std::string_view text) {
+    out_ << text << std::flush;
+    return ExitCode::kDone;
+  }
+
+  ExitCode Refuse(std::string why) { return Refuse(Error{ErrorCode::kUsage, std::move(why)}, nullptr); }
+
+  /// A command line that cannot be meant. A program that wants JSON gets a document even so.
+  ExitCode Refuse(const Error& error, const Command* command) {
+    std::string called(kProgram);
+    if (command != nullptr) called.append(" ").append(command->name());
+    err_ << UsageLine(called, error) << std::flush;
+    const bool wants_json =
+        std::any_of(words_.begin(), words_.end(), [](std::string_view word) { return word == "--json"; });
+    if (wants_json) out_ << Outcome::Failed(error).Json(words_.front()) << std::flush;
+    return ExitCode::kUsage;
+  }
+
+  const std::span<const char* const> words_;
+  std::ostream& out_;
+  std::ostream& err_;
+};
 
 }  // namespace
 
-int Fail(const Config& config, std::string_view command, const Error& error, std::ostream& out) {
-  LogError(std::string(command) + "-failed", {{"error", error.message}});
-  if (config.json) out << FailureJson(command, error) << std::flush;
-  return ExitCodeOf(error);
-}
-
-int RunProgram(int argc, const char* const* argv, std::ostream& out) {
+ExitCode RunProgram(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
   PrepareProcess();
-  const Result<Invocation> invocation = ParseCommandLine(argc, argv);
-  if (!invocation.ok()) {
-    LogError("usage", {{"error", invocation.error().message}});
-    const std::span words(argv, static_cast<size_t>(argc));
-    const bool wants_json =
-        std::any_of(words.begin(), words.end(), [](std::string_view word) { return word == "--json"; });
-    if (wants_json) out << FailureJson(argc > 1 ? argv[1] : "", invocation.error()) << std::flush;
-    return ExitCodeOf(invocation.error());
-  }
-  const auto& [config, text] = invocation.value();
-  if (!text.empty()) {
-    out << text;
-    return 0;
-  }
-  InitLog(config.log_format);
-  if (config.check_config) return 0;
-  switch (config.command) {
-    case Config::Command::kStatus:
-      return RunStatus(config, out);
-    case Config::Command::kShow:
-      return RunShow(config, out);
-    case Config::Command::kDrain:
-      return RunDrain(config, out);
-    case Config::Command::kMigrate:
-      return RunMigrate(config, out);
-    case Config::Command::kRebuild:
-      return RunRebuild(config, out);
-    case Config::Command::kVerify:
-      return RunVerify(config, out);
-    case Config::Command::kAccess:
-      return RunAccess(config, out);
-  }
-  return 2;
+  const std::span words(argv, static_cast<size_t>(argc));
+  return Invocation(words.empty() ? words : words.subspan(1), out, err).Run();
 }
 
 }  // namespace sprockets

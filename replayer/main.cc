@@ -2,15 +2,16 @@
 #include <exception>
 #include <iostream>
 
-#include "replayer/commands/commands.h"
+#include "replayer/command.h"
 
 int main(int argc, char** argv) {
+  using sprockets::ExitCode;
   try {
-    const int exit_code = sprockets::RunProgram(argc, argv, std::cout);
+    const ExitCode exit_code = sprockets::RunProgram(argc, argv, std::cout, std::cerr);
     std::cout.flush();
-    return exit_code;
+    return static_cast<int>(exit_code);
   } catch (const std::exception& failure) {
     std::cerr << "sprockets-replayer: " << failure.what() << "\n";
-    return 4;
+    return static_cast<int>(ExitCode::kRefused);
   }
 }

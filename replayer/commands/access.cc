@@ -1,57 +1,79 @@
-// The access command.
+// The access command: users and groups of a schema set.
+#include <filesystem>
+#include <memory>
 #include <string>
 
 #include "replayer/access/access_control.h"
-#include "replayer/commands/commands.h"
-#include "shared/base/clock.h"
-#include "shared/base/log.h"
+#include "replayer/command.h"
+#include "replayer/commands/common_options.h"
 #include "shared/base/text.h"
 
 namespace sprockets {
 namespace {
 
-int PrintDifferences(const Config& config, const AccessSet& set, RedisClient& redis, std::ostream& out) {
+/// Prints what would change.
+Result<Outcome> Compare(const AccessSet& set, RedisClient& redis, Output& output) {
   const auto tell = [&](const Difference& difference) {
-    if (config.json) {
-      out << DifferenceJson(difference);
-      return true;
+    if (output.json()) {
+      output.out() << DifferenceJson(difference);
+    } else {
+      output.out() << "would change: " << difference.type << " " << Escape(difference.key)
+                   << (difference.member ? " " + Escape(*difference.member) : "") << " is "
+                   << NameOf(difference.problem) << "\n";
     }
-    out << "would change: " << difference.type << " " << Escape(difference.key)
-        << (difference.member ? " " + Escape(*difference.member) : "") << " is " << NameOf(difference.problem) << "\n";
     return true;
   };
-  const Result<Compared> compared = CompareAccess(set, redis, tell);
-  if (!compared.ok()) return Fail(config, "access", compared.error(), out);
-  if (const Result<int> checks = RehearseAccess(set, redis); !checks.ok())
-    return Fail(config, "access", checks.error(), out);
-  const bool same = compared.value().differences == 0;
-  if (!config.json) out << (same ? "verified\n" : "left\n");
-  return same ? 0 : 1;
+  ASSIGN_OR_RETURN(const Compared compared, CompareAccess(set, redis, tell));
+  ASSIGN_OR_RETURN([[maybe_unused]] const int checks, RehearseAccess(set, redis));
+  Outcome outcome;
+  outcome.text = compared.differences == 0 ? "verified\n" : "left\n";
+  if (compared.differences > 0) outcome.exit_code = ExitCode::kDiffers;
+  return outcome;
 }
+
+Outcome OutcomeOf(const AccessReport& report, const Output& output) {
+  Outcome outcome;
+  outcome.counts = {{"users_changed", report.users_changed},
+                    {"groups_created", report.groups_created},
+                    {"checks", report.checks},
+                    {"saved", report.saved}};
+  outcome.duration_ms = output.ElapsedMs();
+  outcome.result = "verified";
+  outcome.text = "access: " + std::to_string(report.users_changed) + " users changed, " +
+                 std::to_string(report.groups_created) + " groups created, " + std::to_string(report.checks) +
+                 " checks hold, " + (report.saved ? "saved" : "not saved") + "\n" + outcome.result + "\n";
+  return outcome;
+}
+
+class Access : public Command {
+ public:
+  Access()
+      : Command("access", "Gives Redis the users and consumer groups of a schema set, and proves what they may do.") {}
+
+  void Declare(OptionTable& options) override {
+    AddSchema(options, &folder_);
+    AddRedis(options, &target_);
+    options.Flag("dry-run", "only say what would change", &dry_run_);
+  }
+
+  Result<Outcome> Run(Output& output) override {
+    ASSIGN_OR_RETURN(const AccessSet set, ReadAccessSet(folder_));
+    ASSIGN_OR_RETURN(RedisClient redis, RedisClient::Connect(target_.url, target_.deadline_ms));
+    if (dry_run_) return Compare(set, redis, output);
+    ASSIGN_OR_RETURN(const AccessReport report, ApplyAccess(set, redis, OwnUser::kChangeLast));
+    return OutcomeOf(report, output);
+  }
+
+ private:
+  std::filesystem::path folder_;
+  RedisTarget target_{.url = {}, .deadline_ms = kWholeKeyDeadlineMs};
+  bool dry_run_ = false;
+};
 
 }  // namespace
 
-int RunAccess(const Config& config, std::ostream& out) {
-  const int64_t begun_ms = SteadyClockMs();
-  const auto fail = [&](const Error& error) { return Fail(config, "access", error, out); };
-  const Result<AccessSet> set = ReadAccessSet(config.set.folder);
-  if (!set.ok()) return fail(set.error());
-  Result<RedisClient> redis = RedisClient::Connect(*config.redis, config.set.redis_deadline_ms);
-  if (!redis.ok()) return fail(redis.error());
-  if (config.set.dry_run) return PrintDifferences(config, set.value(), redis.value(), out);
-  const Result<AccessReport> applied = ApplyAccess(set.value(), redis.value(), OwnUser::kChangeLast);
-  if (!applied.ok()) return fail(applied.error());
-  const AccessReport& report = applied.value();
-  if (config.json) {
-    out << R"({"command":"access","users_changed":)" << report.users_changed << R"(,"groups_created":)"
-        << report.groups_created << R"(,"checks":)" << report.checks << R"(,"saved":)"
-        << (report.saved ? "true" : "false") << R"(,"duration_ms":)" << SteadyClockMs() - begun_ms
-        << ",\"result\":\"verified\"}\n";
-  } else {
-    out << "access: " << report.users_changed << " users changed, " << report.groups_created << " groups created, "
-        << report.checks << " checks hold, " << (report.saved ? "saved" : "not saved") << "\nverified\n";
-  }
-  return 0;
+std::unique_ptr<Command> AccessCommand() {
+  return std::make_unique<Access>();
 }
 
 }  // namespace sprockets

@@ -1,17 +1,26 @@
 // The drain command: locks, passes, summary.
 #include <algorithm>
+#include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
-#include "replayer/commands/commands.h"
+#include "replayer/command.h"
+#include "replayer/commands/common_options.h"
 #include "replayer/drain/active_file.h"
 #include "replayer/drain/folder_survey.h"
+#include "replayer/drain/options.h"
 #include "replayer/drain/pass.h"
 #include "replayer/drain/report.h"
 #include "replayer/drain/salvage.h"
 #include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
+#include "shared/base/limits.h"
+#include "shared/base/log.h"
 #include "shared/base/text.h"
 
 namespace sprockets {
@@ -22,14 +31,19 @@ constexpr int64_t kMostPollMs = 30'000;  // while passes fail
 constexpr int64_t kRemoveEveryMs = 60'000;
 constexpr int64_t kSealPatienceMs = 7'000;  // a little more than the sidecar's own --seal-after
 
-DrainResult ResultOf(const Error& error) {
-  return ExitCodeOf(error) == 3 ? DrainResult::kUnreachable : DrainResult::kRefused;
-}
+struct DrainRun {
+  DrainOptions drain;
+  std::filesystem::path spill_dir;
+  int64_t keep_ms = 24 * 3600 * 1000;  // how long a drained file stays
+  bool follow = false;                 // go on until told to stop
+  bool dry_run = false;
+  std::string file;     // offer this drained file again
+  std::string salvage;  // take what is good out of this quarantined file
+  ProgressStyle progress = ProgressStyle::kAuto;
+};
 
-/// The folder must be there already: a mistyped path is not a new spill folder.
-Result<SpillFolder> OpenFolder(const Config& config) {
-  ASSIGN_OR_RETURN(const SpillFolder existing, SpillFolder::OpenExisting(config.spill_dir));
-  return SpillFolder::Open(existing.path());
+DrainResult ResultOf(const Error& error) {
+  return ExitCodeOf(error.code) == ExitCode::kUnreachable ? DrainResult::kUnreachable : DrainResult::kRefused;
 }
 
 Result<FileLock> LockForDraining(const SpillFolder& folder) {
@@ -39,19 +53,18 @@ Result<FileLock> LockForDraining(const SpillFolder& folder) {
 }
 
 /// One run under drain.lock.
-Status DrainOnce(const Config& config, const SpillFolder& folder, DrainReport& report) {
+Status DrainOnce(const DrainRun& run, const SpillFolder& folder, DrainReport& report) {
   ASSIGN_OR_RETURN(const FileLock lock, LockForDraining(folder));
-  const DrainConfig& drain = config.drain;
-  DrainPass pass(config, folder, report);
+  DrainPass pass(run.drain, folder, report);
   RETURN_IF_ERROR(folder.SpendReserve());
-  if (drain.follow) RETURN_IF_ERROR(pass.Reach());
+  if (run.follow) RETURN_IF_ERROR(pass.Reach());
   RETURN_IF_ERROR(pass.SealActive());
-  if (!drain.salvage.empty()) {
-    ASSIGN_OR_RETURN(const SpillFileInfo info, FindSpillFile(folder, drain.salvage));
+  if (!run.salvage.empty()) {
+    ASSIGN_OR_RETURN(const SpillFileInfo info, FindSpillFile(folder, run.salvage));
     RETURN_IF_ERROR(Salvage(folder, info, report));
   }
-  if (!drain.file.empty()) {
-    ASSIGN_OR_RETURN(const SpillFileInfo info, FindSpillFile(folder, drain.file));
+  if (!run.file.empty()) {
+    ASSIGN_OR_RETURN(const SpillFileInfo info, FindSpillFile(folder, run.file));
     if (info.state != SpillFileInfo::State::kDrained) {
       return Error{ErrorCode::kRefused,
                    "--file: " + info.path.filename().native() + " is not drained yet; drain without --file takes it"};
@@ -60,14 +73,14 @@ Status DrainOnce(const Config& config, const SpillFolder& folder, DrainReport& r
   } else {
     RETURN_IF_ERROR(pass.DrainAll());
   }
-  RETURN_IF_ERROR(RemoveOldDrained(folder, drain.keep_ms));
+  RETURN_IF_ERROR(RemoveOldDrained(folder, run.keep_ms));
   if (const Status kept = folder.KeepReserve(); !kept.ok()) LogWarning("no-reserve", {{"why", kept.error().message}});
   return {};
 }
 
 /// What waits in the file that a running sidecar writes counts as left, even where nobody can say how much it is.
-DrainResult AddActive(const Config& config, const SpillFolder& folder, DrainCounts* counts) {
-  const Result<std::optional<ActiveFile>> active = FindActiveFile(folder, config.socket_path);
+DrainResult AddActive(const std::string& socket_path, const SpillFolder& folder, DrainCounts* counts) {
+  const Result<std::optional<ActiveFile>> active = FindActiveFile(folder, socket_path);
   if (!active.ok()) return DrainResult::kLeft;
   if (!active.value()) return DrainResult::kVerified;
   const auto& [name, rows, oldest_ms] = *active.value();
@@ -78,36 +91,49 @@ DrainResult AddActive(const Config& config, const SpillFolder& folder, DrainCoun
   }
   LogWarning("active-file", {{"file", name},
                              {"rows", "unknown"},
-                             {"way_out", config.socket_path.empty() ? "give the sidecar's --socket"
-                                                                    : "bring the sidecar back, which writes it"}});
+                             {"way_out", socket_path.empty() ? "give the sidecar's --socket"
+                                                             : "bring the sidecar back, which writes it"}});
   return DrainResult::kLeft;
 }
 
-int PrintSummary(const Config& config, const SpillFolder& folder, DrainCounts counts, DrainResult worst,
-                 const std::string& error, int64_t begun_ms, std::ostream& out) {
-  const Result<uint64_t> left = CountLeft(folder, config.drain.streams);
-  if (left.ok()) counts.left = left.value();
-  worst = std::max(worst, AddActive(config, folder, &counts));
-  const Result<uint64_t> rejected = CountRejected(folder);
-  if (rejected.ok()) counts.rejected = rejected.value();
-  const DrainResult result = Judge(counts, worst);
-  const int64_t duration_ms = SteadyClockMs() - begun_ms;
-  out << (config.json ? SummaryJson(counts, duration_ms, result, error) : SummaryText(counts, duration_ms, result))
-      << std::flush;
-  return ExitCode(result);
+Outcome OutcomeOf(const DrainCounts& counts, DrainResult result, int64_t duration_ms) {
+  Outcome outcome;
+  outcome.counts = {{"read", counts.read},         {"landed", counts.landed}, {"already_there", counts.already_there},
+                    {"unproven", counts.unproven}, {"left", counts.left},     {"rejected", counts.rejected}};
+  outcome.duration_ms = duration_ms;
+  outcome.result = ResultWord(result);
+  outcome.exit_code = ExitCodeOf(result);
+  return outcome;
 }
 
-int RunOnce(const Config& config, const SpillFolder& folder, std::ostream& out) {
-  const int64_t begun_ms = SteadyClockMs();
-  DrainReport report(config.progress);
-  const Status drained = DrainOnce(config, folder, report);
+std::string SummaryText(const DrainCounts& counts, int64_t duration_ms) {
+  return "drain: " + FormatCount(counts.read) + " read, " + FormatCount(counts.landed) + " landed, " +
+         FormatCount(counts.already_there) + " already there, " + FormatCount(counts.unproven) + " unproven, " +
+         FormatCount(counts.left) + " left, " + FormatCount(counts.rejected) + " rejected, in " +
+         FormatDuration(duration_ms) + "\n";
+}
+
+/// Of one pass or many, and of what is in the folder afterwards.
+Outcome Summary(const DrainRun& run, const SpillFolder& folder, DrainCounts counts, DrainResult worst,
+                int64_t duration_ms) {
+  const Result<uint64_t> left = CountLeft(folder, run.drain.streams);
+  if (left.ok()) counts.left = left.value();
+  worst = std::max(worst, AddActive(run.drain.socket_path, folder, &counts));
+  const Result<uint64_t> rejected = CountRejected(folder);
+  if (rejected.ok()) counts.rejected = rejected.value();
+  Outcome outcome = OutcomeOf(counts, Judge(counts, worst), duration_ms);
+  outcome.text = SummaryText(counts, duration_ms) + outcome.result + "\n";
+  return outcome;
+}
+
+Outcome RunOnce(const DrainRun& run, const SpillFolder& folder, const Output& output) {
+  DrainReport report(run.progress);
+  const Status drained = DrainOnce(run, folder, report);
   report.progress().MakeRoom();
-  if (!drained.ok()) {
-    LogError("drain-failed", {{"error", drained.error().message}});
-    report.Worsen(StopRequested() ? DrainResult::kLeft : ResultOf(drained.error()));
-  }
-  const std::string error = drained.ok() ? "" : drained.error().message;
-  return PrintSummary(config, folder, report.counts, report.result(), error, begun_ms, out);
+  if (!drained.ok()) report.Worsen(StopRequested() ? DrainResult::kLeft : ResultOf(drained.error()));
+  Outcome outcome = Summary(run, folder, report.counts, report.result(), output.ElapsedMs());
+  if (!drained.ok()) outcome.error = drained.error().message;
+  return outcome;
 }
 
 /// Anything to do for a pass? Without a connection, because it is asked every second.
@@ -126,10 +152,10 @@ bool SomethingWaits(const SpillFolder& folder) {
 /// sidecar does not: then it asks, though not so soon that a Redis that comes and goes makes many small files.
 class SealPatience {
  public:
-  bool IsOver(const Config& config, const SpillFolder& folder) {
+  bool IsOver(const std::string& socket_path, const SpillFolder& folder) {
     const Result<std::optional<ActiveFile>> active =
-        config.socket_path.empty() ? Result<std::optional<ActiveFile>>(std::optional<ActiveFile>())
-                                   : FindActiveFile(folder, "");
+        socket_path.empty() ? Result<std::optional<ActiveFile>>(std::optional<ActiveFile>())
+                            : FindActiveFile(folder, "");
     const std::string name = active.ok() && active.value() ? active.value()->name : "";
     if (name != name_) {
       name_ = name;
@@ -144,18 +170,17 @@ class SealPatience {
 };
 
 /// As a service: a pass whenever something waits, until a signal. drain.lock is free between passes.
-int Follow(const Config& config, const SpillFolder& folder, std::ostream& out) {
-  const int64_t begun_ms = SteadyClockMs();
+Outcome Follow(const DrainRun& run, const SpillFolder& folder, const Output& output) {
   DrainCounts total;
   DrainResult last = DrainResult::kVerified;
   int64_t wait_ms = 0;
-  int64_t removed_ms = begun_ms;
+  int64_t removed_ms = SteadyClockMs();
   SealPatience patience;
   while (SleepUnlessStopped(wait_ms)) {
     wait_ms = std::clamp(wait_ms, kPollMs, kMostPollMs);
-    if (SomethingWaits(folder) || patience.IsOver(config, folder)) {
-      DrainReport report(config.progress);
-      const Status drained = DrainOnce(config, folder, report);
+    if (SomethingWaits(folder) || patience.IsOver(run.drain.socket_path, folder)) {
+      DrainReport report(run.progress);
+      const Status drained = DrainOnce(run, folder, report);
       report.progress().MakeRoom();
       if (!drained.ok()) {
         LogError("drain-failed", {{"error", drained.error().message}, {"next", "tried again"}});
@@ -167,23 +192,22 @@ int Follow(const Config& config, const SpillFolder& folder, std::ostream& out) {
       wait_ms = last == DrainResult::kVerified ? kPollMs : std::min(2 * wait_ms, kMostPollMs);
     } else if (SteadyClockMs() - removed_ms >= kRemoveEveryMs) {
       removed_ms = SteadyClockMs();
-      if (const Status removed = RemoveOldDrained(folder, config.drain.keep_ms); !removed.ok()) {
+      if (const Status removed = RemoveOldDrained(folder, run.keep_ms); !removed.ok()) {
         LogWarning("drained-files-not-removed", {{"why", removed.error().message}});
       }
     }
   }
   // What did not work in the last pass still waits; what worked later is no longer the service's failure.
-  return PrintSummary(config, folder, total, std::min(last, DrainResult::kLeft), "", begun_ms, out);
+  return Summary(run, folder, total, std::min(last, DrainResult::kLeft), output.ElapsedMs());
 }
 
 /// Counts what waits, from sealed files; changes nothing.
-int DryRun(const Config& config, const SpillFolder& folder, std::ostream& out) {
-  const Result<std::vector<FileSurvey>> files = SurveyFolder(folder);
-  if (!files.ok()) return Fail(config, "drain", files.error(), out);
+Result<Outcome> DryRun(const DrainRun& run, const SpillFolder& folder, const Output& output) {
+  ASSIGN_OR_RETURN(const std::vector<FileSurvey> files, SurveyFolder(folder));
   std::map<std::string, int64_t> left;
   DrainCounts counts;
   DrainResult result = DrainResult::kVerified;
-  for (const FileSurvey& file : files.value()) {
+  for (const FileSurvey& file : files) {
     for (const StreamSurvey& stream : file.streams) counts.rejected += static_cast<uint64_t>(stream.rejected);
     if (file.is_done()) continue;
     const bool is_active = file.info.state == SpillFileInfo::State::kActive && !file.info.suspect;
@@ -192,34 +216,100 @@ int DryRun(const Config& config, const SpillFolder& folder, std::ostream& out) {
       LogWarning("not-counted", {{"file", file.info.path.filename().native()}, {"why", file.not_read}});
     }
     for (const StreamSurvey& stream : file.streams) {
-      if (stream.left == 0 || !GlobMatch(config.drain.streams, stream.name)) continue;
+      if (stream.left == 0 || !GlobMatch(run.drain.streams, stream.name)) continue;
       left[stream.name] += stream.left;
       counts.left += static_cast<uint64_t>(stream.left);
     }
   }
-  result = std::max(Judge(counts, result), AddActive(config, folder, &counts));
-  if (config.json) {
-    out << SummaryJson(counts, 0, result, "");
-  } else {
-    for (const auto& [stream, rows] : left)
-      out << Escape(stream) << ": " << FormatCount(static_cast<uint64_t>(rows)) << " wait\n";
-    if (counts.rejected > 0) out << FormatCount(counts.rejected) << " rejected\n";
-    out << (result == DrainResult::kVerified ? "nothing waits" : ResultWord(result)) << "\n";
-  }
-  return ExitCode(result);
+  result = std::max(Judge(counts, result), AddActive(run.drain.socket_path, folder, &counts));
+  Outcome outcome = OutcomeOf(counts, result, output.ElapsedMs());
+  for (const auto& [stream, rows] : left)
+    outcome.text += Escape(stream) + ": " + FormatCount(static_cast<uint64_t>(rows)) + " wait\n";
+  if (counts.rejected > 0) outcome.text += FormatCount(counts.rejected) + " rejected\n";
+  outcome.text += (result == DrainResult::kVerified ? "nothing waits" : outcome.result) + "\n";
+  return outcome;
 }
+
+Error Usage(std::string message) {
+  return {ErrorCode::kUsage, std::move(message)};
+}
+
+Status ReadRename(std::string_view text, std::map<std::string, std::string, std::less<>>* renames) {
+  const size_t equals = text.find('=');
+  const bool is_pair = equals != std::string_view::npos && text.find('=', equals + 1) == std::string_view::npos;
+  if (!is_pair || equals == 0 || equals + 1 == text.size()) return Usage("--rename: write OLD=NEW, two stream names");
+  std::string from(text.substr(0, equals));
+  std::string to(text.substr(equals + 1));
+  if (from == to) return Usage("--rename: OLD and NEW are the same stream");
+  if (to.size() > kMaxStreamNameBytes) return Usage("--rename: NEW is over 1024 bytes");
+  if (!renames->emplace(std::move(from), std::move(to)).second) return Usage("--rename: OLD is given more than once");
+  return {};
+}
+
+class Drain : public Command {
+ public:
+  Drain()
+      : Command("drain",
+                "Moves spilled events into their Redis streams, each exactly once. May be stopped and begun again at "
+                "any point.") {}
+
+  void Declare(OptionTable& options) override {
+    DrainOptions& drain = run_.drain;
+    constexpr const char* kNoFile = "the name of a file is missing";
+    AddSpillDir(options, &run_.spill_dir);
+    AddRedis(options, &drain.redis, /*unless=*/&run_.dry_run);
+    AddSocket(options, &drain.socket_path);
+    options.Text("streams", "GLOB", "only these streams", &drain.streams);
+    options.Integer("rate", "EVENTS_PER_S", "no faster than this", 1, 1'000'000'000, &drain.rate);
+    options.Duration("keep", "how long drained files stay", &run_.keep_ms);
+    options.Flag("follow", "go on until told to stop, for use as a service", &run_.follow);
+    options.NonEmptyText("file", "FILE", "offer this drained file again", kNoFile, &run_.file);
+    options.Flag("force", "with --file: send the unproven, too; drain into another Redis than the sidecar's",
+                 &drain.force);
+    options.NonEmptyText("salvage", "FILE", "take what is good out of this quarantined file, then drain", kNoFile,
+                         &run_.salvage);
+    options.Add({.name = "rename",
+                 .value = "OLD=NEW",
+                 .help = "lead what waits for stream OLD to NEW",
+                 .preset = "",
+                 .repeats = true},
+                [&drain](const Options& given) -> Status {
+                  for (const std::string& rename : given.All("rename"))
+                    RETURN_IF_ERROR(ReadRename(rename, &drain.renames));
+                  return {};
+                });
+    options.Duration("fence-wait", "how long to wait where a connection cannot be fenced", &drain.fence_wait_ms);
+    options.Flag("dry-run", "only count what waits; needs no --redis", &run_.dry_run);
+    AddProgress(options, &run_.progress);
+  }
+
+  Status Check() const override {
+    const bool once = !run_.file.empty() || !run_.salvage.empty() || run_.dry_run;
+    if (run_.follow && once)
+      return Usage("--follow does not go with --file, --salvage or --dry-run: they are done once");
+    if (!run_.file.empty() && !run_.salvage.empty()) return Usage("--file and --salvage are two runs; give one");
+    if (run_.dry_run && (!run_.file.empty() || !run_.salvage.empty()))
+      return Usage("--dry-run does not go with --file or --salvage");
+    return {};
+  }
+
+  Result<Outcome> Run(Output& output) override {
+    CatchStopSignals();
+    // The folder must be there already: a mistyped path is not a new spill folder.
+    ASSIGN_OR_RETURN(const SpillFolder existing, SpillFolder::OpenExisting(run_.spill_dir));
+    if (run_.dry_run) return DryRun(run_, existing, output);
+    ASSIGN_OR_RETURN(const SpillFolder folder, SpillFolder::Open(existing.path()));
+    return run_.follow ? Follow(run_, folder, output) : RunOnce(run_, folder, output);
+  }
+
+ private:
+  DrainRun run_;
+};
 
 }  // namespace
 
-int RunDrain(const Config& config, std::ostream& out) {
-  CatchStopSignals();
-  if (config.drain.dry_run) {
-    const Result<SpillFolder> folder = SpillFolder::OpenExisting(config.spill_dir);
-    return folder.ok() ? DryRun(config, folder.value(), out) : Fail(config, "drain", folder.error(), out);
-  }
-  const Result<SpillFolder> folder = OpenFolder(config);
-  if (!folder.ok()) return Fail(config, "drain", folder.error(), out);
-  return config.drain.follow ? Follow(config, folder.value(), out) : RunOnce(config, folder.value(), out);
+std::unique_ptr<Command> DrainCommand() {
+  return std::make_unique<Drain>();
 }
 
 }  // namespace sprockets

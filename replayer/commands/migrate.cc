@@ -1,17 +1,18 @@
 // The migrate command: numbered SQL files, each once, in order.
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "replayer/commands/commands.h"
+#include "replayer/command.h"
+#include "replayer/commands/common_options.h"
 #include "replayer/postgres/postgres.h"
 #include "replayer/schema_set/schema_set.h"
-#include "shared/base/clock.h"
 #include "shared/base/log.h"
-#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {
@@ -133,33 +134,43 @@ class Migrator {
   const bool dry_run_;
 };
 
-Result<Migrated> Migrate(const Config& config) {
-  ASSIGN_OR_RETURN(const std::vector<Migration> migrations, ReadMigrations(config.set.folder));
-  ASSIGN_OR_RETURN(std::string name, ReadSetName(config.set.folder));
-  ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config.postgres, config.set.postgres_wait_ms));
-  Migrated migrated;
-  RETURN_IF_ERROR(Migrator(postgres, std::move(name), config.set.dry_run).Run(migrations, &migrated));
-  return migrated;
-}
+class Migrate : public Command {
+ public:
+  Migrate() : Command("migrate", "Creates or upgrades the tables of a schema set in PostgreSQL.") {}
+
+  void Declare(OptionTable& options) override {
+    AddSchema(options, &folder_);
+    AddPostgres(options, &target_);
+    options.Flag("dry-run", "only say what would be applied", &dry_run_);
+  }
+
+  Result<Outcome> Run(Output& output) override {
+    ASSIGN_OR_RETURN(const std::vector<Migration> migrations, ReadMigrations(folder_));
+    ASSIGN_OR_RETURN(std::string set, ReadSetName(folder_));
+    ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(target_.url, target_.wait_ms));
+    Migrated migrated;
+    RETURN_IF_ERROR(Migrator(postgres, std::move(set), dry_run_).Run(migrations, &migrated));
+    const bool waits = dry_run_ && migrated.applied > 0;
+    Outcome outcome;
+    outcome.counts = {{"applied", migrated.applied}, {"already_there", migrated.already_there}};
+    outcome.duration_ms = output.ElapsedMs();
+    outcome.result = waits ? "left" : "verified";
+    outcome.text = "migrate: " + std::to_string(migrated.applied) + (dry_run_ ? " would be applied, " : " applied, ") +
+                   std::to_string(migrated.already_there) + " already there\n" + outcome.result + "\n";
+    if (waits) outcome.exit_code = ExitCode::kDiffers;
+    return outcome;
+  }
+
+ private:
+  std::filesystem::path folder_;
+  PostgresTarget target_;
+  bool dry_run_ = false;
+};
 
 }  // namespace
 
-int RunMigrate(const Config& config, std::ostream& out) {
-  const int64_t begun_ms = SteadyClockMs();
-  const Result<Migrated> migrated = Migrate(config);
-  if (!migrated.ok()) return Fail(config, "migrate", migrated.error(), out);
-  const auto& [applied, already_there] = migrated.value();
-  const bool waits = config.set.dry_run && applied > 0;
-  const std::string result = waits ? "left" : "verified";
-  if (config.json) {
-    out << R"({"command":"migrate","applied":)" << applied << R"(,"already_there":)" << already_there
-        << R"(,"duration_ms":)" << SteadyClockMs() - begun_ms << R"(,"result":")" << result << "\"}\n";
-  } else {
-    out << "migrate: " << applied << (config.set.dry_run ? " would be applied, " : " applied, ") << already_there
-        << " already there\n"
-        << result << "\n";
-  }
-  return waits ? 1 : 0;
+std::unique_ptr<Command> MigrateCommand() {
+  return std::make_unique<Migrate>();
 }
 
 }  // namespace sprockets

@@ -1,18 +1,22 @@
 // The rebuild command: what is to be done, and what is said about it.
+#include <filesystem>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "replayer/commands/commands.h"
+#include "replayer/command.h"
+#include "replayer/commands/common_options.h"
 #include "replayer/schema_set/schema_set.h"
 #include "replayer/structure/follow.h"
 #include "replayer/structure/rebuild_run.h"
 #include "replayer/terminal/stop.h"
-#include "shared/base/clock.h"
-#include "shared/base/log.h"
 #include "shared/base/text.h"
 
 namespace sprockets {
 namespace {
+
+constexpr int64_t kMostJobs = 16;  // each has a connection to either side
 
 std::string_view WordOf(RebuiltStructure::State state) {
   switch (state) {
@@ -28,72 +32,116 @@ std::string_view WordOf(RebuiltStructure::State state) {
   return "";
 }
 
-RebuildOutcome RebuildAll(const Config& config) {
-  const auto all = [&]() -> Result<RebuildOutcome> {
-    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(config.set.folder, config.set.only));
-    if (structures.empty()) return Error{ErrorCode::kUsage, config.set.folder.native() + " has no file rebuild/*.sql"};
-    ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(config.set.folder));
-    return RebuildSideBySide(config, structures, groups);
-  };
-  Result<RebuildOutcome> outcome = all();
-  return outcome.ok() ? std::move(outcome).value() : RebuildOutcome{{}, std::move(outcome).error()};
+nlohmann::ordered_json JsonOf(const RebuiltStructure& structure) {
+  return {{"name", structure.name}, {"state", WordOf(structure.state)}, {"keys", structure.keys},
+          {"rows", structure.rows}, {"load_ms", structure.load_ms},     {"verify_ms", structure.verify_ms}};
 }
 
-int Follow(const Config& config, std::ostream& out) {
-  const auto run = [&]() -> Status {
-    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(config.set.folder, config.set.only));
-    ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(config.set.folder));
-    return FollowSet(config, structures, groups);
-  };
-  const Status followed = run();
-  if (followed.ok()) return 0;
-  return Fail(config, "rebuild", followed.error(), out);
+std::string LineOf(const RebuiltStructure& structure) {
+  std::string line = structure.name + ": " + std::string(WordOf(structure.state)) + ", " + FormatCount(structure.keys) +
+                     " keys, " + FormatCount(structure.rows) + " rows";
+  if (structure.load_ms + structure.verify_ms > 0)
+    line += ", loaded in " + FormatDuration(structure.load_ms) + ", compared in " + FormatDuration(structure.verify_ms);
+  return line + "\n";
 }
 
-}  // namespace
-
-int RunRebuild(const Config& config, std::ostream& out) {
-  CatchStopSignals();
-  if (config.set.follow) return Follow(config, out);
-  const int64_t begun_ms = SteadyClockMs();
-  const RebuildOutcome run = RebuildAll(config);
-  if (!run.status.ok()) LogError("rebuild-failed", {{"error", run.status.error().message}});
+/// What came to its end is reported, even where something else failed.
+Outcome OutcomeOf(const RebuildOutcome& run, const Output& output) {
   bool would_change = false;
   uint64_t rows = 0;
-  std::string json;
+  Outcome outcome;
+  nlohmann::ordered_json& structures = outcome.details["structures"] = nlohmann::ordered_json::array();
   for (const RebuiltStructure& structure : run.structures) {
     would_change |= structure.state == RebuiltStructure::State::kWouldChange;
     rows += structure.rows;
-    if (config.json) {
-      json += json.empty() ? R"({"name":)" : R"(,{"name":)";
-      AppendJsonString(json, structure.name);
-      json += R"(,"state":")" + std::string(WordOf(structure.state)) + R"(","keys":)" + std::to_string(structure.keys) +
-              R"(,"rows":)" + std::to_string(structure.rows) + R"(,"load_ms":)" + std::to_string(structure.load_ms) +
-              R"(,"verify_ms":)" + std::to_string(structure.verify_ms) + "}";
-    } else {
-      out << structure.name << ": " << WordOf(structure.state) << ", " << FormatCount(structure.keys) << " keys, "
-          << FormatCount(structure.rows) << " rows";
-      if (structure.load_ms + structure.verify_ms > 0)
-        out << ", loaded in " << FormatDuration(structure.load_ms) << ", compared in "
-            << FormatDuration(structure.verify_ms);
-      out << "\n";
-    }
+    structures.push_back(JsonOf(structure));
+    outcome.text += LineOf(structure);
   }
-  const std::string result = !run.status.ok() ? "failed" : would_change ? "left" : "verified";
-  if (config.json) {
-    out << R"({"command":"rebuild","read":)" << rows << R"(,"duration_ms":)" << SteadyClockMs() - begun_ms
-        << R"(,"result":")" << result << "\"";
-    if (!run.status.ok()) {
-      std::string error;
-      AppendJsonString(error, run.status.error().message);
-      out << R"(,"error":)" << error;
-    }
-    out << R"(,"structures":[)" << json << "]}\n";
-  } else if (run.status.ok()) {
-    out << result << "\n";
+  outcome.counts["read"] = rows;
+  outcome.duration_ms = output.ElapsedMs();
+  if (!run.status.ok()) {
+    outcome.result = "failed";
+    outcome.error = run.status.error().message;
+    outcome.exit_code = ExitCodeOf(run.status.error().code);
+    return outcome;
   }
-  if (!run.status.ok()) return ExitCodeOf(run.status.error());
-  return would_change ? 1 : 0;
+  outcome.result = would_change ? "left" : "verified";
+  outcome.text += outcome.result + "\n";
+  if (would_change) outcome.exit_code = ExitCode::kDiffers;
+  return outcome;
+}
+
+class Rebuild : public Command {
+ public:
+  Rebuild()
+      : Command("rebuild",
+                "Builds the Redis structures of a schema set anew from PostgreSQL, verified before they take their "
+                "place.") {}
+
+  void Declare(OptionTable& options) override {
+    AddSchema(options, &folder_);
+    AddStructures(options, &run_.stores, &only_);
+    options.Integer("jobs", "N", "build so many structures at once; they appear in the order of their files", 1,
+                    kMostJobs, &run_.jobs);
+    options.Flag("follow",
+                 "go on until told to stop, for use as a service: new rows of what says -- follow:", &follow_);
+    options.Duration("poll", "with --follow: how often to look for new rows that nobody announced",
+                     &follow_options_.poll_ms);
+    options.NonEmptyText("into", "PREFIX", "a drill: write beside the live keys, verify, time, remove",
+                         "a prefix is missing, drill: for example", &run_.rebuild.into);
+    options.Flag("force", "let an empty or much smaller source replace a key, and a stream lose events",
+                 &run_.rebuild.force);
+    options.Flag("dry-run", "only say what would change", &run_.rebuild.dry_run);
+    AddProgress(options, &run_.progress);
+  }
+
+  Status Check() const override {
+    const auto& [into, force, dry_run] = run_.rebuild;
+    if (follow_options_.poll_ms < 1) return Usage("--poll must be at least 1ms");
+    if (follow_ && (dry_run || !into.empty())) return Usage("--follow does not go with --dry-run or --into");
+    if (!into.empty() && (dry_run || force)) return Usage("--into does not go with --dry-run or --force");
+    return {};
+  }
+
+  Result<Outcome> Run(Output& output) override {
+    CatchStopSignals();
+    if (follow_) return Follow();
+    Result<RebuildOutcome> run = RebuildAll();
+    return OutcomeOf(run.ok() ? run.value() : RebuildOutcome{{}, run.error()}, output);
+  }
+
+ private:
+  static Error Usage(std::string why) { return {ErrorCode::kUsage, std::move(why)}; }
+
+  Result<RebuildOutcome> RebuildAll() const {
+    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(folder_, only_));
+    if (structures.empty()) return Usage(folder_.native() + " has no file rebuild/*.sql");
+    ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(folder_));
+    return RebuildSideBySide(run_, structures, groups);
+  }
+
+  /// Says nothing at its end, which a signal asked for.
+  Result<Outcome> Follow() {
+    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(folder_, only_));
+    ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(folder_));
+    follow_options_.stores = run_.stores;
+    follow_options_.rebuild = run_.rebuild;
+    follow_options_.progress = run_.progress;
+    RETURN_IF_ERROR(FollowSet(follow_options_, structures, groups));
+    return Outcome();
+  }
+
+  std::filesystem::path folder_;
+  std::string only_ = "*";
+  RebuildRunOptions run_;
+  bool follow_ = false;
+  FollowOptions follow_options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> RebuildCommand() {
+  return std::make_unique<Rebuild>();
 }
 
 }  // namespace sprockets

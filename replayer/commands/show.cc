@@ -1,52 +1,55 @@
 // The show command: spilled events as JSON lines.
+#include <filesystem>
+#include <limits>
 #include <map>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "replayer/commands/commands.h"
+#include "replayer/command.h"
+#include "replayer/commands/common_options.h"
 #include "replayer/drain/active_file.h"
 #include "replayer/drain/folder_survey.h"
 #include "replayer/drain/pass.h"
-#include "shared/base/text.h"
+#include "shared/base/log.h"
 #include "shared/spill/file.h"
 
 namespace sprockets {
 namespace {
 
-void AppendJsonList(std::string& line, std::string_view name, std::span<const std::string_view> values) {
-  line.append(",\"").append(name).append("\":[");
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (i > 0) line += ',';
-    AppendJsonBytes(line, values[i]);
-  }
-  line += ']';
+struct ShowOptions {
+  std::filesystem::path spill_dir;
+  std::string file;                   // empty: every file that waits
+  std::optional<std::string> stream;  // none: all
+  int64_t limit = 0;                  // lines; 0: no limit
+};
+
+nlohmann::ordered_json ListJson(std::span<const std::string_view> values) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const std::string_view value : values) list.push_back(JsonOfBytes(value));
+  return list;
 }
 
 /// `rejected`: why Redis would not take it; null: it is not known that it would not.
-std::string JsonLine(const SpillFileInfo& info, const SpilledEvent& spilled, const std::string* rejected) {
-  std::string line = "{\"file\":";
-  AppendJsonString(line, info.path.filename().native());
-  line.append(",\"ticket\":").append(std::to_string(spilled.ticket)).append(",\"stream\":");
-  AppendJsonBytes(line, spilled.event.stream);
-  line += ",\"event_id\":";
-  AppendJsonBytes(line, spilled.event.event_id());
-  line.append(",\"received_ms\":").append(std::to_string(spilled.received_ms));
-  line.append(",\"in_doubt\":").append(spilled.doubt || info.suspect ? "true" : "false");
-  if (rejected != nullptr) {
-    line += ",\"rejected\":";
-    AppendJsonBytes(line, *rejected);
-  }
-  AppendJsonList(line, "options", spilled.event.options);
-  AppendJsonList(line, "fields", spilled.event.fields);
-  return line += "}\n";
+std::string EventLine(const SpillFileInfo& info, const SpilledEvent& spilled, const std::string* rejected) {
+  nlohmann::ordered_json json{
+      {"file", info.path.filename().native()},       {"ticket", spilled.ticket},
+      {"stream", JsonOfBytes(spilled.event.stream)}, {"event_id", JsonOfBytes(spilled.event.event_id())},
+      {"received_ms", spilled.received_ms},          {"in_doubt", spilled.doubt || info.suspect}};
+  if (rejected != nullptr) json["rejected"] = JsonOfBytes(*rejected);
+  json["options"] = ListJson(spilled.event.options);
+  json["fields"] = ListJson(spilled.event.fields);
+  return JsonLine(json) + "\n";
 }
 
 /// Prints up to a limit over several files.
 class Printer {
  public:
-  Printer(const ShowConfig& config, std::ostream& out) : config_(config), out_(out) {}
+  Printer(const ShowOptions& options, std::ostream& out) : options_(options), out_(out) {}
 
-  bool is_full() const { return config_.limit > 0 && printed_ >= config_.limit; }
+  bool is_full() const { return options_.limit > 0 && printed_ >= options_.limit; }
   /// Rows that cannot be read are named on stderr, and the others are printed all the same.
   int64_t bad_rows() const { return bad_rows_; }
 
@@ -56,7 +59,7 @@ class Printer {
     ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, file.RejectedRows());
     for (const SpilledStream& stream : streams) {
       if (is_full()) return {};
-      if (config_.stream && stream.name != *config_.stream) continue;
+      if (options_.stream && stream.name != *options_.stream) continue;
       const int64_t after = only_what_waits ? stream.cursor.done_ticket : 0;
       std::map<int64_t, std::string> reasons;
       for (const SpillFile::Rejected& row : rejected) {
@@ -64,7 +67,7 @@ class Printer {
       }
       const auto print = [&](const SpilledEvent& spilled) {
         const auto reason = reasons.find(spilled.ticket);
-        out_ << JsonLine(info, spilled, reason == reasons.end() ? nullptr : &reason->second);
+        out_ << EventLine(info, spilled, reason == reasons.end() ? nullptr : &reason->second);
         ++printed_;
         return !is_full() && out_.good();
       };
@@ -78,16 +81,16 @@ class Printer {
   }
 
  private:
-  const ShowConfig& config_;
+  const ShowOptions& options_;
   std::ostream& out_;
   int64_t printed_ = 0;
   int64_t bad_rows_ = 0;
 };
 
-Status Show(const Config& config, Printer* printer) {
-  ASSIGN_OR_RETURN(const SpillFolder folder, SpillFolder::OpenExisting(config.spill_dir));
-  if (!config.show.file.empty()) {
-    ASSIGN_OR_RETURN(const SpillFileInfo info, FindSpillFile(folder, config.show.file));
+Status ShowEvents(const ShowOptions& options, Printer* printer) {
+  ASSIGN_OR_RETURN(const SpillFolder folder, SpillFolder::OpenExisting(options.spill_dir));
+  if (!options.file.empty()) {
+    ASSIGN_OR_RETURN(const SpillFileInfo info, FindSpillFile(folder, options.file));
     if (info.state == SpillFileInfo::State::kActive && !info.suspect && !info.quarantined) {
       return Error{ErrorCode::kRefused, info.path.filename().native() +
                                             " is being written by a sidecar, or was left by one: drain seals it"};
@@ -103,7 +106,7 @@ Status Show(const Config& config, Printer* printer) {
     if (!WaitsForDrain(info) || printer->is_full()) continue;
     RETURN_IF_ERROR(printer->PrintFile(info, true));
   }
-  ASSIGN_OR_RETURN(const std::optional<ActiveFile> active, FindActiveFile(folder, config.socket_path));
+  ASSIGN_OR_RETURN(const std::optional<ActiveFile> active, FindActiveFile(folder, ""));
   if (!active) return {};
   const std::string rows = active->rows ? std::to_string(*active->rows) : "unknown";
   LogWarning(
@@ -112,14 +115,33 @@ Status Show(const Config& config, Printer* printer) {
   return {};
 }
 
+class Show : public Command {
+ public:
+  Show() : Command("show", "Prints spilled events as JSON lines: those that wait, or every one of FILE.") {}
+
+  void Declare(OptionTable& options) override {
+    AddSpillDir(options, &options_.spill_dir);
+    options.Text("stream", "NAME", "only events of this stream", &options_.stream);
+    options.Integer("limit", "N", "at most N events", 1, std::numeric_limits<int64_t>::max(), &options_.limit);
+    options.Word("FILE", &options_.file);
+  }
+
+  Result<Outcome> Run(Output& output) override {
+    Printer printer(options_, output.out());
+    RETURN_IF_ERROR(ShowEvents(options_, &printer));
+    Outcome outcome;
+    if (printer.bad_rows() > 0) outcome.exit_code = ExitCode::kDiffers;
+    return outcome;
+  }
+
+ private:
+  ShowOptions options_;
+};
+
 }  // namespace
 
-int RunShow(const Config& config, std::ostream& out) {
-  Printer printer(config.show, out);
-  const Status shown = Show(config, &printer);
-  out.flush();
-  if (!shown.ok()) return Fail(config, "show", shown.error(), out);
-  return printer.bad_rows() == 0 ? 0 : 1;
+std::unique_ptr<Command> ShowCommand() {
+  return std::make_unique<Show>();
 }
 
 }  // namespace sprockets

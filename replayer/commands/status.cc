@@ -1,10 +1,14 @@
 // The status command: what is spilled, how old, in which files; which stores answer. Changes nothing.
 #include <algorithm>
+#include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "replayer/commands/commands.h"
+#include "replayer/command.h"
+#include "replayer/commands/common_options.h"
 #include "replayer/drain/active_file.h"
 #include "replayer/drain/folder_survey.h"
 #include "replayer/redis/server.h"
@@ -16,6 +20,12 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kWatchEveryMs = 1'000;
+
+struct Where {
+  std::filesystem::path spill_dir;
+  std::optional<RedisTarget> redis;
+  std::string socket_path;  // the sidecar's; empty: not given
+};
 
 /// One look at everything.
 struct Look {
@@ -33,13 +43,13 @@ struct Look {
   int64_t since_ms = 0;
 };
 
-void AskServers(const Config& config, Look* look) {
-  if (config.redis) {
-    const Result<Server> server = Server::Connect(*config.redis, config.drain.redis_deadline_ms);
+void AskServers(const Where& where, Look* look) {
+  if (where.redis) {
+    const Result<Server> server = Server::Connect(where.redis->url, where.redis->deadline_ms);
     look->redis = server.ok() ? "answers" : server.error().message;
   }
-  if (config.socket_path.empty()) return;
-  const Result<SidecarView> view = AskSidecar(config.socket_path);
+  if (where.socket_path.empty()) return;
+  const Result<SidecarView> view = AskSidecar(where.socket_path);
   look->sidecar = view.ok() ? "answers" : view.error().message;
   if (!view.ok()) return;
   look->sidecar_status = view.value().answer;
@@ -48,8 +58,8 @@ void AskServers(const Config& config, Look* look) {
 }
 
 /// What waits in the sidecar's own file is part of what waits.
-Status AddActive(const Config& config, const SpillFolder& folder, Look* look) {
-  ASSIGN_OR_RETURN(look->active, FindActiveFile(folder, config.socket_path));
+Status AddActive(const Where& where, const SpillFolder& folder, Look* look) {
+  ASSIGN_OR_RETURN(look->active, FindActiveFile(folder, where.socket_path));
   if (!look->active) return {};
   look->left += look->active->rows.value_or(0);
   const int64_t oldest_ms = look->active->oldest_ms;
@@ -57,8 +67,8 @@ Status AddActive(const Config& config, const SpillFolder& folder, Look* look) {
   return {};
 }
 
-Result<Look> TakeLook(const Config& config) {
-  ASSIGN_OR_RETURN(const SpillFolder folder, SpillFolder::OpenExisting(config.spill_dir));
+Result<Look> TakeLook(const Where& where) {
+  ASSIGN_OR_RETURN(const SpillFolder folder, SpillFolder::OpenExisting(where.spill_dir));
   Look look;
   ASSIGN_OR_RETURN(look.files, SurveyFolder(folder));
   ASSIGN_OR_RETURN(look.bytes, folder.TotalBytes());
@@ -72,57 +82,38 @@ Result<Look> TakeLook(const Config& config) {
         look.oldest_ms = look.oldest_ms == 0 ? stream.oldest_ms : std::min(look.oldest_ms, stream.oldest_ms);
     }
   }
-  RETURN_IF_ERROR(AddActive(config, folder, &look));
-  AskServers(config, &look);
+  RETURN_IF_ERROR(AddActive(where, folder, &look));
+  AskServers(where, &look);
   return look;
 }
 
-void AppendFileJson(std::string& text, const FileSurvey& file) {
-  text += "{\"file\":";
-  AppendJsonString(text, file.info.path.filename().native());
-  text.append(",\"state\":\"")
-      .append(StateWord(file.info))
-      .append("\",\"bytes\":")
-      .append(std::to_string(file.info.bytes));
-  if (!file.not_read.empty()) {
-    text += ",\"not_read\":";
-    AppendJsonString(text, file.not_read);
+nlohmann::ordered_json FileJson(const FileSurvey& file) {
+  nlohmann::ordered_json json{
+      {"file", file.info.path.filename().native()}, {"state", StateWord(file.info)}, {"bytes", file.info.bytes}};
+  if (!file.not_read.empty()) json["not_read"] = file.not_read;
+  nlohmann::ordered_json& streams = json["streams"] = nlohmann::ordered_json::array();
+  for (const StreamSurvey& stream : file.streams) {
+    streams.push_back({{"stream", JsonOfBytes(stream.name)},
+                       {"left", stream.left},
+                       {"rejected", stream.rejected},
+                       {"oldest_ms", stream.oldest_ms}});
   }
-  text += ",\"streams\":[";
-  for (size_t i = 0; i < file.streams.size(); ++i) {
-    const StreamSurvey& stream = file.streams[i];
-    text += i == 0 ? "{\"stream\":" : ",{\"stream\":";
-    AppendJsonBytes(text, stream.name);
-    text.append(",\"left\":").append(std::to_string(stream.left));
-    text.append(",\"rejected\":").append(std::to_string(stream.rejected));
-    text.append(",\"oldest_ms\":").append(std::to_string(stream.oldest_ms)).append("}");
-  }
-  text += "]}";
+  return json;
 }
 
-void AppendAnswerJson(std::string& text, std::string_view name, const std::string& answer) {
-  if (answer.empty()) return;
-  text.append(",\"").append(name).append("\":");
-  AppendJsonString(text, answer);
-}
-
-std::string LookJson(const Look& look) {
-  std::string text = "{\"command\":\"status\",\"rows\":" + std::to_string(look.left) +
-                     ",\"rejected\":" + std::to_string(look.rejected) + ",\"bytes\":" + std::to_string(look.bytes) +
-                     ",\"oldest_ms\":" + std::to_string(look.oldest_ms) + ",\"files\":[";
-  for (size_t i = 0; i < look.files.size(); ++i) {
-    if (i > 0) text += ',';
-    AppendFileJson(text, look.files[i]);
-  }
-  text += ']';
-  if (look.active) {
-    text += ",\"active_rows\":" + (look.active->rows ? std::to_string(*look.active->rows) : std::string("null"));
-  }
-  AppendAnswerJson(text, "redis", look.redis);
-  AppendAnswerJson(text, "sidecar", look.sidecar);
-  if (!look.sidecar_status.empty()) text.append(",\"sidecar_status\":").append(look.sidecar_status);
-  const bool waits = look.left > 0 || look.active || look.quarantined > 0;
-  return text.append(",\"result\":\"").append(waits ? "waits" : "drained").append("\"}\n");
+nlohmann::ordered_json LookJson(const Look& look) {
+  nlohmann::ordered_json files = nlohmann::ordered_json::array();
+  for (const FileSurvey& file : look.files) files.push_back(FileJson(file));
+  nlohmann::ordered_json json{{"rows", look.left},
+                              {"rejected", look.rejected},
+                              {"bytes", look.bytes},
+                              {"oldest_ms", look.oldest_ms},
+                              {"files", std::move(files)}};
+  if (look.active) json["active_rows"] = look.active->rows ? nlohmann::ordered_json(*look.active->rows) : nullptr;
+  if (!look.redis.empty()) json["redis"] = look.redis;
+  if (!look.sidecar.empty()) json["sidecar"] = look.sidecar;
+  if (!look.sidecar_status.empty()) json["sidecar_status"] = nlohmann::ordered_json::parse(look.sidecar_status);
+  return json;
 }
 
 std::string AgeOf(int64_t since_ms) {
@@ -186,16 +177,40 @@ std::string LookText(const Look& look) {
   return text;
 }
 
+class StatusOf : public Command {
+ public:
+  StatusOf()
+      : Command("status", "What is spilled, how old, in which files, and which stores answer. Changes nothing.") {}
+
+  void Declare(OptionTable& options) override {
+    AddSpillDir(options, &where_.spill_dir);
+    AddOptionalRedis(options, &where_.redis);
+    AddSocket(options, &where_.socket_path);
+    options.Flag("watch", "again every second", &watch_);
+  }
+
+  Result<Outcome> Run(Output& output) override {
+    if (watch_) CatchStopSignals();
+    do {
+      ASSIGN_OR_RETURN(const Look look, TakeLook(where_));
+      Outcome outcome;
+      outcome.counts = LookJson(look);
+      outcome.result = look.left > 0 || look.active || look.quarantined > 0 ? "waits" : "drained";
+      outcome.text = LookText(look);
+      output.Print(outcome);
+    } while (watch_ && SleepUnlessStopped(kWatchEveryMs));
+    return Outcome();  // everything is said
+  }
+
+ private:
+  Where where_;
+  bool watch_ = false;
+};
+
 }  // namespace
 
-int RunStatus(const Config& config, std::ostream& out) {
-  if (config.watch) CatchStopSignals();
-  do {
-    const Result<Look> look = TakeLook(config);
-    if (!look.ok()) return Fail(config, "status", look.error(), out);
-    out << (config.json ? LookJson : LookText)(look.value()) << std::flush;
-  } while (config.watch && SleepUnlessStopped(kWatchEveryMs));
-  return 0;
+std::unique_ptr<Command> StatusCommand() {
+  return std::make_unique<StatusOf>();
 }
 
 }  // namespace sprockets

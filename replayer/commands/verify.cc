@@ -1,18 +1,20 @@
 // The verify command: Redis against PostgreSQL and against the set's users and groups; and mending what differs.
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "replayer/access/access_control.h"
-#include "replayer/commands/commands.h"
+#include "replayer/command.h"
+#include "replayer/commands/common_options.h"
 #include "replayer/redis/server.h"
 #include "replayer/structure/rebuild.h"
 #include "replayer/terminal/stop.h"
-#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 
@@ -95,16 +97,24 @@ class Suspects {
   std::vector<uint64_t> hashes_;
 };
 
+struct VerifyOptions {
+  std::filesystem::path folder;  // of the schema set
+  Stores stores;
+  std::string only = "*";  // glob over the names of rebuild/*.sql
+  ProgressStyle progress = ProgressStyle::kAuto;
+};
+
 class Verifier {
  public:
-  Verifier(const Config& config, std::ostream& out) : config_(config), out_(out) {}
+  Verifier(const VerifyOptions& options, Output& output) : options_(options), output_(output) {}
 
   /// Compares everything; with `mending`, what differs is mended, too.
   Status Run(bool mending) {
     total_ = {};
-    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(config_.set.folder, config_.set.only));
-    ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config_.postgres, config_.set.postgres_wait_ms));
-    ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
+    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(options_.folder, options_.only));
+    ASSIGN_OR_RETURN(Postgres postgres,
+                     Postgres::Connect(options_.stores.postgres.url, options_.stores.postgres.wait_ms));
+    ASSIGN_OR_RETURN(Server server, Server::Connect(options_.stores.redis.url, options_.stores.redis.deadline_ms));
     RedisClient& redis = server.client();
     postgres.WhileWaiting([&redis] { redis.KeepAlive(); });
     std::set<std::string> to_rebuild;
@@ -116,20 +126,20 @@ class Verifier {
       if (!guarded.ok()) LogError("not-mended", {{"why", guarded.error().message}});
       guarded = compared;
     }
-    if (config_.set.only == "*") RETURN_IF_ERROR(CheckAccess(redis, mending));
+    if (options_.only == "*") RETURN_IF_ERROR(CheckAccess(redis, mending));
     if (structures.empty() && !access_compared_) {
-      return Error{ErrorCode::kUsage, config_.set.folder.native() +
+      return Error{ErrorCode::kUsage, options_.folder.native() +
                                           " has no file rebuild/*.sql and no users or groups that could "
                                           "be compared: there is nothing to verify"};
     }
     if (to_rebuild.empty()) return guarded;
-    ASSIGN_OR_RETURN(std::vector<ConsumerGroup> groups, ReadGroups(config_.set.folder));
-    ASSIGN_OR_RETURN(const auto lock, RedisLock::Take(*config_.redis, config_.set.redis_deadline_ms));
-    Rebuilder rebuilder(postgres, redis, config_.set, std::move(groups), owners_);
+    ASSIGN_OR_RETURN(std::vector<ConsumerGroup> groups, ReadGroups(options_.folder));
+    ASSIGN_OR_RETURN(const auto lock, RedisLock::Take(options_.stores.redis.url, options_.stores.redis.deadline_ms));
+    Rebuilder rebuilder(postgres, redis, RebuildOptions(), std::move(groups), owners_);
     RETURN_IF_ERROR(rebuilder.Begin(*lock));
     for (const Structure& structure : structures) {
       if (!to_rebuild.contains(structure.name)) continue;
-      Progress progress(config_.progress, structure.name);
+      Progress progress(options_.progress, structure.name);
       const auto rebuilt = rebuilder.Rebuild(structure, progress);
       if (rebuilt.ok()) continue;
       if (!IsRefusal(rebuilt.error().code)) return rebuilt.error();
@@ -184,7 +194,7 @@ class Verifier {
 
   Result<Compared> Look(Postgres& postgres, RedisClient& redis, const Structure& structure,
                         const std::function<void(const Difference&)>& on_difference) {
-    Progress progress(config_.progress, structure.name);
+    Progress progress(options_.progress, structure.name);
     const auto take = [&](const Difference& difference) {
       progress.MakeRoom();
       on_difference(difference);
@@ -252,7 +262,7 @@ class Verifier {
   }
 
   Status CheckAccess(RedisClient& redis, bool mending) {
-    const Result<AccessSet> read = ReadAccessSet(config_.set.folder);
+    const Result<AccessSet> read = ReadAccessSet(options_.folder);
     if (!read.ok()) {
       // A secret that is not at hand says nothing about the keys.
       LogWarning("access-not-compared", {{"why", read.error().message}});
@@ -277,49 +287,69 @@ class Verifier {
   }
 
   void Print(const Difference& difference) {
-    if (config_.json) {
-      out_ << DifferenceJson(difference);
+    if (output_.json()) {
+      output_.out() << DifferenceJson(difference);
     } else if (++lines_ <= kMostLines) {
-      out_ << TextLine(difference);
+      output_.out() << TextLine(difference);
     } else if (lines_ == kMostLines + 1) {
-      out_ << "… and more: --json prints all of them\n";
+      output_.out() << "… and more: --json prints all of them\n";
     }
   }
 
-  const Config& config_;
-  std::ostream& out_;
+  const VerifyOptions& options_;
+  Output& output_;
   Compared total_;
   KeyOwners owners_;
   bool access_compared_ = false;
   uint64_t lines_ = 0;
 };
 
+class Verify : public Command {
+ public:
+  Verify() : Command("verify", "Compares Redis with PostgreSQL by value, and users and groups with the schema set.") {}
+
+  void Declare(OptionTable& options) override {
+    AddSchema(options, &options_.folder);
+    AddStructures(options, &options_.stores, &options_.only);
+    options.Flag("repair", "mend what differs, and nothing else", &repair_);
+    AddProgress(options, &options_.progress);
+  }
+
+  Result<Outcome> Run(Output& output) override {
+    CatchStopSignals();
+    Verifier verifier(options_, output);
+    RETURN_IF_ERROR(verifier.Run(repair_));
+    const uint64_t found = verifier.total().differences;
+    // What was mended is looked at again: only that says that it is mended.
+    if (repair_ && found > 0) RETURN_IF_ERROR(verifier.Run(false));
+    const Compared& total = verifier.total();
+    const uint64_t repaired = repair_ ? found - total.differences : 0;
+    Outcome outcome;
+    outcome.counts = {{"keys", total.keys},
+                      {"read", total.rows},
+                      {"differences", total.differences},
+                      {"repaired", repaired},
+                      {"access_compared", verifier.access_compared()}};
+    outcome.duration_ms = output.ElapsedMs();
+    outcome.result = total.differences == 0 ? "verified" : "differs";
+    outcome.text = "verify: " + FormatCount(total.keys) + " keys, " + FormatCount(total.rows) + " rows, " +
+                   FormatCount(total.differences) + " differences";
+    if (repair_) outcome.text += ", " + FormatCount(repaired) + " mended";
+    if (!verifier.access_compared()) outcome.text += ", users and groups not compared";
+    outcome.text += ", in " + FormatDuration(*outcome.duration_ms) + "\n" + outcome.result + "\n";
+    if (total.differences > 0) outcome.exit_code = ExitCode::kDiffers;
+    return outcome;
+  }
+
+ private:
+  VerifyOptions options_;
+  bool repair_ = false;
+};
+
 }  // namespace
 
-int RunVerify(const Config& config, std::ostream& out) {
-  CatchStopSignals();
-  const int64_t begun_ms = SteadyClockMs();
-  Verifier verifier(config, out);
-  Status status = verifier.Run(config.set.repair);
-  const uint64_t found = verifier.total().differences;
-  // What was mended is looked at again: only that says that it is mended.
-  if (status.ok() && config.set.repair && found > 0) status = verifier.Run(false);
-  if (!status.ok()) return Fail(config, "verify", status.error(), out);
-  const Compared& total = verifier.total();
-  const std::string result = total.differences == 0 ? "verified" : "differs";
-  if (config.json) {
-    out << R"({"command":"verify","keys":)" << total.keys << R"(,"read":)" << total.rows << R"(,"differences":)"
-        << total.differences << R"(,"repaired":)" << (config.set.repair ? found - total.differences : 0)
-        << R"(,"access_compared":)" << (verifier.access_compared() ? "true" : "false") << R"(,"duration_ms":)"
-        << SteadyClockMs() - begun_ms << R"(,"result":")" << result << "\"}\n";
-  } else {
-    out << "verify: " << FormatCount(total.keys) << " keys, " << FormatCount(total.rows) << " rows, "
-        << FormatCount(total.differences) << " differences";
-    if (config.set.repair) out << ", " << FormatCount(found - total.differences) << " mended";
-    if (!verifier.access_compared()) out << ", users and groups not compared";
-    out << ", in " << FormatDuration(SteadyClockMs() - begun_ms) << "\n" << result << "\n";
-  }
-  return total.differences == 0 ? 0 : 1;
+std::unique_ptr<Command> VerifyCommand() {
+  return std::make_unique<Verify>();
 }
 
 }  // namespace sprockets

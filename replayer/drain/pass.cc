@@ -30,22 +30,22 @@ bool WaitsForDrain(const SpillFileInfo& info) {
   return !info.quarantined && (info.state == State::kSealed || (info.state == State::kActive && info.suspect));
 }
 
-DrainPass::DrainPass(const Config& config, const SpillFolder& folder, DrainReport& report)
-    : config_(config),
+DrainPass::DrainPass(const DrainOptions& options, const SpillFolder& folder, DrainReport& report)
+    : options_(options),
       folder_(folder),
       report_(report),
-      session_(config, folder, report),
-      pace_(config.drain.rate),
+      session_(options, folder, report),
+      pace_(options.rate),
       searches_(folder) {}
 
 Status DrainPass::SealActive() {
   const Result<FileLock> lock = folder_.LockForWriting(0);
   Status asked;
-  if (!config_.socket_path.empty()) {
-    const Result<SidecarView> view = AskSidecar(config_.socket_path);
+  if (!options_.socket_path.empty()) {
+    const Result<SidecarView> view = AskSidecar(options_.socket_path);
     if (!view.ok()) {
       asked = view.error();
-      report_.Warn("sidecar-not-reached", {{"socket", config_.socket_path}, {"why", view.error().message}});
+      report_.Warn("sidecar-not-reached", {{"socket", options_.socket_path}, {"why", view.error().message}});
     }
   }
   if (lock.ok()) return SealLeftBehind();
@@ -53,9 +53,9 @@ Status DrainPass::SealActive() {
   ASSIGN_OR_RETURN(const std::optional<ActiveFile> active, FindActiveFile(folder_, ""));
   if (!active) return {};
   std::string why = "a sidecar is writing it and --socket was not given, so it could not be asked to seal it";
-  if (!config_.socket_path.empty()) {
+  if (!options_.socket_path.empty()) {
     // One that does not even say how it is does not seal either, and that would be waited for much longer.
-    const Status sealed = asked.ok() ? AskSidecarToSeal(config_.socket_path) : asked;
+    const Status sealed = asked.ok() ? AskSidecarToSeal(options_.socket_path) : asked;
     ASSIGN_OR_RETURN(const std::optional<ActiveFile> still_active, FindActiveFile(folder_, ""));
     if (!still_active) return {};
     why = sealed.ok() ? "the sidecar goes on spilling" : sealed.error().message;
@@ -83,30 +83,30 @@ Status DrainPass::SealLeftBehind() {
 
 /// The sidecar is connected to another Redis than this drain: whoever gave the address has mistaken it.
 Status DrainPass::RefuseOtherServer() {
-  if (config_.socket_path.empty() || config_.drain.force) return {};
+  if (options_.socket_path.empty() || options_.force) return {};
   const std::string& ours = session_.server().self().run_id;
   std::string other;
   for (int look = 0; look < kLooksAtServer; ++look) {
-    const Result<SidecarView> view = AskSidecar(config_.socket_path);
+    const Result<SidecarView> view = AskSidecar(options_.socket_path);
     if (!view.ok()) return {};
     const auto& [answer, run_id, database, why, since_ms] = view.value();
     const bool same_server = run_id.empty() || ours.empty() || run_id == ours;
-    const bool same_database = database.value_or(config_.redis->database) == config_.redis->database;
+    const bool same_database = database.value_or(options_.redis.url.database) == options_.redis.url.database;
     right_redis_ = !run_id.empty() && run_id == ours && same_database;
     if (same_server && same_database) return {};
     other = same_server ? "database " + std::to_string(*database) : "another Redis";
     // It may not have noticed yet that its Redis went away.
     if (!SleepUnlessStopped(kLookAgainMs)) return Error{ErrorCode::kRefused, "stopped"};
   }
-  return Error{ErrorCode::kRefused, "the sidecar uses " + other + ", not " + config_.redis->ForLogs() +
+  return Error{ErrorCode::kRefused, "the sidecar uses " + other + ", not " + options_.redis.url.ForLogs() +
                                         ": give its address, or --force to drain into this one"};
 }
 
 Status DrainPass::RefuseOtherDatabase(const SpillFile& file) const {
-  if (config_.drain.force || !file.database() || *file.database() == config_.redis->database) return {};
+  if (options_.force || !file.database() || *file.database() == options_.redis.url.database) return {};
   return Error{ErrorCode::kRefused, NameOf(file.info()) + " was spilled for database " +
                                         std::to_string(*file.database()) + " of Redis, and --redis names database " +
-                                        std::to_string(config_.redis->database) +
+                                        std::to_string(options_.redis.url.database) +
                                         ": name the other one, or give --force to drain into this one"};
 }
 
@@ -114,7 +114,7 @@ Status DrainPass::RefuseOtherDatabase(const SpillFile& file) const {
 /// the streams held when the events were spilled. (At the same address, it is one that has lost its data.)
 Status DrainPass::RefuseOtherRedis(SpillFile& file) {
   const Result<RedisUrl> meant = ParseRedisUrl(file.server());
-  if (right_redis_ || config_.drain.force || !meant.ok() || IsSameAddress(meant.value(), *config_.redis)) return {};
+  if (right_redis_ || options_.force || !meant.ok() || IsSameAddress(meant.value(), options_.redis.url)) return {};
   ASSIGN_OR_RETURN(const std::vector<ConnectionId> connections, file.Connections());
   const auto is_here = [&](const ConnectionId& known) { return session_.server().IsSameLife(known.run_id); };
   if (std::any_of(connections.begin(), connections.end(), is_here)) return {};
@@ -130,7 +130,7 @@ Status DrainPass::RefuseOtherRedis(SpillFile& file) {
   if (behind == nullptr) return {};
   return Error{ErrorCode::kRefused,
                NameOf(file.info()) + " was spilled for " + file.server() + ", where stream " + Escape(behind->name) +
-                   " had reached " + ToString(behind->tail) + "; at " + config_.redis->ForLogs() +
+                   " had reached " + ToString(behind->tail) + "; at " + options_.redis.url.ForLogs() +
                    " it has not: " + "give the right address, or --force where this is the Redis that takes its place"};
 }
 
@@ -138,7 +138,7 @@ Status DrainPass::DrainAll() {
   RETURN_IF_ERROR(session_.Connect());
   RETURN_IF_ERROR(RefuseOtherServer());
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
-  ASSIGN_OR_RETURN(const uint64_t waiting, CountLeft(folder_, config_.drain.streams));
+  ASSIGN_OR_RETURN(const uint64_t waiting, CountLeft(folder_, options_.streams));
   report_.progress().SetTotal(report_.counts.landed + report_.counts.already_there + waiting);
   for (const SpillFileInfo& info : files) {
     if (info.quarantined) {
@@ -150,7 +150,7 @@ Status DrainPass::DrainAll() {
     ASSIGN_OR_RETURN(const Next next, info.offered ? FinishOffer(info) : DrainFile(info));
     if (next == Next::kEnd) return {};
   }
-  for (const auto& [stream, target] : config_.drain.renames) {
+  for (const auto& [stream, target] : options_.renames) {
     if (!seen_streams_.contains(stream))
       report_.Warn("rename-not-used",
                    {{"stream", Escape(stream)}, {"why", "no file that waits has a stream of this name"}});
@@ -215,8 +215,8 @@ Result<DrainPass::Next> DrainPass::DrainStreams(SpillFile& file, bool* all_done)
 }
 
 Result<StreamDrain::End> DrainPass::DrainStream(SpillFile& file, const SpilledStream& stream) {
-  const auto renamed = config_.drain.renames.find(stream.name);
-  const std::string& target = renamed == config_.drain.renames.end() ? stream.name : renamed->second;
+  const auto renamed = options_.renames.find(stream.name);
+  const std::string& target = renamed == options_.renames.end() ? stream.name : renamed->second;
   SpilledStream current = stream;
   // A range that was led to a third stream is finished there: nobody would look for its events in that one again.
   const auto& open = stream.cursor.open;
@@ -241,11 +241,11 @@ Result<StreamDrain::End> DrainPass::DrainStream(SpillFile& file, const SpilledSt
 StreamSettler::Options DrainPass::SettlerOptions(const SpillFile& file, std::string_view target) const {
   return {.target = std::string(target),
           .whole_file_in_doubt = offers_again_ || file.info().suspect,
-          .withhold_unproven = offers_again_ && !config_.drain.force};
+          .withhold_unproven = offers_again_ && !options_.force};
 }
 
 bool DrainPass::IsSelected(const SpilledStream& stream) const {
-  return GlobMatch(config_.drain.streams, stream.name);
+  return GlobMatch(options_.streams, stream.name);
 }
 
 Status DrainPass::Finish(SpillFile file) {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "replayer/config.h"
+#include "replayer/drain/options.h"
 #include "replayer/drain/pace.h"
 #include "replayer/drain/report.h"
 #include "replayer/drain/searches.h"
@@ -22,8 +22,8 @@ namespace sprockets {
 
 class DrainPass {
  public:
-  /// All must outlive the pass; `config` names a Redis.
-  DrainPass(const Config& config, const SpillFolder& folder, DrainReport& report);
+  /// All must outlive the pass.
+  DrainPass(const DrainOptions& options, const SpillFolder& folder, DrainReport& report);
 
   /// Brings the active file within reach: asks the sidecar to seal it or, where none runs, recovers and seals what it
   /// left behind.
@@ -54,7 +54,7 @@ class DrainPass {
   StreamSettler::Options SettlerOptions(const SpillFile& file, std::string_view target) const;
   bool IsSelected(const SpilledStream& stream) const;
 
-  const Config& config_;
+  const DrainOptions& options_;
   const SpillFolder& folder_;
   DrainReport& report_;
   Session session_;

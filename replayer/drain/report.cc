@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "shared/base/text.h"
-
 namespace sprockets {
 
 std::string_view ResultWord(DrainResult result) {
@@ -25,48 +23,20 @@ std::string_view ResultWord(DrainResult result) {
   return "";
 }
 
-int ExitCode(DrainResult result) {
+ExitCode ExitCodeOf(DrainResult result) {
   switch (result) {
     case DrainResult::kVerified:
-      return 0;
+      return ExitCode::kDone;
     case DrainResult::kUnproven:
     case DrainResult::kRejected:
     case DrainResult::kLeft:
-      return 1;
+      return ExitCode::kDiffers;
     case DrainResult::kUnreachable:
-      return 3;
+      return ExitCode::kUnreachable;
     case DrainResult::kRefused:
-      return 4;
+      return ExitCode::kRefused;
   }
-  return 1;
-}
-
-std::string SummaryJson(const DrainCounts& counts, int64_t duration_ms, DrainResult result, const std::string& error) {
-  std::string text = R"({"command":"drain")";
-  const auto add = [&text](std::string_view name, uint64_t value) {
-    text.append(",\"").append(name).append("\":").append(std::to_string(value));
-  };
-  add("read", counts.read);
-  add("landed", counts.landed);
-  add("already_there", counts.already_there);
-  add("unproven", counts.unproven);
-  add("left", counts.left);
-  add("rejected", counts.rejected);
-  add("duration_ms", static_cast<uint64_t>(duration_ms));
-  text.append(",\"result\":\"").append(ResultWord(result)).append("\"");
-  if (!error.empty()) {
-    text += ",\"error\":";
-    AppendJsonString(text, error);
-  }
-  return text.append("}\n");
-}
-
-std::string SummaryText(const DrainCounts& counts, int64_t duration_ms, DrainResult result) {
-  std::string text = "drain: " + FormatCount(counts.read) + " read, " + FormatCount(counts.landed) + " landed, " +
-                     FormatCount(counts.already_there) + " already there, " + FormatCount(counts.unproven) +
-                     " unproven, " + FormatCount(counts.left) + " left, " + FormatCount(counts.rejected) +
-                     " rejected, in " + FormatDuration(duration_ms) + "\n";
-  return text.append(ResultWord(result)).append("\n");
+  return ExitCode::kDiffers;
 }
 
 void DrainCounts::Add(const DrainCounts& other) {

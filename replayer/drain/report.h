@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
-#include <string>
 #include <string_view>
 
+#include "replayer/exit_code.h"
 #include "replayer/terminal/progress.h"
 #include "shared/base/log.h"
 
@@ -31,13 +31,7 @@ DrainResult Judge(const DrainCounts& counts, DrainResult worst);
 
 /// "verified" and so on, as the summary prints it.
 std::string_view ResultWord(DrainResult result);
-/// Section "Exit codes" of --help.
-int ExitCode(DrainResult result);
-
-/// The summary of a run, with a line break at the end: one JSON document, or lines for people.
-/// `error`: why the run ended early; empty: it did not.
-std::string SummaryJson(const DrainCounts& counts, int64_t duration_ms, DrainResult result, const std::string& error);
-std::string SummaryText(const DrainCounts& counts, int64_t duration_ms, DrainResult result);
+ExitCode ExitCodeOf(DrainResult result);
 
 class DrainReport {
  public:

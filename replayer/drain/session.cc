@@ -29,8 +29,8 @@ bool IsListable(const SpillFileInfo& file) {
 
 }  // namespace
 
-Session::Session(const Config& config, const SpillFolder& folder, DrainReport& report)
-    : config_(config), folder_(folder), report_(report) {}
+Session::Session(const DrainOptions& options, const SpillFolder& folder, DrainReport& report)
+    : options_(options), folder_(folder), report_(report) {}
 
 void Session::Know(const std::vector<ConnectionId>& connections) {
   known_.insert(connections.begin(), connections.end());
@@ -41,7 +41,7 @@ Status Session::Connect() {
   std::minstd_rand random(std::random_device{}());
   Backoff backoff(kFirstDelayMs, kMostDelayMs);
   while (true) {
-    Result<Server> server = Server::Connect(*config_.redis, config_.drain.redis_deadline_ms);
+    Result<Server> server = Server::Connect(options_.redis.url, options_.redis.deadline_ms);
     if (server.ok()) {
       server_.emplace(std::move(server).value());
       waited_out_.clear();
@@ -60,7 +60,7 @@ Status Session::Connect() {
 
 Status Session::Recover() {
   const int64_t until = SteadyClockMs() + kPatienceMs;
-  report_.Warn("connection-lost", {{"redis", config_.redis->ForLogs()}});
+  report_.Warn("connection-lost", {{"redis", options_.redis.url.ForLogs()}});
   while (true) {
     RETURN_IF_ERROR(Connect());
     Status fenced = FenceAll();
@@ -143,9 +143,9 @@ Status Session::WaitOut(const std::vector<ConnectionId>& alive) {
   report_.Warn("fence-incomplete",
                {{"connections", alive.size()},
                 {"lost", connections_lost_},
-                {"wait_ms", config_.drain.fence_wait_ms},
+                {"wait_ms", options_.fence_wait_ms},
                 {"why", "INFO or CLIENT KILL is not allowed, or connections are not known: absence is no proof"}});
-  (void)SleepUnlessStopped(config_.drain.fence_wait_ms);
+  (void)SleepUnlessStopped(options_.fence_wait_ms);
   return {};
 }
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "replayer/config.h"
+#include "replayer/drain/options.h"
 #include "replayer/drain/report.h"
 #include "replayer/redis/server.h"
 #include "shared/base/result.h"
@@ -22,8 +22,8 @@ namespace sprockets {
 
 class Session {
  public:
-  /// All must outlive the session; `config` names a Redis.
-  Session(const Config& config, const SpillFolder& folder, DrainReport& report);
+  /// All must outlive the session.
+  Session(const DrainOptions& options, const SpillFolder& folder, DrainReport& report);
 
   /// Connections that no spill file lists: the state file's, where no sidecar runs.
   void Know(const std::vector<ConnectionId>& connections);
@@ -53,7 +53,7 @@ class Session {
   Status FenceAll();
   Status WaitOut(const std::vector<ConnectionId>& alive);
 
-  const Config& config_;
+  const DrainOptions& options_;
   const SpillFolder& folder_;
   DrainReport& report_;
   std::optional<Server> server_;

@@ -25,6 +25,12 @@ struct PostgresUrl {
   std::string ForLogs() const;
 };
 
+/// Which database a command speaks to, and how patient it is.
+struct PostgresTarget {
+  PostgresUrl url;
+  int64_t wait_ms = 30'000;  // how long one that sleeps may take to wake up
+};
+
 /// The error is kUsage and repeats nothing of the text.
 Result<PostgresUrl> ParsePostgresUrl(std::string_view text);
 

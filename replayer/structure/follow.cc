@@ -192,8 +192,9 @@ Result<bool> Aggregates(Postgres& postgres, const Structure& structure) {
 
 class Follower {
  public:
-  Follower(const Config& config, const std::vector<Structure>& structures, const std::vector<ConsumerGroup>& groups)
-      : config_(config), structures_(structures), groups_(groups) {
+  Follower(const FollowOptions& options, const std::vector<Structure>& structures,
+           const std::vector<ConsumerGroup>& groups)
+      : options_(options), structures_(structures), groups_(groups) {
     for (const Structure& structure : structures_) {
       const std::string name = structure.follow_table + "." + structure.follow_id;
       horizons_.try_emplace(name, structure.follow_table, structure.follow_id);
@@ -202,8 +203,9 @@ class Follower {
 
   /// One connection's life. kUnreachable: begin another.
   Status Run() {
-    ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config_.postgres, config_.set.postgres_wait_ms));
-    ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
+    ASSIGN_OR_RETURN(Postgres postgres,
+                     Postgres::Connect(options_.stores.postgres.url, options_.stores.postgres.wait_ms));
+    ASSIGN_OR_RETURN(Server server, Server::Connect(options_.stores.redis.url, options_.stores.redis.deadline_ms));
     RedisClient& redis = server.client();
     postgres.WhileWaiting([&redis] { redis.KeepAlive(); });
     for (auto& [name, horizon] : horizons_) horizon.Forget();
@@ -233,7 +235,7 @@ class Follower {
   int64_t PollMs() const {
     const bool held_up = std::any_of(horizons_.begin(), horizons_.end(),
                                      [](const auto& horizon) { return !horizon.second.blocker().empty(); });
-    return held_up ? std::min(config_.set.poll_ms, kHeldUpPollMs) : config_.set.poll_ms;
+    return held_up ? std::min(options_.poll_ms, kHeldUpPollMs) : options_.poll_ms;
   }
 
   /// A standby does not show who writes, so nobody could say which ids may still appear.
@@ -337,7 +339,7 @@ class Follower {
       if (!std::exchange(said_that_it_polls_, true)) {
         LogWarning("not-listening", {{"channel", structure.listen},
                                      {"why", listening.error().message},
-                                     {"next", "polling every " + std::to_string(config_.set.poll_ms) + " ms"}});
+                                     {"next", "polling every " + std::to_string(options_.poll_ms) + " ms"}});
       }
     }
     return {};
@@ -383,9 +385,9 @@ class Follower {
 
   /// What is there already is compared whole, and built anew where it differs.
   Status BeginWith(Postgres& postgres, RedisClient& redis, const Structure& structure, int64_t up_to) {
-    ASSIGN_OR_RETURN(const auto lock, RedisLock::Take(*config_.redis, config_.set.redis_deadline_ms));
-    Rebuilder rebuilder(postgres, redis, config_.set, groups_, *owners_);
-    Progress progress(config_.progress, structure.name);
+    ASSIGN_OR_RETURN(const auto lock, RedisLock::Take(options_.stores.redis.url, options_.stores.redis.deadline_ms));
+    Rebuilder rebuilder(postgres, redis, options_.rebuild, groups_, *owners_);
+    Progress progress(options_.progress, structure.name);
     const Structure bounded = Between(structure, std::numeric_limits<int64_t>::min(), up_to);
     RETURN_IF_ERROR(rebuilder.Begin(*lock));
     auto rebuilt = rebuilder.Rebuild(bounded, progress);
@@ -499,7 +501,7 @@ class Follower {
                            {"for_ms", now - horizon.waiting_since_ms()}});
   }
 
-  const Config& config_;
+  const FollowOptions& options_;
   const std::vector<Structure>& structures_;
   const std::vector<ConsumerGroup>& groups_;
   std::optional<KeyOwners> owners_;                // of this connection's life
@@ -563,7 +565,7 @@ Status Horizon::Advance(Postgres& postgres) {
   return {};
 }
 
-Status FollowSet(const Config& config, const std::vector<Structure>& structures,
+Status FollowSet(const FollowOptions& options, const std::vector<Structure>& structures,
                  const std::vector<ConsumerGroup>& groups) {
   std::vector<Structure> followed;
   for (const Structure& structure : structures) {
@@ -575,7 +577,7 @@ Status FollowSet(const Config& config, const std::vector<Structure>& structures,
   if (followed.empty())
     return Error{ErrorCode::kUsage,
                  "nothing in the set says -- follow: TABLE ID_COLUMN, so there is nothing to follow"};
-  Follower follower(config, followed, groups);
+  Follower follower(options, followed, groups);
   std::string told;  // so that a trouble that lasts is told once
   int64_t wait_ms = kRetryMs;
   while (true) {

@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "replayer/config.h"
 #include "replayer/postgres/postgres.h"
 #include "replayer/schema_set/schema_set.h"
+#include "replayer/structure/rebuild.h"
+#include "replayer/structure/stores.h"
+#include "replayer/terminal/progress.h"
 
 namespace sprockets {
 
@@ -45,8 +47,15 @@ class Horizon {
   int64_t waiting_since_ms_ = 0;
 };
 
+struct FollowOptions {
+  Stores stores;
+  RebuildOptions rebuild;  // of what differs at the beginning
+  int64_t poll_ms = 250;   // between two looks for new rows, where no notification comes before
+  ProgressStyle progress = ProgressStyle::kAuto;
+};
+
 /// Until a signal. The error is what cannot be mended by trying again.
-Status FollowSet(const Config& config, const std::vector<Structure>& structures,
+Status FollowSet(const FollowOptions& options, const std::vector<Structure>& structures,
                  const std::vector<ConsumerGroup>& groups);
 
 }  // namespace sprockets

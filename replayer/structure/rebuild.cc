@@ -35,15 +35,15 @@ std::string EscapeGlob(std::string_view text) {
 
 }  // namespace
 
-Rebuilder::Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups,
-                     KeyOwners& owners)
+Rebuilder::Rebuilder(Postgres& postgres, RedisClient& redis, const RebuildOptions& options,
+                     std::vector<ConsumerGroup> groups, KeyOwners& owners)
     : postgres_(postgres),
       redis_(redis),
-      config_(config),
+      options_(options),
       groups_(std::move(groups)),
       owners_(owners),
-      scratch_(config.into),
-      swapper_(redis, scratch_, groups_, config.force) {}
+      scratch_(options.into),
+      swapper_(redis, scratch_, groups_, options.force) {}
 
 Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress& progress,
                                             const std::function<Status()>& before_swap) {
@@ -58,16 +58,16 @@ Result<RebuiltStructure> Rebuilder::RebuildOne(const Structure& structure, Progr
                                                const std::function<Status()>& before_swap) {
   RebuiltStructure rebuilt;
   rebuilt.name = structure.name;
-  const bool drill = !config_.into.empty();
+  const bool drill = !options_.into.empty();
   ASSIGN_OR_RETURN(Source source, Source::Open(postgres_, structure));
   LiveState live;
   if (!drill) {
     ASSIGN_OR_RETURN(live, LookAtLive(source, structure, &rebuilt));
     if (!live.differs) return rebuilt;
-    if (!config_.force) RETURN_IF_ERROR(GuardLive(structure, live));
-    if (config_.dry_run) {
+    if (!options_.force) RETURN_IF_ERROR(GuardLive(structure, live));
+    if (options_.dry_run) {
       RETURN_IF_ERROR(source.RefuseDuplicate());
-      if (!config_.force) {
+      if (!options_.force) {
         for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(GuardRows(structure, redis_, key.key, key.rows));
       }
       rebuilt.state = RebuiltStructure::State::kWouldChange;
@@ -97,7 +97,7 @@ Status Rebuilder::BuildNew(Source& source, const Structure& structure, Progress&
                            std::vector<Loader::Key>* keys) {
   RETURN_IF_ERROR(Load(source, structure, progress, rebuilt, keys));
   for (const Loader::Key& key : *keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
-  if (config_.into.empty() && !config_.force) {
+  if (options_.into.empty() && !options_.force) {
     for (const Loader::Key& key : *keys) RETURN_IF_ERROR(GuardRows(structure, redis_, key.key, key.rows));
   }
   return VerifyLoaded(source, structure, rebuilt);
@@ -116,11 +116,11 @@ Status Rebuilder::Begin(const RedisLock& lock) {
       return Error{ErrorCode::kBusy, "another rebuild is at work: wait for it, or stop it"};
   }
   RETURN_IF_ERROR(ScratchKeys::RemoveLeftovers(redis_));
-  if (config_.into.empty()) return {};
+  if (options_.into.empty()) return {};
   // A drill removes its keys afterwards, so they must be its own.
-  ASSIGN_OR_RETURN(const std::vector<std::string> taken, ScanKeys(redis_, EscapeGlob(config_.into) + "*"));
+  ASSIGN_OR_RETURN(const std::vector<std::string> taken, ScanKeys(redis_, EscapeGlob(options_.into) + "*"));
   if (taken.empty()) return {};
-  return Error{ErrorCode::kRefused, "--into: Redis has keys that begin with " + Escape(config_.into) + ", such as " +
+  return Error{ErrorCode::kRefused, "--into: Redis has keys that begin with " + Escape(options_.into) + ", such as " +
                                         Escape(taken.front()) + ": take another prefix"};
 }
 
@@ -135,9 +135,9 @@ Result<LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structu
       live.extra_entry = *difference.member + " of " + difference.key;
     }
     // Of keys that are gone all must be known, so only queries with one key may stop early.
-    return structure.key.empty() || is_stream || config_.dry_run;
+    return structure.key.empty() || is_stream || options_.dry_run;
   };
-  if (!structure.key.empty() && !config_.dry_run) {
+  if (!structure.key.empty() && !options_.dry_run) {
     ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure.kind, structure.key));
     ASSIGN_OR_RETURN(const RedisClient::Reply type, redis_.Call({"TYPE", structure.key}));
     if (count == 0 && TextOf(*type) == "none") {
@@ -145,7 +145,7 @@ Result<LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structu
       return live;
     }
   }
-  std::vector<ComparedKey>* const keys = structure.key.empty() || is_stream || config_.dry_run ? &live.keys : nullptr;
+  std::vector<ComparedKey>* const keys = structure.key.empty() || is_stream || options_.dry_run ? &live.keys : nullptr;
   ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, "", look, keys));
   for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
   rebuilt->keys = compared.keys;

@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "replayer/config.h"
 #include "replayer/postgres/postgres.h"
 #include "replayer/redis/lock.h"
 #include "replayer/schema_set/schema_set.h"
@@ -16,8 +15,15 @@
 #include "replayer/structure/loader.h"
 #include "replayer/structure/scratch_keys.h"
 #include "replayer/structure/swap.h"
+#include "replayer/terminal/progress.h"
 
 namespace sprockets {
+
+struct RebuildOptions {
+  std::string into;      // a drill under this prefix; empty: the live keys
+  bool force = false;    // past the guards
+  bool dry_run = false;  // changes nothing
+};
 
 struct RebuiltStructure {
   enum class State { kUnchanged, kRebuilt, kWouldChange, kDrilled };
@@ -33,7 +39,7 @@ class Rebuilder {
  public:
   /// `groups` are those of the set: a group of an empty stream is put where they say once the stream is filled.
   /// `owners` is that of the whole run: it outlives this object.
-  Rebuilder(Postgres& postgres, RedisClient& redis, const SetConfig& config, std::vector<ConsumerGroup> groups,
+  Rebuilder(Postgres& postgres, RedisClient& redis, const RebuildOptions& options, std::vector<ConsumerGroup> groups,
             KeyOwners& owners);
   ~Rebuilder() { postgres_.Rollback(); }
   Rebuilder(const Rebuilder&) = delete;
@@ -66,7 +72,7 @@ class Rebuilder {
 
   Postgres& postgres_;
   RedisClient& redis_;
-  const SetConfig& config_;
+  const RebuildOptions options_;
   const std::vector<ConsumerGroup> groups_;
   KeyOwners& owners_;
   const RedisLock* lock_ = nullptr;  // nothing is swapped once it is lost

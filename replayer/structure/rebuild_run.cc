@@ -23,11 +23,11 @@ constexpr int64_t kLookEveryMs = 50;      // for a request to stop
 constexpr int64_t kSpeakEveryMs = 1'000;  // in a transaction that waits
 
 struct Worker {
-  Worker(Postgres to_postgres, Server to_redis, const SetConfig& config, const std::vector<ConsumerGroup>& groups,
+  Worker(Postgres to_postgres, Server to_redis, const RebuildOptions& options, const std::vector<ConsumerGroup>& groups,
          KeyOwners& owners)
       : postgres(std::move(to_postgres)),
         redis(std::move(to_redis)),
-        rebuilder(postgres, redis.client(), config, groups, owners) {
+        rebuilder(postgres, redis.client(), options, groups, owners) {
     postgres.WhileWaiting([this] { redis.client().KeepAlive(); });
   }
   /// The end of its transaction is waited for.
@@ -56,19 +56,20 @@ class KeepAlive {
 
 class RebuildRun {
  public:
-  RebuildRun(const Config& config, const std::vector<Structure>& structures, const std::vector<ConsumerGroup>& groups)
-      : config_(config),
+  RebuildRun(const RebuildRunOptions& options, const std::vector<Structure>& structures,
+             const std::vector<ConsumerGroup>& groups)
+      : options_(options),
         structures_(structures),
         groups_(groups),
         turns_(structures.size()),
         rebuilt_(structures.size()) {}
 
   Status Run() {
-    ASSIGN_OR_RETURN(lock_, RedisLock::Take(*config_.redis, config_.set.redis_deadline_ms));
-    ASSIGN_OR_RETURN(const std::unique_ptr<Worker> first, Connect(config_.set.postgres_wait_ms));
+    ASSIGN_OR_RETURN(lock_, RedisLock::Take(options_.stores.redis.url, options_.stores.redis.deadline_ms));
+    ASSIGN_OR_RETURN(const std::unique_ptr<Worker> first, Connect(options_.stores.postgres.wait_ms));
     RETURN_IF_ERROR(first->rebuilder.Begin(*lock_));
     std::string snapshot;
-    std::vector<Status> joined(std::min(static_cast<size_t>(config_.set.jobs), structures_.size()) - 1);
+    std::vector<Status> joined(std::min(static_cast<size_t>(options_.jobs), structures_.size()) - 1);
     if (!joined.empty()) {
       ASSIGN_OR_RETURN(snapshot, first->postgres.ExportSnapshot());
     }
@@ -94,9 +95,9 @@ class RebuildRun {
 
  private:
   Result<std::unique_ptr<Worker>> Connect(int64_t postgres_wait_ms) {
-    ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(*config_.postgres, postgres_wait_ms));
-    ASSIGN_OR_RETURN(Server server, Server::Connect(*config_.redis, config_.set.redis_deadline_ms));
-    auto worker = std::make_unique<Worker>(std::move(postgres), std::move(server), config_.set, groups_, owners_);
+    ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(options_.stores.postgres.url, postgres_wait_ms));
+    ASSIGN_OR_RETURN(Server server, Server::Connect(options_.stores.redis.url, options_.stores.redis.deadline_ms));
+    auto worker = std::make_unique<Worker>(std::move(postgres), std::move(server), options_.rebuild, groups_, owners_);
     // What nobody waits for any more: rows that will not be swapped, a free session of a pool.
     worker->postgres.StopWhen([this] { return turns_.IsOver(); });
     return worker;
@@ -113,7 +114,7 @@ class RebuildRun {
 
   void Work(Worker& worker) {
     while (const std::optional<size_t> place = turns_.Take()) {
-      Progress progress(config_.progress, structures_[*place].name);
+      Progress progress(options_.progress, structures_[*place].name);
       auto rebuilt = worker.rebuilder.Rebuild(structures_[*place], progress, [&] { return AwaitTurn(*place, worker); });
       if (!rebuilt.ok()) {
         turns_.Fail(*place, std::move(rebuilt).error());
@@ -145,7 +146,7 @@ class RebuildRun {
     }
   }
 
-  const Config& config_;
+  const RebuildRunOptions& options_;
   const std::vector<Structure>& structures_;
   const std::vector<ConsumerGroup>& groups_;
   KeyOwners owners_;
@@ -156,9 +157,9 @@ class RebuildRun {
 
 }  // namespace
 
-RebuildOutcome RebuildSideBySide(const Config& config, const std::vector<Structure>& structures,
+RebuildOutcome RebuildSideBySide(const RebuildRunOptions& options, const std::vector<Structure>& structures,
                                  const std::vector<ConsumerGroup>& groups) {
-  RebuildRun run(config, structures, groups);
+  RebuildRun run(options, structures, groups);
   Status status = run.Run();
   return {run.TakeRebuilt(), std::move(status)};
 }

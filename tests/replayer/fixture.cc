@@ -11,7 +11,7 @@
 #include <thread>
 #include <unistd.h>
 
-#include "replayer/commands/commands.h"
+#include "replayer/command.h"
 #include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
 
@@ -199,10 +199,12 @@ Run RunReplayer(const Strings& arguments) {
   std::vector<const char*> argv{"sprockets-replayer"};
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());
   std::ostringstream out;
+  std::ostringstream err;
   ClearStopRequest();
   Run run;
-  run.exit_code = RunProgram(static_cast<int>(argv.size()), argv.data(), out);
+  run.exit_code = static_cast<int>(RunProgram(static_cast<int>(argv.size()), argv.data(), out, err));
   run.out = out.str();
+  run.err = err.str();
   run.json = nlohmann::json::parse(run.out, nullptr, false);
   return run;
 }

@@ -90,6 +90,7 @@ Strings EventIds(const PrivateRedis& redis, const std::string& stream);
 struct Run {
   int exit_code = 0;
   std::string out;
+  std::string err;      // about the command line; the log is not in it
   nlohmann::json json;  // of the output, where it is one document
 };
 

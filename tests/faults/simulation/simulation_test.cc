@@ -8,7 +8,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "replayer/config.h"
+#include "replayer/drain/options.h"
 #include "replayer/drain/pass.h"
 #include "tests/faults/simulation/sidecar_driver.h"
 #include "tests/faults/simulation/world.h"
@@ -27,13 +27,10 @@ constexpr std::array kRefusals = {"OOM command not allowed",
                                   "WRONGPASS invalid username-password pair",
                                   "ERR upstream had enough"};
 
-Config DrainConfig() {
-  Config config;
-  config.redis.emplace();
-  config.spill_dir = "sim";
-  config.socket_path = "sim.sock";
-  config.progress = ProgressStyle::kNone;
-  return config;
+DrainOptions OptionsOfDrain() {
+  DrainOptions options;
+  options.socket_path = "sim.sock";
+  return options;
 }
 
 /// A whole deployment: clients, sidecar, Redis, drain.
@@ -179,7 +176,7 @@ class Deployment {
 
   /// One run of `sprockets-replayer drain`. The sidecar and Redis go on meanwhile.
   void Drain() {
-    const Config config = DrainConfig();
+    const DrainOptions options = OptionsOfDrain();
     DrainReport report(ProgressStyle::kNone);
     world.elsewhere = [this] {
       if (during_drain) during_drain();
@@ -189,7 +186,7 @@ class Deployment {
       const auto folder = SpillFolder::OpenExisting("sim");
       const auto lock = folder.value().LockForDraining(0);
       if (!lock.ok()) return;
-      DrainPass pass(config, folder.value(), report);
+      DrainPass pass(options, folder.value(), report);
       if (pass.SealActive().ok()) (void)pass.DrainAll();
     });
     world.elsewhere = nullptr;

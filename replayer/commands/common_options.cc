@@ -1,0 +1,102 @@
+#include "replayer/commands/common_options.h"
+
+#include <array>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "shared/base/limits.h"
+#include "shared/base/options.h"
+
+namespace sprockets {
+namespace {
+
+Error Usage(std::string message) {
+  return {ErrorCode::kUsage, std::move(message)};
+}
+
+/// None where none was given.
+Result<std::optional<RedisUrl>> ReadRedis(const Options& given) {
+  if (given.Text("redis").empty()) {
+    if (given.Has("redis-password-file")) return Usage("--redis-password-file needs --redis");
+    return std::optional<RedisUrl>();
+  }
+  ASSIGN_OR_RETURN(RedisUrl url, ParseRedisUrl(given.Text("redis")).Prefixed(given.Origin("redis")));
+  if (!given.Has("redis-password-file")) return std::optional(std::move(url));
+  if (!url.password.empty()) return Usage("a password is given by the URL and by --redis-password-file; give one");
+  ASSIGN_OR_RETURN(url.password,
+                   ReadPasswordFile(given.Text("redis-password-file")).Prefixed(given.Origin("redis-password-file")));
+  return std::optional(std::move(url));
+}
+
+void AddRedisUrl(OptionTable& options, std::function<void(RedisUrl)> take) {
+  options.Add({.name = "redis", .value = "URL", .help = "redis://[user:password@]host:port/db or unix:///path"},
+              [take = std::move(take)](const Options& given) -> Status {
+                ASSIGN_OR_RETURN(std::optional<RedisUrl> url, ReadRedis(given));
+                if (url) take(*std::move(url));
+                return {};
+              });
+  options.Add({.name = "redis-password-file", .value = "FILE", .help = "a file that holds the password of --redis"});
+}
+
+Status ReadPostgres(const Options& given, PostgresUrl* url) {
+  if (given.Text("postgres").empty()) return {};
+  ASSIGN_OR_RETURN(*url, ParsePostgresUrl(given.Text("postgres")).Prefixed(given.Origin("postgres")));
+  if (!given.Has("postgres-password-file")) return {};
+  ASSIGN_OR_RETURN(
+      url->password,
+      ReadPasswordFile(given.Text("postgres-password-file")).Prefixed(given.Origin("postgres-password-file")));
+  return {};
+}
+
+}  // namespace
+
+void AddSpillDir(OptionTable& options, std::filesystem::path* folder) {
+  options.Path("spill-dir", "DIR", "the sidecar's spill folder", folder);
+  options.Require("spill-dir");
+}
+
+void AddSocket(OptionTable& options, std::string* path) {
+  options.Add({.name = "socket", .value = "PATH", .help = "the sidecar's socket"},
+              [path](const Options& given) -> Status {
+                *path = given.Text("socket");
+                if (path->size() <= kMaxSocketPathBytes) return {};
+                return Usage(given.Origin("socket") + ": the path is over 107 bytes");
+              });
+}
+
+void AddRedis(OptionTable& options, RedisTarget* redis, const bool* unless) {
+  AddRedisUrl(options, [redis](RedisUrl url) { redis->url = std::move(url); });
+  options.Require("redis", unless);
+}
+
+void AddOptionalRedis(OptionTable& options, std::optional<RedisTarget>* redis) {
+  AddRedisUrl(options, [redis](RedisUrl url) { redis->emplace().url = std::move(url); });
+}
+
+void AddPostgres(OptionTable& options, PostgresTarget* postgres) {
+  options.Add({.name = "postgres", .value = "URL", .help = "postgres://[user[:password]@]host[:port]/database"},
+              [postgres](const Options& given) { return ReadPostgres(given, &postgres->url); });
+  options.Add(
+      {.name = "postgres-password-file", .value = "FILE", .help = "a file that holds the password of --postgres"});
+  options.Duration("postgres-wait", "how long a database that sleeps may take to wake up", &postgres->wait_ms);
+  options.Require("postgres");
+}
+
+void AddSchema(OptionTable& options, std::filesystem::path* folder) {
+  options.Path("schema", "DIR", "the schema set: schema/season_of_code", folder);
+  options.Require("schema");
+}
+
+void AddStructures(OptionTable& options, Stores* stores, std::string* only) {
+  AddPostgres(options, &stores->postgres);
+  AddRedis(options, &stores->redis);
+  options.Text("only", "GLOB", "only these files of rebuild/, named without .sql", only);
+}
+
+void AddProgress(OptionTable& options, ProgressStyle* style) {
+  static constexpr std::array<std::string_view, 3> kStyles{"auto", "plain", "none"};
+  options.Choice("progress", kStyles, "on stderr", style);
+}
+
+}  // namespace sprockets

@@ -1,0 +1,23 @@
+// What a drain goes by.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "replayer/redis/target.h"
+
+namespace sprockets {
+
+struct DrainOptions {
+  RedisTarget redis;                                        // where the streams are
+  std::string socket_path;                                  // the sidecar's; empty: not given
+  std::string streams = "*";                                // glob: only these
+  std::map<std::string, std::string, std::less<>> renames;  // of streams: OLD to NEW
+  int64_t rate = 0;                                         // events per second; 0: as fast as it goes
+  int64_t fence_wait_ms = 5'000;                            // how long to wait where connections cannot be fenced
+  bool force = false;  // send what is unproven of a drained file, too; take a Redis that is not the sidecar's
+};
+
+}  // namespace sprockets
