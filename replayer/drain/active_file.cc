@@ -43,9 +43,9 @@ std::optional<int64_t> SidecarView::OldestOf(const std::string& file) const {
   return FileNumber(answer, file, "oldest_ms");
 }
 
-Result<SidecarView> AskSidecar(const std::string& socket_path) {
+Result<SidecarView> AskSidecar(const std::string& socket_path, const Dial& dial) {
   SidecarView view;
-  ASSIGN_OR_RETURN(view.answer, AskSidecarForStatus(socket_path));
+  ASSIGN_OR_RETURN(view.answer, AskSidecarForStatus(socket_path, dial));
   const Json status = Json::parse(view.answer, nullptr, /*allow_exceptions=*/false);
   if (!status.is_object()) return Error{ErrorCode::kRefused, "SPROCKETS STATUS: the answer is no JSON document"};
   const Json redis = status.value("redis", Json::object());

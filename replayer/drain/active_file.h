@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "replayer/redis/wire.h"
 #include "shared/base/result.h"
 #include "shared/spill/folder.h"
 
@@ -21,7 +22,7 @@ struct SidecarView {
   std::optional<int64_t> RowsOf(const std::string& file) const;
   std::optional<int64_t> OldestOf(const std::string& file) const;
 };
-Result<SidecarView> AskSidecar(const std::string& socket_path);
+Result<SidecarView> AskSidecar(const std::string& socket_path, const Dial& dial = DialSocket);
 
 /// What cannot be read of the folder because a sidecar writes it.
 struct ActiveFile {

@@ -30,11 +30,12 @@ bool WaitsForDrain(const SpillFileInfo& info) {
   return !info.quarantined && (info.state == State::kSealed || (info.state == State::kActive && info.suspect));
 }
 
-DrainPass::DrainPass(const DrainOptions& options, const SpillFolder& folder, DrainReport& report)
+DrainPass::DrainPass(const DrainOptions& options, const SpillFolder& folder, DrainReport& report, Dial dial)
     : options_(options),
       folder_(folder),
       report_(report),
-      session_(options, folder, report),
+      dial_(std::move(dial)),
+      session_(options, folder, report, dial_),
       pace_(options.rate),
       searches_(folder) {}
 
@@ -42,7 +43,7 @@ Status DrainPass::SealActive() {
   const Result<FileLock> lock = folder_.LockForWriting(0);
   Status asked;
   if (!options_.socket_path.empty()) {
-    const Result<SidecarView> view = AskSidecar(options_.socket_path);
+    const Result<SidecarView> view = AskSidecar(options_.socket_path, dial_);
     if (!view.ok()) {
       asked = view.error();
       report_.Warn("sidecar-not-reached", {{"socket", options_.socket_path}, {"why", view.error().message}});
@@ -55,7 +56,7 @@ Status DrainPass::SealActive() {
   std::string why = "a sidecar is writing it and --socket was not given, so it could not be asked to seal it";
   if (!options_.socket_path.empty()) {
     // One that does not even say how it is does not seal either, and that would be waited for much longer.
-    const Status sealed = asked.ok() ? AskSidecarToSeal(options_.socket_path) : asked;
+    const Status sealed = asked.ok() ? AskSidecarToSeal(options_.socket_path, dial_) : asked;
     ASSIGN_OR_RETURN(const std::optional<ActiveFile> still_active, FindActiveFile(folder_, ""));
     if (!still_active) return {};
     why = sealed.ok() ? "the sidecar goes on spilling" : sealed.error().message;
@@ -87,7 +88,7 @@ Status DrainPass::RefuseOtherServer() {
   const std::string& ours = session_.server().self().run_id;
   std::string other;
   for (int look = 0; look < kLooksAtServer; ++look) {
-    const Result<SidecarView> view = AskSidecar(options_.socket_path);
+    const Result<SidecarView> view = AskSidecar(options_.socket_path, dial_);
     if (!view.ok()) return {};
     const auto& [answer, run_id, database, why, since_ms] = view.value();
     const bool same_server = run_id.empty() || ours.empty() || run_id == ours;

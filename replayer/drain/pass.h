@@ -14,6 +14,7 @@
 #include "replayer/drain/searches.h"
 #include "replayer/drain/session.h"
 #include "replayer/drain/stream_drain.h"
+#include "replayer/redis/wire.h"
 #include "shared/base/result.h"
 #include "shared/spill/file.h"
 #include "shared/spill/folder.h"
@@ -22,8 +23,8 @@ namespace sprockets {
 
 class DrainPass {
  public:
-  /// All must outlive the pass.
-  DrainPass(const DrainOptions& options, const SpillFolder& folder, DrainReport& report);
+  /// All must outlive the pass. `dial` connects to it, and to the sidecar.
+  DrainPass(const DrainOptions& options, const SpillFolder& folder, DrainReport& report, Dial dial = DialSocket);
 
   /// Brings the active file within reach: asks the sidecar to seal it or, where none runs, recovers and seals what it
   /// left behind.
@@ -57,6 +58,7 @@ class DrainPass {
   const DrainOptions& options_;
   const SpillFolder& folder_;
   DrainReport& report_;
+  const Dial dial_;
   Session session_;
   Pace pace_;
   Searches searches_;

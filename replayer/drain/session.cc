@@ -29,8 +29,8 @@ bool IsListable(const SpillFileInfo& file) {
 
 }  // namespace
 
-Session::Session(const DrainOptions& options, const SpillFolder& folder, DrainReport& report)
-    : options_(options), folder_(folder), report_(report) {}
+Session::Session(const DrainOptions& options, const SpillFolder& folder, DrainReport& report, Dial dial)
+    : options_(options), folder_(folder), report_(report), dial_(std::move(dial)) {}
 
 void Session::Know(const std::vector<ConnectionId>& connections) {
   known_.insert(connections.begin(), connections.end());
@@ -41,7 +41,7 @@ Status Session::Connect() {
   std::minstd_rand random(std::random_device{}());
   Backoff backoff(kFirstDelayMs, kMostDelayMs);
   while (true) {
-    Result<Server> server = Server::Connect(options_.redis.url, options_.redis.deadline_ms);
+    Result<Server> server = Server::Connect(options_.redis.url, options_.redis.deadline_ms, dial_);
     if (server.ok()) {
       server_.emplace(std::move(server).value());
       waited_out_.clear();

@@ -23,7 +23,7 @@ namespace sprockets {
 class Session {
  public:
   /// All must outlive the session.
-  Session(const DrainOptions& options, const SpillFolder& folder, DrainReport& report);
+  Session(const DrainOptions& options, const SpillFolder& folder, DrainReport& report, Dial dial);
 
   /// Connections that no spill file lists: the state file's, where no sidecar runs.
   void Know(const std::vector<ConnectionId>& connections);
@@ -56,6 +56,7 @@ class Session {
   const DrainOptions& options_;
   const SpillFolder& folder_;
   DrainReport& report_;
+  const Dial dial_;
   std::optional<Server> server_;
   FenceState fence_;
   std::set<ConnectionId> known_;

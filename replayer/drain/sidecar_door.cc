@@ -11,11 +11,11 @@ namespace {
 constexpr int64_t kStatusDeadlineMs = 5'000;
 constexpr int64_t kSealDeadlineMs = 30'000;  // a large file has to reach the disk
 
-Result<std::string> Ask(const std::string& socket_path, std::string_view verb, int64_t deadline_ms) {
+Result<std::string> Ask(const std::string& socket_path, std::string_view verb, int64_t deadline_ms, const Dial& dial) {
   RedisUrl url;
   url.socket_path = socket_path;
   const std::string context = "SPROCKETS " + std::string(verb);
-  auto client = RedisClient::Connect(url, deadline_ms);
+  auto client = RedisClient::Connect(url, deadline_ms, dial);
   if (!client.ok()) return std::move(client).error().Prefixed(context);
   auto reply = client.value().Call({"SPROCKETS", verb});
   if (!reply.ok()) return std::move(reply).error().Prefixed(context);
@@ -26,12 +26,12 @@ Result<std::string> Ask(const std::string& socket_path, std::string_view verb, i
 
 }  // namespace
 
-Result<std::string> AskSidecarForStatus(const std::string& socket_path) {
-  return Ask(socket_path, "STATUS", kStatusDeadlineMs);
+Result<std::string> AskSidecarForStatus(const std::string& socket_path, const Dial& dial) {
+  return Ask(socket_path, "STATUS", kStatusDeadlineMs, dial);
 }
 
-Status AskSidecarToSeal(const std::string& socket_path) {
-  const Result<std::string> answer = Ask(socket_path, "SEAL", kSealDeadlineMs);
+Status AskSidecarToSeal(const std::string& socket_path, const Dial& dial) {
+  const Result<std::string> answer = Ask(socket_path, "SEAL", kSealDeadlineMs, dial);
   return answer.ok() ? Status() : Status(answer.error());
 }
 

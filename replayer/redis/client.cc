@@ -1,14 +1,12 @@
-// The pipelining client. hiredis makes the connection and parses the replies; the bytes are moved here, because
-// hiredis's own output buffer is copied on every partial write and it never reads while it writes.
+// The pipelining client. hiredis parses the replies; the bytes are moved here, because hiredis's own output buffer is
+// copied on every partial write and it never reads while it writes.
 #include "replayer/redis/client.h"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <poll.h>
 #include <random>
-#include <sys/socket.h>
 #include <utility>
 
 #include "shared/base/clock.h"
@@ -22,10 +20,6 @@ constexpr int64_t kKeepAliveMs = 400;  // the least that Redis's `timeout` can b
 
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kWriteBytes = 256 * 1024;  // one write; small enough that reading takes its turn
-
-timeval ToTimeval(int64_t ms) {
-  return {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
-}
 
 /// Answered by what no other command is answered by.
 struct Ping {
@@ -50,18 +44,16 @@ std::string_view TextOf(const redisReply& reply) {
   return is_text ? std::string_view(reply.str, static_cast<size_t>(reply.len)) : std::string_view();
 }
 
-RedisClient::RedisClient(std::unique_ptr<redisContext, ContextDeleter> context, int64_t deadline_ms)
-    : context_(std::move(context)), deadline_ms_(deadline_ms) {}
+RedisClient::RedisClient(std::unique_ptr<Wire> wire, int64_t deadline_ms)
+    : wire_(std::move(wire)), reader_(redisReaderCreate()), deadline_ms_(deadline_ms) {
+  SPROCKETS_ASSERT(reader_ != nullptr);
+}
 
-Result<RedisClient> RedisClient::Connect(const RedisUrl& url, int64_t deadline_ms) {
-  const timeval timeout = ToTimeval(deadline_ms);
-  std::unique_ptr<redisContext, ContextDeleter> context(
-      url.socket_path.empty() ? redisConnectWithTimeout(url.host.c_str(), url.port, timeout)
-                              : redisConnectUnixWithTimeout(url.socket_path.c_str(), timeout));
+Result<RedisClient> RedisClient::Connect(const RedisUrl& url, int64_t deadline_ms, const Dial& dial) {
   const std::string where = "connecting to " + url.ForLogs();
-  if (context == nullptr) return Error{ErrorCode::kUnreachable, where + ": out of memory"};
-  if (context->err != 0) return Error{ErrorCode::kUnreachable, where + ": " + context->errstr};
-  RedisClient client(std::move(context), deadline_ms);
+  Result<std::unique_ptr<Wire>> wire = dial(url, deadline_ms);
+  if (!wire.ok()) return std::move(wire).error().Prefixed(where);
+  RedisClient client(std::move(wire).value(), deadline_ms);
   RETURN_IF_ERROR(client.LogIn(url).Prefixed(where));
   return client;
 }
@@ -107,7 +99,7 @@ Result<RedisClient::Reply> RedisClient::Receive() {
 RedisClient::Reply RedisClient::NextParsed() {
   while (true) {
     void* reply = nullptr;
-    if (redisReaderGetReply(context_->reader, &reply) != REDIS_OK) Break("not a reply of Redis", false);
+    if (redisReaderGetReply(reader_.get(), &reply) != REDIS_OK) Break("not a reply of Redis", false);
     Reply next(static_cast<redisReply*>(reply));
     if (next == nullptr || pings_ == 0 || TextOf(*next) != KeepAlivePing().token) return next;
     --pings_;
@@ -128,16 +120,14 @@ void RedisClient::Pump() {
 }
 
 void RedisClient::Move(int wait_ms) {
-  const short wanted = unwritten_.empty() ? POLLIN : POLLIN | POLLOUT;
-  pollfd poll_fd{.fd = context_->fd, .events = wanted, .revents = 0};
-  if (poll(&poll_fd, 1, wait_ms) <= 0) return;  // interrupted or nothing to do: the deadline is the caller's
-  if ((poll_fd.revents & POLLOUT) != 0) Write();
-  if ((poll_fd.revents & (POLLIN | POLLHUP | POLLERR)) != 0) Read();
+  const Wire::Readiness ready = wire_->Wait(!unwritten_.empty(), wait_ms);
+  if (ready.to_write) Write();
+  if (ready.to_read) Read();
 }
 
 void RedisClient::Write() {
   const std::string_view piece = unwritten_.front().substr(0, kWriteBytes);
-  const ssize_t written = send(context_->fd, piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t written = wire_->Write(piece);
   if (written < 0) {
     // What Redis still had to say is read before the connection counts as broken.
     if (errno != EAGAIN && errno != EINTR) unwritten_.clear();
@@ -150,10 +140,10 @@ void RedisClient::Write() {
 
 void RedisClient::Read() {
   std::array<char, kReadBytes> buffer;
-  const ssize_t got = recv(context_->fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+  const ssize_t got = wire_->Read(buffer);
   if (got > 0) {
     progress_ms_ = SteadyClockMs();
-    if (redisReaderFeed(context_->reader, buffer.data(), static_cast<size_t>(got)) != REDIS_OK) {
+    if (redisReaderFeed(reader_.get(), buffer.data(), static_cast<size_t>(got)) != REDIS_OK) {
       Break("out of memory", false);
     }
   } else if (got == 0) {

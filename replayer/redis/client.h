@@ -11,6 +11,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "replayer/redis/wire.h"
 #include "shared/base/result.h"
 #include "shared/redis/url.h"
 
@@ -25,7 +26,7 @@ class RedisClient {
 
   /// Connects and logs in. `deadline_ms` also holds for everything later: so long without a byte moving, and the
   /// connection is given up. kUnreachable; kRefused if Redis does not take the login.
-  static Result<RedisClient> Connect(const RedisUrl& url, int64_t deadline_ms);
+  static Result<RedisClient> Connect(const RedisUrl& url, int64_t deadline_ms, const Dial& dial = DialSocket);
 
   /// One command and its reply, which may be an error reply. Nothing else may be in flight.
   Result<Reply> Call(std::initializer_list<std::string_view> command);
@@ -48,10 +49,10 @@ class RedisClient {
   bool closed_by_server() const { return closed_by_server_; }
 
  private:
-  struct ContextDeleter {
-    void operator()(redisContext* context) const { redisFree(context); }
+  struct ReaderDeleter {
+    void operator()(redisReader* reader) const { redisReaderFree(reader); }
   };
-  RedisClient(std::unique_ptr<redisContext, ContextDeleter> context, int64_t deadline_ms);
+  RedisClient(std::unique_ptr<Wire> wire, int64_t deadline_ms);
 
   Status LogIn(const RedisUrl& url);
   Reply NextParsed();
@@ -60,7 +61,8 @@ class RedisClient {
   void Read();
   void Break(std::string why, bool by_server);
 
-  std::unique_ptr<redisContext, ContextDeleter> context_;
+  std::unique_ptr<Wire> wire_;
+  std::unique_ptr<redisReader, ReaderDeleter> reader_;
   int64_t deadline_ms_;
   int64_t pings_ = 0;        // of KeepAlive, whose answers have not been seen
   int64_t progress_ms_ = 0;  // when a byte last moved, by the steady clock

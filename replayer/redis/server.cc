@@ -50,8 +50,8 @@ bool IsSameAddress(const RedisUrl& one, const RedisUrl& other) {
   return std::any_of(ours.begin(), ours.end(), [&](const std::string& address) { return others.contains(address); });
 }
 
-Result<Server> Server::Connect(const RedisUrl& url, int64_t deadline_ms) {
-  ASSIGN_OR_RETURN(RedisClient client, RedisClient::Connect(url, deadline_ms));
+Result<Server> Server::Connect(const RedisUrl& url, int64_t deadline_ms, const Dial& dial) {
+  ASSIGN_OR_RETURN(RedisClient client, RedisClient::Connect(url, deadline_ms, dial));
   Server server(std::move(client));
   RETURN_IF_ERROR(server.Identify().Prefixed(url.ForLogs()));
   return server;

@@ -18,7 +18,7 @@ class Server {
  public:
   /// Connects, logs in and finds out whom it talks to. kBusy where Redis is still loading; kRefused where it is no
   /// master, is in cluster mode or does not take the login.
-  static Result<Server> Connect(const RedisUrl& url, int64_t deadline_ms);
+  static Result<Server> Connect(const RedisUrl& url, int64_t deadline_ms, const Dial& dial = DialSocket);
 
   RedisClient& client() { return client_; }
   /// This connection. Its run_id is empty where INFO is not allowed: then nobody's life is known, and no fence is

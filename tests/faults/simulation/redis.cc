@@ -1,15 +1,11 @@
-// The simulated Redis, and the drain's connection to it.
+// The simulated Redis.
 #include <algorithm>
 
-#include "replayer/redis/client.h"
 #include "shared/redis/event.h"
 #include "shared/redis/resp.h"
-#include "tests/faults/simulation/reply.h"
 #include "tests/faults/simulation/world.h"
 
-namespace sprockets {
-
-namespace sim {
+namespace sprockets::sim {
 
 namespace {
 
@@ -199,89 +195,4 @@ void Redis::Delete(const std::string& name, size_t index) {
   stream.entries.erase(stream.entries.begin() + static_cast<std::ptrdiff_t>(index));
 }
 
-}  // namespace sim
-
-// ---- The drain's connection. `progress_ms_`, of no other use here, is its number at the server.
-
-std::string_view TextOf(const redisReply& reply) {
-  return {reply.str, static_cast<size_t>(reply.len)};
-}
-
-RedisClient::RedisClient(std::unique_ptr<redisContext, ContextDeleter> context, int64_t deadline_ms)
-    : context_(std::move(context)), deadline_ms_(deadline_ms) {}
-
-Result<RedisClient> RedisClient::Connect(const RedisUrl&, int64_t deadline_ms) {
-  sim::World& world = sim::TheWorld();
-  if (world.elsewhere) world.elsewhere();
-  world.Step("drain: connect");
-  if (!world.redis.up || world.redis.stopped) return Error{ErrorCode::kUnreachable, "no connection"};
-  RedisClient client(nullptr, deadline_ms);
-  client.progress_ms_ = world.redis.Accept();
-  client.broken_ = "";
-  return client;
-}
-
-void RedisClient::Pump() {}
-
-void RedisClient::Break(std::string why, bool by_server) {
-  broken_ = std::move(why);
-  closed_by_server_ = by_server;
-}
-
-Result<RedisClient::Reply> RedisClient::Call(std::initializer_list<std::string_view> command) {
-  const std::string wire = MakeCommand(command);
-  Queue(wire);
-  return Receive();
-}
-
-namespace {
-
-std::vector<std::string> CommandsIn(std::string_view bytes) {
-  std::vector<std::string> commands;
-  CommandParser parser(1 << 20);
-  while (!bytes.empty()) {
-    SPROCKETS_ASSERT(parser.Parse(bytes) == CommandParser::Outcome::kComplete);
-    commands.emplace_back(bytes.substr(0, parser.consumed()));
-    bytes.remove_prefix(parser.consumed());
-  }
-  return commands;
-}
-
-}  // namespace
-
-Result<RedisClient::Reply> RedisClient::Receive() {
-  sim::World& world = sim::TheWorld();
-  const auto failure = [this] { return Error{ErrorCode::kUnreachable, broken_}; };
-  if (!broken_.empty()) return failure();
-  // A client's number means nothing to the next life of the server.
-  const std::string life = world.redis.run_id();
-  if (world.redis.alive(progress_ms_)) {
-    for (const std::string_view bytes : unwritten_) {
-      for (std::string& command : CommandsIn(bytes)) world.redis.peers[progress_ms_].sent.push_back(std::move(command));
-    }
-  }
-  unwritten_.clear();
-  if (world.elsewhere) world.elsewhere();
-  try {
-    world.Step("drain: receive");
-  } catch (const sim::Killed&) {
-    Break("killed", false);
-    throw;
-  }
-  if (!world.redis.alive(progress_ms_) || life != world.redis.run_id()) {
-    Break("closed", true);
-  } else if (world.redis.stopped) {
-    Break("no answer", false);
-  } else if (world.Chance(world.faults.drain_connection_breaks)) {
-    if (world.Chance(500) && !world.redis.peers[progress_ms_].sent.empty()) world.redis.ApplyOne(progress_ms_);
-    Break("network", world.Chance(500));
-  }
-  if (!broken_.empty()) return failure();
-  sim::Peer& peer = world.redis.peers.at(progress_ms_);
-  if (peer.replies.empty()) world.redis.ApplyOne(progress_ms_);
-  const std::string text = std::move(peer.replies.front());
-  peer.replies.pop_front();
-  return sim::ParseReply(text);
-}
-
-}  // namespace sprockets
+}  // namespace sprockets::sim

@@ -29,6 +29,7 @@ constexpr std::array kRefusals = {"OOM command not allowed",
 
 DrainOptions OptionsOfDrain() {
   DrainOptions options;
+  options.redis.deadline_ms = 100;
   options.socket_path = "sim.sock";
   return options;
 }
@@ -186,7 +187,7 @@ class Deployment {
       const auto folder = SpillFolder::OpenExisting("sim");
       const auto lock = folder.value().LockForDraining(0);
       if (!lock.ok()) return;
-      DrainPass pass(options, folder.value(), report);
+      DrainPass pass(options, folder.value(), report, DialInWorld);
       if (pass.SealActive().ok()) (void)pass.DrainAll();
     });
     world.elsewhere = nullptr;

@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "replayer/drain/sidecar_door.h"
 #include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -73,16 +72,6 @@ bool SleepUnlessStopped(int64_t) {
   if (world.elsewhere) world.elsewhere();
   world.Step("sleep");
   return true;
-}
-
-Result<std::string> AskSidecarForStatus(const std::string&) {
-  return std::string("{}");  // it has nothing to say here
-}
-
-Status AskSidecarToSeal(const std::string&) {
-  sim::World& world = sim::TheWorld();
-  if (!world.seal) return Error{ErrorCode::kUnreachable, "no sidecar"};
-  return world.seal();
 }
 
 }  // namespace sprockets

@@ -1,7 +1,7 @@
-// A world in which nothing is real but the decisions: the product's own router, window, breaker, spill store, settler
-// and drain run unchanged over a simulated Redis, disk, clock and clients. The simulated parts are put in when the
-// program is linked: they define the members of SpillFolder, SpillWriter, SpillFile, StateFile and RedisClient that the
-// product's headers declare.
+// A world in which nothing is real but the decisions: the product's own link's protocol, router, window, breaker, spill
+// store, settler and drain run unchanged over a simulated Redis, disk, clock and clients. The drain is handed its
+// network; disk and clock are put in when the program is linked: they define the members of SpillFolder, SpillWriter,
+// SpillFile and StateFile that the product's headers declare.
 //
 // Everything random comes from one seed, so that a run can be repeated to the last step.
 #pragma once
@@ -10,6 +10,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <random>
 #include <set>
@@ -17,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "replayer/redis/wire.h"
 #include "shared/redis/connection_id.h"
 #include "shared/redis/stream_id.h"
 #include "shared/spill/file.h"
@@ -179,5 +181,8 @@ class World {
 
 /// The world that the simulated parts live in; one at a time.
 World& TheWorld();
+
+/// The drain's connections in it.
+Result<std::unique_ptr<Wire>> DialInWorld(const RedisUrl& url, int64_t deadline_ms);
 
 }  // namespace sprockets::sim
