@@ -414,6 +414,8 @@ void StreamDrain::CloseBatch() {
 void StreamDrain::CloseRangeIfAllAnswered() {
   if (!batch_ || !cursor_.open || flight_ == Flight::kLost) return;
   const auto& rows = batch_->rows;
+  const auto in_doubt = [](const BatchRow& row) { return row.state == BatchRow::State::kInDoubt; };
+  if (std::any_of(rows.begin(), rows.end(), in_doubt)) return;  // the answer to it said nothing
   const auto missing = std::find_if(rows.begin(), rows.end(), [](const BatchRow& row) { return row.wants_sending(); });
   const bool nothing_behind =
       std::all_of(missing, rows.end(), [](const BatchRow& row) { return row.wants_sending() && !row.unproven; });
