@@ -70,10 +70,10 @@ may replayer/terminal shared/base/
 may replayer/postgres shared/base/ replayer/terminal/
 may replayer/redis shared/base/ shared/redis/ replayer/terminal/
 may replayer/schema_set shared/base/ shared/redis/
-may replayer/drain shared/ replayer/redis/ replayer/terminal/ replayer/config.h
+may replayer/drain shared/ replayer/redis/ replayer/terminal/ replayer/exit_code.h
 may replayer/access shared/base/ shared/redis/ replayer/redis/ replayer/schema_set/ replayer/structure/
 may replayer/structure shared/base/ shared/redis/ replayer/postgres/ replayer/redis/ replayer/schema_set/ replayer/access/ \
-  replayer/terminal/ replayer/config.h
+  replayer/terminal/
 may replayer/commands shared/ replayer/
 
 # Decisions, and the values that they are about.

@@ -56,8 +56,7 @@ cxxopts::Options Declare(std::span<const Option> table) {
 /// hold a password, so that text goes no further.
 Error FromParser(const cxxopts::exceptions::exception& failure) {
   if (dynamic_cast<const cxxopts::exceptions::invalid_option_syntax*>(&failure) != nullptr) {
-    return Usage(
-        "an argument begins with '-' but is not an option; write options as --name VALUE or --name=VALUE");
+    return Usage("an argument begins with '-' but is not an option; write options as --name VALUE or --name=VALUE");
   }
   if (dynamic_cast<const cxxopts::exceptions::incorrect_argument_type*>(&failure) != nullptr) {
     return Usage("a flag takes no value but true or false");

@@ -140,12 +140,13 @@ char ShortEscape(char c) {
 Result<int64_t> ParseDurationMs(std::string_view text) {
   if (text == "0") return int64_t{0};
   return ParseQuantity(text, kDurationUnits,
-                       "is not a duration: a whole number and ms, s, m, h or d, for example 250ms");
+                       "is not a duration: write a whole number and ms, s, m, h or d, for example 250ms");
 }
 
 Result<int64_t> ParseSizeBytes(std::string_view text) {
-  return ParseQuantity(text, kSizeUnits,
-                       "is not a size: a whole number and B, KiB, MiB, GiB or TiB (powers of 1024), for example 8MiB");
+  return ParseQuantity(
+      text, kSizeUnits,
+      "is not a size: write a whole number and B, KiB, MiB, GiB or TiB (powers of 1024), for example 8MiB");
 }
 
 Result<int64_t> ParseInteger(std::string_view text, int64_t least, int64_t most) {

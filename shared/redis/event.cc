@@ -63,8 +63,7 @@ class OptionParser {
       } else if (has_argument && EqualsIgnoringCase(word, "limit")) {
         RETURN_IF_ERROR(Limit());
       } else {
-        return Invalid(
-            "an explicit id is not possible here: use '*' (an event that waits for Redis gets its id later)");
+        return Invalid("an explicit id is not supported: use '*' (an event that waits for Redis gets its id later)");
       }
     }
     return Invalid("wrong number of arguments for 'xadd' command");
@@ -72,7 +71,7 @@ class OptionParser {
 
  private:
   Status Threshold(bool is_maxlen) {
-    if (trimmed_) return Invalid("MAXLEN and MINID exclude each other and may be given once");
+    if (trimmed_) return Invalid("give either MAXLEN or MINID, and only once");
     trimmed_ = true;
     event_->options.push_back(args_[at_++]);
     if ((args_[at_] == "~" || args_[at_] == "=") && at_ + 1 < args_.size()) {
@@ -156,7 +155,7 @@ Status ParseXadd(std::span<const std::string_view> args, std::string_view event_
     break;
   }
   const size_t other_fields = fields.size() / 2 - (event->has_event_id() ? 1 : 0);
-  if (other_fields > kMaxFields) return Invalid("more than 4096 fields beside the event id");
+  if (other_fields > kMaxFields) return Invalid("more than 4096 fields, not counting the event id");
   return {};
 }
 

@@ -48,7 +48,7 @@ Result<std::string> PercentDecode(std::string_view text) {
 /// `[user]:password`. A lone word is refused: clients disagree whether it is the user or the password.
 Status ParseLogin(std::string_view login, RedisUrl* url) {
   const size_t colon = login.find(':');
-  if (colon == std::string_view::npos) return Usage("the login before '@' must be user:password or :password");
+  if (colon == std::string_view::npos) return Usage("before '@' there must be user:password or :password");
   ASSIGN_OR_RETURN(url->user, PercentDecode(login.substr(0, colon)));
   ASSIGN_OR_RETURN(url->password, PercentDecode(login.substr(colon + 1)));
   return {};
@@ -81,12 +81,13 @@ Status ParseAddress(std::string_view address, RedisUrl* url) {
   const bool well_formed = std::all_of(host.begin(), host.end(), [&](char c) {
     return IsAlphanumeric(c) || punctuation.find(c) != std::string_view::npos;
   });
-  if (host.empty() || !well_formed) return Usage("the host is missing or has characters that no host name has");
+  if (host.empty() || !well_formed)
+    return Usage("the host is missing or has characters that are not allowed in host names");
   url->host = host;
 
   const std::string_view rest = address.substr(host_end + (is_ipv6 ? 1 : 0));
   if (rest.empty()) return {};
-  if (rest.front() != ':') return Usage("behind the host there may only be :port and /database");
+  if (rest.front() != ':') return Usage("after the host, only :port and /database are allowed");
   return ParsePort(rest.substr(1), url);
 }
 
@@ -109,7 +110,7 @@ Status ParseUnix(std::string_view rest, RedisUrl* url) {
   if (slash > 0) {
     if (rest[slash - 1] != '@') {
       return Usage(
-          "between unix:// and the absolute path there may only be user:password@, as in unix:///run/redis.sock");
+          "between unix:// and the absolute path, only user:password@ is allowed, as in unix:///run/redis.sock");
     }
     RETURN_IF_ERROR(ParseLogin(rest.substr(0, slash - 1), url));
   }
@@ -118,11 +119,11 @@ Status ParseUnix(std::string_view rest, RedisUrl* url) {
   if (url->socket_path.find('\0') != std::string::npos) return Usage("the path of the socket has a NUL byte");
   if (url->socket_path.size() > kMaxSocketPathBytes) {
     return Usage("the path of the socket is longer than the " + std::to_string(kMaxSocketPathBytes) +
-                 " bytes that the operating system takes; use a shorter one");
+                 " bytes that the operating system allows; use a shorter path");
   }
   if (question == rest.size()) return {};
   const std::string_view query = rest.substr(question + 1);
-  if (!query.starts_with("db=")) return Usage("behind the path there may only be ?db=N");
+  if (!query.starts_with("db=")) return Usage("after the path, only ?db=N is allowed");
   return ParseDatabase(query.substr(3), url);
 }
 

@@ -44,14 +44,14 @@ std::string SelectRowsSql(const StreamTableInfo& stream, std::string_view which)
 
 Result<StreamId> StreamIdAt(const Statement& statement, int column) {
   const std::optional<StreamId> id = ParseStreamId(statement.Bytes(column));
-  if (!id) return Error{ErrorCode::kCorrupt, "no entry id: " + Escape(statement.Bytes(column))};
+  if (!id) return Error{ErrorCode::kCorrupt, "not an entry id: " + Escape(statement.Bytes(column))};
   return *id;
 }
 
 /// A name out of the catalogue, which may be damaged.
 Result<std::string> QuoteTable(std::string_view table) {
   if (table.find('\0') == std::string_view::npos) return QuoteIdentifier(table);
-  return Error{ErrorCode::kCorrupt, "no table name: " + Escape(table)};
+  return Error{ErrorCode::kCorrupt, "not a table name: " + Escape(table)};
 }
 
 /// Index of the event id's value: of the first field with its name.
@@ -276,7 +276,8 @@ Status SpillFile::Impl::Compare(std::string_view stream, const StreamTotals& exp
                                 const StreamTotals& found) const {
   if (found == expected) return {};
   return Error{ErrorCode::kCorrupt, "stream " + Escape(stream) + ": " + std::to_string(found.rows) + " of " +
-                                        std::to_string(expected.rows) + " rows are there, or not as they were written"};
+                                        std::to_string(expected.rows) +
+                                        " rows are there, or rows have changed since they were written"};
 }
 
 Result<StreamTotals> SpillFile::Impl::StoredTotals(const std::string& table) {

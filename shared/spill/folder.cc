@@ -189,7 +189,7 @@ Result<FileLock> FileLock::Take(const fs::path& path, int64_t wait_ms) {
   while (flock(lock.fd_, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) return SystemError(path, "lock");
-    if (SteadyClockMs() >= give_up_ms) return Error{ErrorCode::kBusy, path.native() + " is held by another process"};
+    if (SteadyClockMs() >= give_up_ms) return Error{ErrorCode::kBusy, path.native() + " is locked by another process"};
     std::this_thread::sleep_for(kLockPoll);
   }
   return lock;
@@ -208,7 +208,7 @@ Result<SpillFolder> SpillFolder::OpenExisting(const fs::path& path) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) {
     return Error{ErrorCode::kNotFound,
-                 "there is no spill folder " + path.native() + ": give the sidecar's --spill-dir"};
+                 "there is no spill folder " + path.native() + ": give the folder of the sidecar's --spill-dir"};
   }
   ASSIGN_OR_RETURN(fs::path real, RealFolder(path));
   SpillFolder folder(std::move(real));
@@ -217,8 +217,8 @@ Result<SpillFolder> SpillFolder::OpenExisting(const fs::path& path) {
     ASSIGN_OR_RETURN(const int64_t next, folder.NextNumber());
     if (next == 1) {
       return Error{ErrorCode::kNotFound, path.native() +
-                                             " is no spill folder: there is neither state.sqlite nor drained/ "
-                                             "nor a spill file in it. Give the sidecar's --spill-dir"};
+                                             " is not a spill folder: it has neither state.sqlite nor drained/ "
+                                             "nor a spill file. Give the folder of the sidecar's --spill-dir"};
     }
   }
   return folder;
@@ -376,7 +376,7 @@ Status SpillFolder::Move(int64_t number, State from, State to) const {
   for (const fs::path& journal : JournalsOf(source)) {
     if (HoldsAPart(journal)) {
       return Error{ErrorCode::kBusy,
-                   "not renaming " + source.native() + ": " + journal.native() + " holds a part of it"};
+                   "not renaming " + source.native() + ": " + journal.native() + " has a part of its data"};
     }
     RETURN_IF_ERROR(Delete(journal));
   }

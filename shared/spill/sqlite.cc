@@ -244,12 +244,12 @@ Result<Database> Database::Open(const std::filesystem::path& path, const Options
   if (opened != SQLITE_OK) {
     // A drain moved it since we looked.
     if (std::filesystem::symlink_status(path, ignored).type() == std::filesystem::file_type::not_found)
-      return Error{ErrorCode::kNotFound, "there is no such file any more"};
+      return Error{ErrorCode::kNotFound, "the file no longer exists"};
     if (opened == SQLITE_CANTOPEN_SYMLINK) return Error{ErrorCode::kIo, "its path leads through a symbolic link"};
     return ExplainForbidden(database.Failure(), path);
   }
   if (sqlite3_db_readonly(handle, "main") == 1) {
-    return ExplainForbidden(Error{ErrorCode::kForbidden, "it may not be written"}, path);
+    return ExplainForbidden(Error{ErrorCode::kForbidden, "this user may not write it"}, path);
   }
 
   bool is_wal = false;
@@ -293,7 +293,7 @@ Status Database::InspectHeader(const Options& options, bool* is_wal) {
   if (application_id != options.application_id) return Error{ErrorCode::kForeign, "another program made this file"};
   if (version > options.user_version) {
     return Error{ErrorCode::kForeign, "it has format " + std::to_string(version) +
-                                          ", made by a newer version; this one knows " +
+                                          ", made by a newer version; this program knows format " +
                                           std::to_string(options.user_version) + ": use the newer program"};
   }
   return {};
@@ -366,12 +366,12 @@ Status Database::RefuseDamagedWal() {
   if (wal.fd < 0) {
     if (errno == ENOENT) return {};
     const int number = errno;
-    return Error{CodeOfSystemError(number), "its WAL cannot be looked at: " + std::generic_category().message(number)};
+    return Error{CodeOfSystemError(number), "its WAL cannot be read: " + std::generic_category().message(number)};
   }
   good_frames = std::max(good_frames, 0);
   const int lost_commits = CommitsBehind(wal.fd, good_frames);
   if (lost_commits < 2) return {};
-  return Error{ErrorCode::kCorrupt, "its WAL is damaged: " + std::to_string(lost_commits) + " commits behind frame " +
+  return Error{ErrorCode::kCorrupt, "its WAL is damaged: " + std::to_string(lost_commits) + " commits after frame " +
                                         std::to_string(good_frames) + " cannot be read"};
 }
 

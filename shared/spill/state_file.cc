@@ -193,7 +193,7 @@ Status StateFile::Impl::MakeRoom() {
 }
 
 Status StateFile::Impl::Commit(const std::function<Status()>& change) {
-  if (failed) return Error{ErrorCode::kIo, "an earlier commit failed; start again to read it anew"};
+  if (failed) return Error{ErrorCode::kIo, "an earlier commit failed; restart the program to read the file again"};
   RETURN_IF_ERROR(database->Begin());
   Status status = change();
   if (!status.ok()) {
@@ -247,7 +247,7 @@ Status StateFile::Record(const ConnectionId& live, std::span<const ConnectionId>
     next.lost_under = live.run_id;
   }
   if (next.lost && !next.lost_under) next.lost_under = live.run_id;
-  RETURN_IF_ERROR(impl_->Write(next, gone, &live).Prefixed("writing down a connection"));
+  RETURN_IF_ERROR(impl_->Write(next, gone, &live).Prefixed("saving a connection's id"));
   impl_->known = std::move(next);
   return {};
 }
@@ -255,7 +255,7 @@ Status StateFile::Record(const ConnectionId& live, std::span<const ConnectionId>
 Status StateFile::Strike(std::span<const ConnectionId> dead) {
   Impl::Known next = impl_->known;
   for (const ConnectionId& connection : dead) std::erase(next.connections, connection);
-  RETURN_IF_ERROR(impl_->Write(next, dead, nullptr).Prefixed("striking off connections"));
+  RETURN_IF_ERROR(impl_->Write(next, dead, nullptr).Prefixed("removing connections"));
   impl_->known = std::move(next);
   return {};
 }
@@ -306,7 +306,7 @@ Result<int64_t> StateFile::NextTicket() {
 Status StateFile::NoteNothingInFlight() {
   if (impl_->noted || !(impl_->nothing_was_in_flight || impl_->recorded)) return {};
   RETURN_IF_ERROR(impl_->Commit([this] { return WriteNothingInFlight(*impl_->database); })
-                      .Prefixed("writing down that nothing is in flight"));
+                      .Prefixed("saving that nothing is in flight"));
   impl_->noted = true;
   return {};
 }

@@ -28,7 +28,7 @@ void DegradationLog::EverySecond(const Router& router, int64_t active_rows) {
 
 void DegradationLog::UnknownForgotten() {
   LogWarning("unknown-forgotten",
-             {{"cost", "until the next start, events with an id that is not in the window are spilled"}});
+             {{"cost", "until the next start, the sidecar spills events whose id is not in the window"}});
 }
 
 void DegradationLog::StreamRefused(const StreamState& stream, std::string_view why) {

@@ -75,8 +75,7 @@ void Handshake::TakeInfo(std::string_view info) {
   version = InfoField(info, "redis_version");
   cluster = InfoField(info, "cluster_enabled") == "1";
   if (!refusal.empty()) return;
-  if (cluster)
-    refusal = "the server is in cluster mode, which is not supported: give the address of a server that is not";
+  if (cluster) refusal = "the server is in cluster mode, which is not supported: give the address of a single server";
   if (InfoField(info, "loading") == "1") refusal = "LOADING the server is loading its data";
   const std::string_view role = InfoField(info, "role");
   if (!role.empty() && role != "master") refusal = "READONLY the server is a replica";
@@ -88,12 +87,15 @@ std::string Handshake::MissingRights() const {
     if (!missing.empty()) missing += "; ";
     missing += what;
   };
-  if (run_id.empty()) add("INFO: lives of the server cannot be told apart, so what is in doubt is never proven absent");
-  if (client_id == 0) add("CLIENT ID: our connections cannot be named, so nobody can fence them");
-  if (!may_kill)
-    add("CLIENT KILL: old connections cannot be fenced; --fence-wait is waited instead, which is no proof");
-  if (!may_range) add("XREVRANGE: anchors begin at 0-0 and a client's retry over a restart may double");
-  if (!may_xinfo) add("XINFO: a drain by this user can prove no absence");
+  if (run_id.empty())
+    add("INFO: the sidecar cannot see a restart of Redis, so the drain cannot prove that an event in doubt is missing");
+  if (client_id == 0)
+    add("CLIENT ID: the drain cannot identify the sidecar's old connections, so it cannot close them");
+  if (!may_kill) add("CLIENT KILL: old connections cannot be closed; waiting for --fence-wait instead proves nothing");
+  if (!may_range)
+    add("XREVRANGE: the drain must search whole streams, and an event that a client sends again after a restart may be "
+        "there twice");
+  if (!may_xinfo) add("XINFO: a drain by this user cannot prove that an event is missing");
   return missing;
 }
 

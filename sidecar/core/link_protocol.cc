@@ -72,7 +72,7 @@ LinkProtocol::Step LinkProtocol::TakeRecorded(const Recorded& recorded) {
   }
   const auto* recording = std::get_if<Recording>(&attempt_);
   if (recording == nullptr || records_pending_ > 0) return Wait{};  // the answer to an attempt that broke meanwhile
-  if (!recorded.ok) return Refused{"writing the connection down: " + recorded.why};
+  if (!recorded.ok) return Refused{"saving the connection's id to disk: " + recorded.why};
   const Fence& fence = recording->fence;
   Ready ready{Self(), fence.IsComplete(written_down_, earlier_lost_), fence.dead().size()};
   attempt_ = Carrying{};
@@ -93,7 +93,7 @@ LinkProtocol::Step LinkProtocol::Take(Carrying& carrying, const Handshake::Answe
   if (server_.refusal.empty() && !answer.is_error) {
     const std::string run_id = server_.run_id;
     server_.TakeInfo(answer.text);
-    if (server_.run_id != run_id) return Refused{"a proxy has led us to another server"};
+    if (server_.run_id != run_id) return Refused{"a proxy has connected us to another server"};
   }
   return Probed{server_.refusal.empty()};
 }

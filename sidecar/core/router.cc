@@ -75,7 +75,7 @@ void Router::Accept(ReplyTo to, std::span<const std::string_view> args, std::str
     if (bytes > options_.max_event_bytes) return RejectTooLarge(to);
   }
   StreamState* stream = FindStream(view_.stream);
-  if (stream == nullptr) return Invalid(to, "no stream of this name is accepted here (--streams, --max-streams)");
+  if (stream == nullptr) return Invalid(to, "the sidecar does not accept this stream (see --streams, --max-streams)");
   ++counters_.accepted;
   Event event = Wrap(to, args, body);
   event->stream = stream;
@@ -86,7 +86,7 @@ void Router::Accept(ReplyTo to, std::span<const std::string_view> args, std::str
 
 void Router::RejectTooLarge(ReplyTo to) {
   Invalid(to, "the event is larger than --max-event-bytes (" + FormatSize(options_.max_event_bytes) +
-                  ") or has more than 4096 fields beside its id");
+                  ") or has more than 4096 fields, not counting its id");
 }
 
 void Router::Invalid(ReplyTo to, std::string_view why) {
@@ -308,7 +308,7 @@ void Router::StopSending() {
 
 void Router::OnLanded(std::string_view id_text) {
   const std::optional<StreamId> id = ParseStreamId(id_text);
-  if (!id) return OnError("an XADD was answered by something that is no id", {});
+  if (!id) return OnError("the answer to an XADD is not an entry id", {});
   Event event = TakeOldestInFlight();
   StreamState& stream = *event->stream;
   stream.last_seen = stream.last_known = *id;

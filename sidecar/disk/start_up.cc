@@ -46,7 +46,8 @@ bool StateFileIsThere(const SpillFolder& folder) {
 
 Result<OpenedFolder> OpenSpillFolder(const std::string& path) {
   ASSIGN_OR_RETURN(SpillFolder folder, SpillFolder::Open(path));
-  ASSIGN_OR_RETURN(FileLock lock, folder.LockForWriting(kLockWaitMs).Prefixed("another sidecar has this spill folder"));
+  ASSIGN_OR_RETURN(FileLock lock,
+                   folder.LockForWriting(kLockWaitMs).Prefixed("another sidecar uses this spill folder"));
   RETURN_IF_ERROR(folder.SpendReserve());
   ASSIGN_OR_RETURN(const RecoveryReport recovered, RecoverLeftBehind(folder));
   if (recovered.sealed > 0) LogInfo("spill-recovered", {{"files", recovered.sealed}, {"rows", recovered.rows}});
@@ -62,7 +63,9 @@ Result<OpenedFolder> OpenSpillFolder(const std::string& path) {
   ASSIGN_OR_RETURN(opened.state,
                    StateFile::Open(folder, {.folder_has_files = has_files, .highest_ticket = highest_ticket}));
   if (opened.state->connections_lost())
-    LogWarning("state-file-lost", {{"cost", "what is in doubt is not proven absent until Redis restarts"}});
+    LogWarning("state-file-lost", {{"cost",
+                                    "until Redis restarts, the drain cannot prove that an event in doubt is missing, "
+                                    "and counts it as unproven"}});
   if (const Status kept = folder.KeepReserve(); !kept.ok()) LogWarning("no-reserve", {{"why", kept.error().message}});
   return opened;
 }

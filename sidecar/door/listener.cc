@@ -25,7 +25,7 @@ Status RemoveStale(const std::string& path) {
     return Error{ErrorCode::kIo, path + ": " + std::strerror(errno)};
   }
   if (!S_ISSOCK(found.st_mode))
-    return Error{ErrorCode::kIo, path + " exists and is no socket: give --socket another path"};
+    return Error{ErrorCode::kIo, path + " exists and is not a socket: give --socket another path"};
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return Error{ErrorCode::kIo, std::string("socket: ") + std::strerror(errno)};
   sockaddr_un address{};
@@ -34,7 +34,8 @@ Status RemoveStale(const std::string& path) {
   const int connected = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
   const int error = errno;
   close(fd);
-  if (connected == 0 || error == EAGAIN) return Error{ErrorCode::kBusy, path + ": another program is listening there"};
+  if (connected == 0 || error == EAGAIN)
+    return Error{ErrorCode::kBusy, path + ": another program is listening on this socket"};
   if (error != ECONNREFUSED) return Error{ErrorCode::kIo, path + ": " + std::strerror(error)};
   if (unlink(path.c_str()) != 0 && errno != ENOENT)
     return Error{ErrorCode::kIo, "removing the old " + path + ": " + std::strerror(errno)};

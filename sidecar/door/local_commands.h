@@ -19,7 +19,7 @@ struct ClientInfo {
 
 /// The answer to an XADD in a refused transaction.
 inline constexpr std::string_view kRefusedInTransaction =
-    "-ERR MULTI is not possible here, so this XADD was not taken: send it without a transaction\r\n";
+    "-ERR the sidecar does not support MULTI, so this XADD was not stored: send it without a transaction\r\n";
 
 /// What INFO tells; the door brings it.
 struct ServerInfo {

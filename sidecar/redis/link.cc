@@ -304,7 +304,7 @@ void RedisLink::OnXaddReply(redisAsyncContext* context, void* data, void*) {
       link->events_->OnXaddError(TextIn(reply));
       break;
     default:
-      link->events_->OnXaddError("an XADD was answered by something that is no id");
+      link->events_->OnXaddError("the answer to an XADD is not an entry id");
       break;
   }
 }
@@ -326,8 +326,7 @@ void RedisLink::OnTailReply(redisAsyncContext* context, void* data, void* reques
   if (reply.type == REDIS_REPLY_ERROR) return link->events_->OnTailError(*request->stream, TextIn(reply));
   const auto entries = EntriesIn(reply);
   if (!entries)
-    return link->events_->OnTailError(*request->stream,
-                                      "XREVRANGE was answered by something that is no list of entries");
+    return link->events_->OnTailError(*request->stream, "the answer to an XREVRANGE is not a list of entries");
   const bool more = entries->size() == static_cast<size_t>(request->count);
   link->events_->OnTail(*request->stream, *entries, more);
 }

@@ -63,11 +63,11 @@ size_t CutAtEachByte(Proxy::Direction direction) {
   return cuts - 1;
 }
 
-TEST_CASE("A connection that is cut at any byte of a command leaves its event in the stream once", "[cut]") {
+TEST_CASE("a connection that is cut at any byte of a command leaves its event in the stream once", "[cut]") {
   CHECK(CutAtEachByte(Proxy::Direction::kToRedis) >= WireBytes(XaddOf(EventOf("stream-1", 1))));
 }
 
-TEST_CASE("A connection that is cut at any byte of a reply leaves the event in the stream once", "[cut]") {
+TEST_CASE("a connection that is cut at any byte of a reply leaves the event in the stream once", "[cut]") {
   CHECK(CutAtEachByte(Proxy::Direction::kToClient) >= std::string("$15\r\n1700000000000-0\r\n").size());
 }
 

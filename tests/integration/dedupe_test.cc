@@ -26,7 +26,7 @@ void CheckDrainedToOne(const Stack& stack) {
   CHECK(ReadStream(redis, "s") == std::vector<std::vector<std::string>>{kEvent});
 }
 
-TEST_CASE("A landed event that comes again gets the same id", "[dedupe]") {
+TEST_CASE("a landed event that comes again gets the same id", "[dedupe]") {
   Stack stack;
   const Reply first = stack.Xadd("s", kEvent);
   REQUIRE(first.Landed());
@@ -38,7 +38,7 @@ TEST_CASE("A landed event that comes again gets the same id", "[dedupe]") {
   CHECK(stack.sidecar.Status().at("counters").at("deduplicated") == 3);
 }
 
-TEST_CASE("Two copies in one pipeline, and one on another connection, all get one answer", "[dedupe]") {
+TEST_CASE("two copies in one pipeline, and one on another connection, all get one answer", "[dedupe]") {
   Stack stack({.through_proxy = true});
   stack.proxy->DelayReplies(100ms);
   RespClient one = stack.sidecar.Connect();
@@ -53,7 +53,7 @@ TEST_CASE("Two copies in one pipeline, and one on another connection, all get on
   CHECK(stack.Length("s") == 1);
 }
 
-TEST_CASE("Copies of an event that waits for a hanging Redis share the outcome of the first", "[dedupe]") {
+TEST_CASE("copies of an event that waits for a hanging Redis share the outcome of the first", "[dedupe]") {
   Stack stack;
   REQUIRE(stack.Xadd("s2", {"data", "1"}).Landed());
   stack.redis.Stop();
@@ -70,7 +70,7 @@ TEST_CASE("Copies of an event that waits for a hanging Redis share the outcome o
   CheckDrainedToOne(stack);
 }
 
-TEST_CASE("A spilled event that comes again gets the same ticket, before the drain and after it", "[dedupe]") {
+TEST_CASE("a spilled event that comes again gets the same ticket, before the drain and after it", "[dedupe]") {
   Stack stack({.redis_up = false});
   const Reply first = stack.Xadd("s", kEvent);
   REQUIRE(first.Spilled());
@@ -82,7 +82,7 @@ TEST_CASE("A spilled event that comes again gets the same ticket, before the dra
   CheckDrainedToOne(stack);
 }
 
-TEST_CASE("The same id with another payload is another event", "[dedupe]") {
+TEST_CASE("the same id with another payload is another event", "[dedupe]") {
   Stack stack;
   const Reply first = stack.Xadd("s", kEvent);
   const Reply second = stack.Xadd("s", {"event_id", "delivery-1", "data", "other"});
@@ -93,7 +93,7 @@ TEST_CASE("The same id with another payload is another event", "[dedupe]") {
   CHECK(stack.Length("other-stream") == 1);
 }
 
-TEST_CASE("A restarted sidecar knows what landed before", "[dedupe]") {
+TEST_CASE("a restarted sidecar knows what landed before", "[dedupe]") {
   Stack stack;
   const Reply first = stack.Xadd("s", kEvent);
   REQUIRE(first.Landed());
@@ -104,7 +104,7 @@ TEST_CASE("A restarted sidecar knows what landed before", "[dedupe]") {
   CHECK(stack.Length("s") == 1);
 }
 
-TEST_CASE("A restarted sidecar knows what was spilled before", "[dedupe]") {
+TEST_CASE("a restarted sidecar knows what was spilled before", "[dedupe]") {
   Stack stack({.redis_up = false});
   const Reply first = stack.Xadd("s", kEvent);
   REQUIRE(first.Spilled());
@@ -115,7 +115,7 @@ TEST_CASE("A restarted sidecar knows what was spilled before", "[dedupe]") {
   CheckDrainedToOne(stack);
 }
 
-TEST_CASE("A restarted sidecar knows what was drained before", "[dedupe]") {
+TEST_CASE("a restarted sidecar knows what was drained before", "[dedupe]") {
   Stack stack({.redis_up = false});
   REQUIRE(stack.Xadd("s", kEvent).Spilled());
   stack.RestartRedis();
@@ -127,7 +127,7 @@ TEST_CASE("A restarted sidecar knows what was drained before", "[dedupe]") {
   CheckDrainedToOne(stack);
 }
 
-TEST_CASE("An event that landed before a restart and comes again while Redis is away is settled, not doubled",
+TEST_CASE("an event that landed before a restart and comes again while Redis is away is settled, not doubled",
           "[dedupe]") {
   Stack stack;
   REQUIRE(stack.Xadd("s", kEvent).Landed());
@@ -173,7 +173,7 @@ void SpillWithFailingCommit(Stack& stack) {
   CHECK(reply.text.starts_with("UNKNOWN delivery-1 "));
 }
 
-TEST_CASE("A COMMIT that fails and yet appears is answered UNKNOWN; the retry and the drain leave one copy",
+TEST_CASE("a COMMIT that fails and yet appears is answered UNKNOWN; the retry and the drain leave one copy",
           "[dedupe]") {
   Stack stack({.redis_up = false});
   SpillWithFailingCommit(stack);

@@ -24,7 +24,7 @@ using Type = Reply::Type;
 
 // ---- Broken RESP
 
-TEST_CASE("Broken RESP is answered with a protocol error and the end of that connection alone", "[door]") {
+TEST_CASE("broken RESP is answered with a protocol error and the end of that connection alone", "[door]") {
   Stack stack;
   RespClient witness = stack.sidecar.Connect();
   const std::vector<std::string> broken = {
@@ -59,7 +59,7 @@ TEST_CASE("Broken RESP is answered with a protocol error and the end of that con
   CHECK(stack.Length("issue-stream") == broken.size());
 }
 
-TEST_CASE("Commands before a protocol error are answered, in order", "[door]") {
+TEST_CASE("commands before a protocol error are answered, in order", "[door]") {
   Stack stack;
   RespClient client = stack.sidecar.Connect();
   client.SendRaw("PING\r\n*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$1\r\na\r\n$1\r\nb\r\n*x\r\n");
@@ -69,7 +69,7 @@ TEST_CASE("Commands before a protocol error are answered, in order", "[door]") {
   CHECK(client.WaitClosed());
 }
 
-TEST_CASE("Empty commands are passed over, pieces put together, inline commands understood", "[door]") {
+TEST_CASE("empty commands are passed over, pieces put together, inline commands understood", "[door]") {
   Stack stack;
   RespClient client = stack.sidecar.Connect();
   client.SendRaw("*0\r\n*-1\r\n\r\n\n   \r\n");
@@ -85,7 +85,7 @@ TEST_CASE("Empty commands are passed over, pieces put together, inline commands 
   CHECK(entries[1].at(1) == "two words\0"s);
 }
 
-TEST_CASE("Half a command, then silence, and a client that never reads are cut off; an idle one is not", "[door]") {
+TEST_CASE("half a command, then silence, and a client that never reads are cut off; an idle one is not", "[door]") {
   Stack stack;
   RespClient idle = stack.sidecar.Connect();
   CHECK(idle.Call({"PING"}).text == "PONG");
@@ -105,7 +105,7 @@ TEST_CASE("Half a command, then silence, and a client that never reads are cut o
 
 // ---- What XADD is answered
 
-TEST_CASE("A client that sends and is gone before it is read takes nobody along", "[door]") {
+TEST_CASE("a client that sends and is gone before it is read takes nobody along", "[door]") {
   Stack stack;
   for (const std::string_view sent :
        {"PING\r\n", "*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$1\r\na\r\n$1\r\nb\r\n", "*3\r\n$4"}) {
@@ -123,7 +123,7 @@ TEST_CASE("A client that sends and is gone before it is read takes nobody along"
   CHECK(WaitUntil([&] { return stack.Length("s") == 1; }));
 }
 
-TEST_CASE("An XADD that can never be stored is INVALID, and the connection stays", "[door]") {
+TEST_CASE("an XADD that can never be stored is INVALID, and the connection stays", "[door]") {
   Stack stack({.sidecar_options = {"--max-event-bytes", "64KiB"}});
   RespClient client = stack.sidecar.Connect();
   const std::vector<Command> invalid = {
@@ -161,7 +161,7 @@ TEST_CASE("An XADD that can never be stored is INVALID, and the connection stays
   CHECK(stack.Length("s") == 1);
 }
 
-TEST_CASE("Options of XADD reach Redis", "[door]") {
+TEST_CASE("options of XADD reach Redis", "[door]") {
   Stack stack;
   CHECK(stack.sidecar.Call({"XADD", "s", "NOMKSTREAM", "*", "a", "b"}).type == Type::kNull);
   for (int i = 0; i < 5; ++i) CHECK(stack.sidecar.Call({"xadd", "s", "maxlen", "=", "3", "*", "a", "b"}).Landed());
@@ -170,7 +170,7 @@ TEST_CASE("Options of XADD reach Redis", "[door]") {
   CHECK(stack.Length("s") == 4);
 }
 
-TEST_CASE("Streams that are not allowed, or one too many, are INVALID", "[door]") {
+TEST_CASE("streams that are not allowed, or one too many, are INVALID", "[door]") {
   Stack stack({.sidecar_options = {"--streams", "bounty-*", "--streams", "issue-*", "--max-streams", "2"}});
   CHECK(stack.Xadd("bounty-stream", {"a", "b"}).Landed());
   CHECK(stack.Xadd("other", {"a", "b"}).IsError("INVALID"));
@@ -258,16 +258,16 @@ void CheckNastyEvents(bool redis_up) {
   CHECK(comparison.ExactlyOnce());
 }
 
-TEST_CASE("Whatever a name or a value is made of, it lands byte for byte", "[door]") {
+TEST_CASE("whatever a name or a value is made of, it lands byte for byte", "[door]") {
   CheckNastyEvents(true);
 }
-TEST_CASE("Whatever a name or a value is made of, it comes out of the drain byte for byte", "[door]") {
+TEST_CASE("whatever a name or a value is made of, it comes out of the drain byte for byte", "[door]") {
   CheckNastyEvents(false);
 }
 
 // ---- Order, and who has to wait
 
-TEST_CASE("Replies keep the order of the requests, whichever path each event took", "[door]") {
+TEST_CASE("replies keep the order of the requests, whichever path each event took", "[door]") {
   Stack stack({.through_proxy = true});
   stack.redis.Call({"SET", "refused", "not a stream"});
   stack.proxy->DelayReplies(50ms);
@@ -292,7 +292,7 @@ TEST_CASE("Replies keep the order of the requests, whichever path each event too
   }
 }
 
-TEST_CASE("A client that sends more than Redis takes is not read any further, and loses nothing", "[door]") {
+TEST_CASE("a client that sends more than Redis takes is not read any further, and loses nothing", "[door]") {
   Stack stack({.sidecar_options = {"--redis-timeout", "60s", "--max-inflight-bytes", "64KiB"}});
   REQUIRE(stack.Xadd("s", {"n", "first"}).Landed());
   stack.redis.Stop();
@@ -313,7 +313,7 @@ TEST_CASE("A client that sends more than Redis takes is not read any further, an
 
 // ---- Everything that is not XADD
 
-TEST_CASE("What clients say before their first XADD is answered as Redis would", "[door]") {
+TEST_CASE("what clients say before their first XADD is answered as Redis would", "[door]") {
   Stack stack;
   RespClient client = stack.sidecar.Connect();
   const auto call = [&](const Command& command) { return client.Call(command); };
@@ -364,7 +364,7 @@ TEST_CASE("SPROCKETS STATUS is the documented JSON", "[door]") {
   for (const char* what : {"events", "bytes"}) CHECK(status.at("in_flight").at(what) == 0);
 }
 
-TEST_CASE("Large commands that come all at once wait for each other, and every one is taken", "[door]") {
+TEST_CASE("large commands that come all at once wait for each other, and every one is taken", "[door]") {
   Stack stack({.redis_up = false});
   constexpr size_t kLargeClients = 60;  // a megabyte each: twice what the sidecar keeps of half-read commands
   std::atomic<size_t> acknowledged = 0;
@@ -379,7 +379,7 @@ TEST_CASE("Large commands that come all at once wait for each other, and every o
   CHECK(acknowledged == kLargeClients);
 }
 
-TEST_CASE("A storm of unknown commands is answered, each one, and the connection stays", "[door]") {
+TEST_CASE("a storm of unknown commands is answered, each one, and the connection stays", "[door]") {
   Stack stack;
   RespClient client = stack.sidecar.Connect();
   const std::vector<Command> storm(20'000, Command{"FLUSHALL", "now"});
@@ -389,7 +389,7 @@ TEST_CASE("A storm of unknown commands is answered, each one, and the connection
 
 // ---- The socket
 
-TEST_CASE("The socket has its mode, and a path over 107 bytes is refused by name", "[door]") {
+TEST_CASE("the socket has its mode, and a path over 107 bytes is refused by name", "[door]") {
   TempDir folder;
   Sidecar sidecar({.folder = folder.path(),
                    .redis_url = "redis://127.0.0.1:1",
@@ -413,7 +413,7 @@ TEST_CASE("The socket has its mode, and a path over 107 bytes is refused by name
   CHECK(refused.process().Stderr().find("107") != std::string::npos);
 }
 
-TEST_CASE("A dead sidecar's socket is replaced; a live one's, and a file, are not", "[door]") {
+TEST_CASE("a dead sidecar's socket is replaced; a live one's, and a file, are not", "[door]") {
   Stack stack({.redis_up = false});
   stack.sidecar.Kill9();
   REQUIRE(std::filesystem::exists(stack.sidecar.socket_path()));

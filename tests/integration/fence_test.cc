@@ -45,7 +45,7 @@ void SpillHeld(Stack& stack) {
   REQUIRE(SendHeld(stack).Read().Spilled());
 }
 
-TEST_CASE("Held bytes that come after the sidecar has reconnected and the drain is done add nothing", "[fence]") {
+TEST_CASE("held bytes that come after the sidecar has reconnected and the drain is done add nothing", "[fence]") {
   Stack stack({.through_proxy = true});
   HoldFromNowOn(stack);
   SpillHeld(stack);
@@ -61,7 +61,7 @@ TEST_CASE("Held bytes that come after the sidecar has reconnected and the drain 
   CheckStaysAt(stack, length);
 }
 
-TEST_CASE("Held bytes that come after the sidecar has reconnected, but before the drain, are no second copy",
+TEST_CASE("held bytes that come after the sidecar has reconnected, but before the drain, are no second copy",
           "[fence]") {
   Stack stack({.through_proxy = true});
   HoldFromNowOn(stack);
@@ -73,7 +73,7 @@ TEST_CASE("Held bytes that come after the sidecar has reconnected, but before th
   CheckStaysAt(stack, 2);
 }
 
-TEST_CASE("The drain fences by itself what a sidecar left in doubt that never reconnected", "[fence]") {
+TEST_CASE("the drain fences by itself what a sidecar left in doubt that never reconnected", "[fence]") {
   Stack stack({.through_proxy = true});
   HoldFromNowOn(stack);
   stack.proxy->RefuseConnections(true);
@@ -88,7 +88,7 @@ TEST_CASE("The drain fences by itself what a sidecar left in doubt that never re
 }
 
 TEST_CASE(
-    "Held bytes that come after the sidecar was killed and restarted, and its client has tried again, add nothing",
+    "held bytes that come after the sidecar was killed and restarted, and its client has tried again, add nothing",
     "[fence]") {
   Stack stack({.through_proxy = true, .sidecar_options = {"--redis-timeout", "20s"}});
   HoldFromNowOn(stack);
@@ -105,7 +105,7 @@ TEST_CASE(
   CheckStaysAt(stack, 2);
 }
 
-TEST_CASE("Held bytes that came in before the restarted sidecar looked are found by it", "[fence]") {
+TEST_CASE("held bytes that came in before the restarted sidecar looked are found by it", "[fence]") {
   Stack stack({.through_proxy = true, .sidecar_options = {"--redis-timeout", "20s"}});
   HoldFromNowOn(stack);
   RespClient client = SendHeld(stack);
@@ -120,7 +120,7 @@ TEST_CASE("Held bytes that came in before the restarted sidecar looked are found
   CheckStaysAt(stack, 2);
 }
 
-TEST_CASE("Held bytes of a replayer that was killed come after its successor is done, and add nothing", "[fence]") {
+TEST_CASE("held bytes of a replayer that was killed come after its successor is done, and add nothing", "[fence]") {
   Stack stack({.redis_up = false, .through_proxy = true});
   Ledger ledger;
   CarefulClient client(stack.sidecar.socket_path(), ledger);
@@ -155,7 +155,7 @@ TEST_CASE("Held bytes of a replayer that was killed come after its successor is 
   CHECK(comparison.ExactlyOnce());
 }
 
-TEST_CASE("A Redis that hangs longer than the deadline and then wakes applies nothing twice", "[fence]") {
+TEST_CASE("a Redis that hangs longer than the deadline and then wakes applies nothing twice", "[fence]") {
   Stack stack;
   REQUIRE(stack.Xadd("s", {"data", "before"}).Landed());
   stack.redis.Stop();

@@ -27,7 +27,7 @@ int PortOf(const Proxy& proxy) {
   return std::stoi(proxy.Url().substr(proxy.Url().rfind(':') + 1));
 }
 
-TEST_CASE("The proxy delivers held bytes after their sender has closed", "[harness]") {
+TEST_CASE("the proxy delivers held bytes after their sender has closed", "[harness]") {
   RedisAlone alone;
   Proxy proxy(alone.redis.port());
   {
@@ -43,7 +43,7 @@ TEST_CASE("The proxy delivers held bytes after their sender has closed", "[harne
   CHECK(WaitUntil([&] { return alone.redis.Call({"EXISTS", "late"}).integer == 1; }));
 }
 
-TEST_CASE("The proxy delivers nothing over a connection that Redis has killed", "[harness]") {
+TEST_CASE("the proxy delivers nothing over a connection that Redis has killed", "[harness]") {
   RedisAlone alone;
   Proxy proxy(alone.redis.port());
   RespClient client = RespClient::ConnectTcp(PortOf(proxy));
@@ -56,7 +56,7 @@ TEST_CASE("The proxy delivers nothing over a connection that Redis has killed", 
   CHECK_FALSE(WaitUntil([&] { return alone.redis.Call({"EXISTS", "late"}).integer == 1; }, 200ms));
 }
 
-TEST_CASE("The proxy delays, replaces and cuts", "[harness]") {
+TEST_CASE("the proxy delays, replaces and cuts", "[harness]") {
   RedisAlone alone;
   Proxy proxy(alone.redis.port());
   RespClient client = RespClient::ConnectTcp(PortOf(proxy));
@@ -75,7 +75,7 @@ TEST_CASE("The proxy delays, replaces and cuts", "[harness]") {
   CHECK_THROWS_AS(RespClient::ConnectTcp(PortOf(proxy)).Call({"PING"}), ConnectionClosed);
 }
 
-TEST_CASE("The ledger sees what is missing, doubled, altered, and what nobody sent", "[harness]") {
+TEST_CASE("the ledger sees what is missing, doubled, altered, and what nobody sent", "[harness]") {
   RedisAlone alone;
   RespClient redis = alone.redis.Connect();
   Ledger ledger;
@@ -103,7 +103,7 @@ TEST_CASE("The ledger sees what is missing, doubled, altered, and what nobody se
   CHECK_THROWS_AS(ledger.Intend(acknowledged), std::invalid_argument);
 }
 
-TEST_CASE("The ledger sees what was refused and is stored, another id, and another order", "[harness]") {
+TEST_CASE("the ledger sees what was refused and is stored, another id, and another order", "[harness]") {
   RedisAlone alone;
   RespClient redis = alone.redis.Connect();
   Ledger ledger;
@@ -135,7 +135,7 @@ TEST_CASE("The ledger sees what was refused and is stored, another id, and anoth
   CHECK(ledger.Compare(redis).difference_count == 1);
 }
 
-TEST_CASE("The proxy cuts at the byte", "[harness]") {
+TEST_CASE("the proxy cuts at the byte", "[harness]") {
   RedisAlone alone;
   Proxy proxy(alone.redis.port());
   const std::string command = "*3\r\n$6\r\nAPPEND\r\n$1\r\nk\r\n$1\r\nv\r\n";
@@ -156,12 +156,12 @@ TEST_CASE("The proxy cuts at the byte", "[harness]") {
   CHECK(proxy.TakeCut());
 }
 
-TEST_CASE("No two sample events have the same payload", "[harness]") {
+TEST_CASE("no two sample events have the same payload", "[harness]") {
   Ledger ledger;
   for (uint64_t n = 0; n < 5000; ++n) ledger.Intend(SampleEvent(n, n % 2 == 0));
 }
 
-TEST_CASE("A process that is killed takes its own children along", "[harness]") {
+TEST_CASE("a process that is killed takes its own children along", "[harness]") {
   TempDir folder;
   Process shell({.command = {"sh", "-c", "sleep 600 & echo $!; wait"}, .output = folder / "sh", .environment = {}});
   Await("the child's pid", [&] { return shell.Stdout().find('\n') != std::string::npos; });

@@ -117,7 +117,7 @@ class Chaos {
 };
 
 TEST_CASE(
-    "After more than fifty kills of Redis, sidecar and replayer, every acknowledged event is in its stream exactly "
+    "after more than fifty kills of Redis, sidecar and replayer, every acknowledged event is in its stream exactly "
     "once",
     "[kill]") {
   const uint64_t seed = Seed();

@@ -53,7 +53,7 @@ class Writer {
   std::thread thread_;
 };
 
-TEST_CASE("Beside a writer of both sides verify says verified, and a repair takes nothing away", "[live]") {
+TEST_CASE("beside a writer of both sides verify says verified, and a repair takes nothing away", "[live]") {
   SetStage stage;
   stage.Sql("CREATE TABLE score AS SELECT 'm' || i AS member, i::float8 AS score FROM generate_series(1, 40000) i");
   stage.Sql("ALTER TABLE score ADD PRIMARY KEY (member)");
@@ -85,7 +85,7 @@ TEST_CASE("Beside a writer of both sides verify says verified, and a repair take
   CHECK(stage.redis.Call({"ZSCORE", "board", "intruder"}).type == Reply::Type::kNull);
 }
 
-TEST_CASE("A member may be empty, and its board is neither deleted nor called right when it is not", "[live]") {
+TEST_CASE("a member may be empty, and its board is neither deleted nor called right when it is not", "[live]") {
   SetStage stage;
   stage.Write("rebuild/board.sql",
               "-- redis: zset board\nSELECT member, score FROM (VALUES ('', 1), ('b', 2)) v (member, score)");
@@ -112,7 +112,7 @@ TEST_CASE("A member may be empty, and its board is neither deleted nor called ri
   CHECK(stage.redis.Call({"ZSCORE", "board", "b"}).text == "2");
 }
 
-TEST_CASE("Members of whatever bytes are built, compared and mended", "[live]") {
+TEST_CASE("members of whatever bytes are built, compared and mended", "[live]") {
   SetStage stage;
   stage.Sql(
       "CREATE TABLE odd AS SELECT member, row_number() OVER (ORDER BY member) AS n FROM unnest(ARRAY['\\x'::bytea, "
@@ -151,7 +151,7 @@ TEST_CASE("Members of whatever bytes are built, compared and mended", "[live]") 
   for (const char* key : {"text/1", "text/3", "log"}) CHECK(stage.Dump().at(key) == right.at(key));
 }
 
-TEST_CASE("A key that a guard protects does not keep another from being mended", "[live]") {
+TEST_CASE("a key that a guard protects does not keep another from being mended", "[live]") {
   SetStage stage;
   stage.Write("rebuild/boards.sql",
               "-- redis: zset\n-- keys: board-*\nSELECT 'board-' || k AS key, 'm' || i AS member, i AS score "
@@ -167,7 +167,7 @@ TEST_CASE("A key that a guard protects does not keep another from being mended",
   CHECK(stage.redis.Call({"ZCARD", "board-2"}).integer == 10);
 }
 
-TEST_CASE("What is built anew is mended beside a key that a guard protects", "[live]") {
+TEST_CASE("what is built anew is mended beside a key that a guard protects", "[live]") {
   SetStage stage;
   stage.Write(
       "rebuild/10_texts.sql",
@@ -190,7 +190,7 @@ TEST_CASE("What is built anew is mended beside a key that a guard protects", "[l
   CHECK(stage.redis.Call({"GET", "text/extra"}).text == "only here");
 }
 
-TEST_CASE("A file of a set takes no key of another one, also where only that one is built", "[live]") {
+TEST_CASE("a file of a set takes no key of another one, also where only that one is built", "[live]") {
   SetStage stage;
   stage.Write(
       "rebuild/texts.sql",
@@ -206,7 +206,7 @@ TEST_CASE("A file of a set takes no key of another one, also where only that one
   CHECK(stage.redis.Call({"GET", "text/1"}).text == "v1");
 }
 
-TEST_CASE("An error of Redis names the file and the key", "[live]") {
+TEST_CASE("an error of Redis names the file and the key", "[live]") {
   SetStage stage;
   stage.Write("rebuild/points.sql", "-- redis: zset board\nSELECT 'm' AS member, 1 AS score");
   stage.redis.Call({"ACL", "SETUSER", "weak", "on", ">secret", "~*", "&*", "+@all", "-zadd"});
@@ -219,7 +219,7 @@ TEST_CASE("An error of Redis names the file and the key", "[live]") {
   CHECK(refused.Says(":board: Redis refuses: NOPERM"));
 }
 
-TEST_CASE("A full key of another type is not replaced by a few rows", "[live]") {
+TEST_CASE("a full key of another type is not replaced by a few rows", "[live]") {
   SetStage stage;
   stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT 'm' AS member, 1 AS score");
   for (int i = 0; i < 10; ++i) stage.redis.Call({"HSET", "board", "field-" + std::to_string(i), "v"});
@@ -229,7 +229,7 @@ TEST_CASE("A full key of another type is not replaced by a few rows", "[live]") 
   CHECK(stage.redis.Call({"ZCARD", "board"}).integer == 1);
 }
 
-TEST_CASE("What a value looks like does not hang on the settings of a database", "[live]") {
+TEST_CASE("what a value looks like does not hang on the settings of a database", "[live]") {
   SetStage stage;
   stage.Write("rebuild/words.sql",
               "-- redis: hash words\nSELECT * FROM (VALUES ('time', ('2024-05-06 07:08:09+00'::timestamptz)::text), "
@@ -248,7 +248,7 @@ TEST_CASE("What a value looks like does not hang on the settings of a database",
   CHECK(stage.redis.Call({"HGET", "words", "float"}).text == "0.30000000000000004");
 }
 
-TEST_CASE("A set with nothing to compare is not verified, nor one whose files give the same key", "[live]") {
+TEST_CASE("a set with nothing to compare is not verified, nor one whose files give the same key", "[live]") {
   SetStage stage;
   const CommandResult empty = stage.Run("verify", {"--json"});
   INFO(empty);

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 constexpr auto kAtOnce = 5s;  // on a busy machine
 const std::vector<std::string> kDeadlineFarOff = {"--redis-timeout", "5m"};
 
-TEST_CASE("An event in flight on a connection that is reset is spilled at once", "[loss]") {
+TEST_CASE("an event in flight on a connection that is reset is spilled at once", "[loss]") {
   Stack stack({.sidecar_options = kDeadlineFarOff});
   REQUIRE(stack.Xadd("s", {"data", "before"}).Landed());
   stack.redis.Stop();
@@ -26,7 +26,7 @@ TEST_CASE("An event in flight on a connection that is reset is spilled at once",
   CHECK(client.Read(kAtOnce).Spilled());
 }
 
-TEST_CASE("After connections that were refused the next one is tried at once", "[loss]") {
+TEST_CASE("after connections that were refused the next one is tried at once", "[loss]") {
   Stack stack({.redis_up = false, .sidecar_options = kDeadlineFarOff});
   REQUIRE(stack.Xadd("s", {"data", "nobody listens"}).Spilled());
   stack.redis.Start();

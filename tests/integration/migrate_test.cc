@@ -9,7 +9,7 @@
 namespace sprockets::harness {
 namespace {
 
-TEST_CASE("A set behind a symbolic link is applied once, over releases of different names", "[migrate]") {
+TEST_CASE("a set behind a symbolic link is applied once, over releases of different names", "[migrate]") {
   SetStage stage;
   stage.Write("migrations/001_one.sql", "CREATE TABLE one (i int);");
   const std::filesystem::path first = stage.set;
@@ -33,7 +33,7 @@ TEST_CASE("A set behind a symbolic link is applied once, over releases of differ
   CHECK(again.Summary().at("applied") == 0);
 }
 
-TEST_CASE("A migration that comes late, has gone, or leaves its transaction is refused in words", "[migrate]") {
+TEST_CASE("a migration that comes late, has gone, or leaves its transaction is refused in words", "[migrate]") {
   SetStage stage;
   stage.Write("migrations/002_two.sql", "CREATE TABLE two (i int);");
   REQUIRE(stage.Run("migrate").exit_code == 0);
@@ -64,7 +64,7 @@ TEST_CASE("A migration that comes late, has gone, or leaves its transaction is r
   }
 }
 
-TEST_CASE("An empty search_path, as pg_dump writes it, stays in its file", "[migrate]") {
+TEST_CASE("an empty search_path, as pg_dump writes it, stays in its file", "[migrate]") {
   SetStage stage;
   stage.Write("migrations/001_dump.sql",
               "SELECT pg_catalog.set_config('search_path', '', false); CREATE TABLE public.one (i int);");

@@ -55,7 +55,7 @@ bool IsRoot() {
   return false;
 }
 
-TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file without rights is no damage",
+TEST_CASE("what root leaves in the sidecar's folder is the sidecar's, and a file without rights is no damage",
           "[ownership]") {
   if (!IsRoot()) return;
   Stack stack({.redis_up = false});
@@ -93,7 +93,7 @@ TEST_CASE("What root leaves in the sidecar's folder is the sidecar's, and a file
   CHECK(stack.Length("s") == 2);
 }
 
-TEST_CASE("What cannot be read at a start is read as soon as it can be, and meanwhile no id is taken for a new one",
+TEST_CASE("what cannot be read at a start is read as soon as it can be, and meanwhile no id is taken for a new one",
           "[ownership]") {
   if (!IsRoot()) return;
   Stack stack({.redis_up = false});
@@ -114,7 +114,7 @@ TEST_CASE("What cannot be read at a start is read as soon as it can be, and mean
   CHECK(stack.Length("s") == 2 + tries);
 }
 
-TEST_CASE("A limit on the size of files is a full disk, and no end of the sidecar", "[ownership]") {
+TEST_CASE("a limit on the size of files is a full disk, and no end of the sidecar", "[ownership]") {
   Stack stack({.redis_up = false});
   CHECK(stack.sidecar.Terminate() == 0);
   stack.sidecar.set_prefix({"sh", "-c", "ulimit -f 40000; exec \"$@\"", "sh"});  // 20 MB

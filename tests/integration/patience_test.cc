@@ -22,7 +22,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST_CASE("Between a refused MULTI and what ends it no XADD is taken", "[patience]") {
+TEST_CASE("between a refused MULTI and what ends it no XADD is taken", "[patience]") {
   Stack stack;
   RespClient client = stack.sidecar.Connect();
   const Command xadd = {"XADD", "s", "*", "data", "1"};
@@ -48,7 +48,7 @@ TEST_CASE("Between a refused MULTI and what ends it no XADD is taken", "[patienc
   CHECK(client.Call({"EXEC"}).IsError("ERR"));
 }
 
-TEST_CASE("A client that has only finished sending gets the answers to all that it sent", "[patience]") {
+TEST_CASE("a client that has only finished sending gets the answers to all that it sent", "[patience]") {
   Stack stack({.through_proxy = true});
   stack.proxy->DelayReplies(100ms);
   RespClient client = stack.sidecar.Connect();
@@ -58,7 +58,7 @@ TEST_CASE("A client that has only finished sending gets the answers to all that 
   CHECK(client.WaitClosed());
 }
 
-TEST_CASE("Replies that wait behind an unanswered event count against the client that asked for them", "[patience]") {
+TEST_CASE("replies that wait behind an unanswered event count against the client that asked for them", "[patience]") {
   Stack stack({.sidecar_options = {"--redis-timeout", "20s"}});
   REQUIRE(stack.Xadd("s", {"data", "1"}).Landed());
   stack.redis.Stop();
@@ -73,7 +73,7 @@ TEST_CASE("Replies that wait behind an unanswered event count against the client
   CHECK(client.Read().Landed());
 }
 
-TEST_CASE("A first command that takes some seconds to come in is taken", "[patience]") {
+TEST_CASE("a first command that takes some seconds to come in is taken", "[patience]") {
   Stack stack;
   RespClient client = stack.sidecar.Connect();
   const std::string value(300'000, 'x');
@@ -85,7 +85,7 @@ TEST_CASE("A first command that takes some seconds to come in is taken", "[patie
   CHECK(client.Read().Landed());
 }
 
-TEST_CASE("A command that trickles in is cut off, though a byte comes now and then", "[patience]") {
+TEST_CASE("a command that trickles in is cut off, though a byte comes now and then", "[patience]") {
   Stack stack;
   RespClient client = stack.sidecar.Connect();
   client.SendRaw("*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$4\r\ndata\r\n$300000\r\n");
@@ -102,7 +102,7 @@ TEST_CASE("A command that trickles in is cut off, though a byte comes now and th
   CHECK(stack.Xadd("s", {"data", "1"}).Landed());
 }
 
-TEST_CASE("Who leaves while it is not read frees its place", "[patience]") {
+TEST_CASE("who leaves while it is not read frees its place", "[patience]") {
   Stack stack({.sidecar_options = {"--redis-timeout", "30s", "--max-inflight-bytes", "4194304"}});
   REQUIRE(stack.Xadd("s", {"data", "1"}).Landed());
   const auto open_files = [&] {
@@ -127,7 +127,7 @@ TEST_CASE("Who leaves while it is not read frees its place", "[patience]") {
   stack.redis.Continue();
 }
 
-TEST_CASE("An idle connection outlives Redis's timeout, and costs no event the direct way", "[patience]") {
+TEST_CASE("an idle connection outlives Redis's timeout, and costs no event the direct way", "[patience]") {
   Stack stack({.redis_options = {"--timeout", "1"}});
   REQUIRE(stack.Xadd("s", {"data", "1"}).Landed());
   std::this_thread::sleep_for(3s);
@@ -135,7 +135,7 @@ TEST_CASE("An idle connection outlives Redis's timeout, and costs no event the d
   CHECK(stack.sidecar.Status().at("counters").at("spilled") == 0);
 }
 
-TEST_CASE("Every address of a host is tried", "[patience]") {
+TEST_CASE("every address of a host is tried", "[patience]") {
   // "localhost" is ::1 first where there is IPv6; Redis listens on 127.0.0.1 only.
   TempDir folder;
   RedisServer redis(folder / "redis");
@@ -147,7 +147,7 @@ TEST_CASE("Every address of a host is tried", "[patience]") {
   CHECK(sidecar.Call({"XADD", "s", "*", "data", "1"}).Landed());
 }
 
-TEST_CASE("A sidecar whose socket was replaced leaves its successor's alone", "[patience]") {
+TEST_CASE("a sidecar whose socket was replaced leaves its successor's alone", "[patience]") {
   Stack stack;
   const std::filesystem::path path = stack.sidecar.socket_path();
   std::filesystem::remove(path);
@@ -177,7 +177,7 @@ TEST_CASE("STATUS is answered however many ask, and tells how long an event has 
 
 // ---- Logs
 
-TEST_CASE("A log that nobody reads keeps nobody waiting", "[patience]") {
+TEST_CASE("a log that nobody reads keeps nobody waiting", "[patience]") {
   Stack stack({.redis_up = false});
   CHECK(stack.sidecar.Terminate() == 0);
   // A pipe that is full and that nobody reads, in place of stderr.
@@ -196,7 +196,7 @@ TEST_CASE("A log that nobody reads keeps nobody waiting", "[patience]") {
   close(pipe_fds[1]);
 }
 
-TEST_CASE("Closed standard streams are nobody's socket", "[patience]") {
+TEST_CASE("closed standard streams are nobody's socket", "[patience]") {
   Stack stack({.redis_up = false});
   CHECK(stack.sidecar.Terminate() == 0);
   stack.sidecar.set_prefix({"sh", "-c", "exec \"$@\" >&- 2>&-", "sh"});
@@ -213,7 +213,7 @@ TEST_CASE("Closed standard streams are nobody's socket", "[patience]") {
   CHECK(stack.Length("s") == 2);
 }
 
-TEST_CASE("A large answer over a slow network is waited for as long as it goes on coming", "[patience]") {
+TEST_CASE("a large answer over a slow network is waited for as long as it goes on coming", "[patience]") {
   Stack stack({.through_proxy = true});
   RespClient redis = stack.redis.Connect();
   std::vector<Command> entries;

@@ -75,7 +75,7 @@ void Pause(std::chrono::microseconds time) {
   std::this_thread::sleep_for(time);
 }
 
-TEST_CASE("A network that cuts the drain's connection again and again in one batch gets no event rejected",
+TEST_CASE("a network that cuts the drain's connection again and again in one batch gets no event rejected",
           "[poison]") {
   const size_t kEvents = 20'000;
   Spilled stack(std::vector<size_t>(kEvents, 200));
@@ -99,7 +99,7 @@ TEST_CASE("A network that cuts the drain's connection again and again in one bat
   CHECK(stack.Numbers() == UpTo(kEvents));
 }
 
-TEST_CASE("A network that lets small things pass and cuts every large event rejects none, and all land later",
+TEST_CASE("a network that lets small things pass and cuts every large event rejects none, and all land later",
           "[poison]") {
   Spilled stack({10, 100'000, 10, 100'000, 10});
   Saboteur saboteur([&] {
@@ -120,7 +120,7 @@ TEST_CASE("A network that lets small things pass and cuts every large event reje
 }
 
 TEST_CASE(
-    "An event too large for Redis is rejected alone, over a network that cuts, too, and told by every later drain",
+    "an event too large for Redis is rejected alone, over a network that cuts, too, and told by every later drain",
     "[poison]") {
   const size_t kEvents = 3000;
   std::vector<size_t> sizes(kEvents, 200);

@@ -72,7 +72,7 @@ struct PooledStage {
   }
 };
 
-TEST_CASE("Two migrations at once through a pooler apply each file once", "[pooler]") {
+TEST_CASE("two migrations at once through a pooler apply each file once", "[pooler]") {
   const std::string set = GENERATE("season_of_code", "activity_log", "one whose files cannot be applied twice");
   INFO(set);
   PooledStage pooled;
@@ -102,7 +102,7 @@ TEST_CASE("Two migrations at once through a pooler apply each file once", "[pool
   CHECK(pooled.LeftBehind() == "");
 }
 
-TEST_CASE("A set is rebuilt and verified through a pooler, and a second rebuild changes nothing", "[pooler]") {
+TEST_CASE("a set is rebuilt and verified through a pooler, and a second rebuild changes nothing", "[pooler]") {
   const std::string set = GENERATE("season_of_code", "activity_log");
   INFO(set);
   PooledStage pooled(set);
@@ -123,7 +123,7 @@ TEST_CASE("A set is rebuilt and verified through a pooler, and a second rebuild 
   CHECK(pooled.LeftBehind() == "");
 }
 
-TEST_CASE("A set is followed through a pooler", "[pooler]") {
+TEST_CASE("a set is followed through a pooler", "[pooler]") {
   PooledStage pooled("activity_log");
   const SetStage& stage = pooled.stage;
   pooled.Expect("migrate", 0);
@@ -141,7 +141,7 @@ TEST_CASE("A set is followed through a pooler", "[pooler]") {
   CHECK(pooled.LeftBehind() == "");
 }
 
-TEST_CASE("What listens for new rows is followed through a pooler by polling, and listens in none of its sessions",
+TEST_CASE("what listens for new rows is followed through a pooler by polling, and listens in none of its sessions",
           "[pooler]") {
   const PooledStage pooled;
   const SetStage& stage = pooled.stage;
@@ -163,7 +163,7 @@ TEST_CASE("What listens for new rows is followed through a pooler by polling, an
   CHECK(pooled.LeftBehind() == "");
 }
 
-TEST_CASE("A request to stop is heard while all sessions of the pool are busy", "[pooler]") {
+TEST_CASE("a request to stop is heard while all sessions of the pool are busy", "[pooler]") {
   const PooledStage pooled;
   const SetStage& stage = pooled.stage;
   stage.MakeLog();
@@ -188,7 +188,7 @@ TEST_CASE("A request to stop is heard while all sessions of the pool are busy", 
   CHECK(follow.Wait() == 0);
 }
 
-TEST_CASE("A query that is given up in the middle leaves nothing in the pool", "[pooler]") {
+TEST_CASE("a query that is given up in the middle leaves nothing in the pool", "[pooler]") {
   PooledStage pooled;
   const SetStage& stage = pooled.stage;
   stage.Write("rebuild/null.sql",
@@ -211,7 +211,7 @@ TEST_CASE("A query that is given up in the middle leaves nothing in the pool", "
   CHECK(WaitUntil([&] { return pooled.LeftBehind().empty(); }));
 }
 
-TEST_CASE("What a pooler will never allow is not tried again and again", "[pooler]") {
+TEST_CASE("what a pooler will never allow is not tried again and again", "[pooler]") {
   PooledStage pooled;
   pooled.stage.Write("migrations/001_t.sql", "CREATE TABLE t (x int);");
   pooled.stage.postgres_url = pooled.pooler.Url("nowhere");

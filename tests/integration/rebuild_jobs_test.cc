@@ -68,7 +68,7 @@ struct GateStage : SetStage {
 
 // ---- Side by side ----
 
-TEST_CASE("Structures are built at the same time", "[rebuild_jobs]") {
+TEST_CASE("structures are built at the same time", "[rebuild_jobs]") {
   GateStage stage;
   for (const char* name : {"a", "b", "c"}) stage.WriteGated(name);
   Process rebuild = stage.Begin("rebuild", {"--jobs", "2"});
@@ -81,7 +81,7 @@ TEST_CASE("Structures are built at the same time", "[rebuild_jobs]") {
   CHECK(stage.Run("verify").exit_code == 0);
 }
 
-TEST_CASE("With one job nothing is built at the same time", "[rebuild_jobs]") {
+TEST_CASE("with one job nothing is built at the same time", "[rebuild_jobs]") {
   GateStage stage;
   stage.WriteGated("a");
   stage.WriteFast("b");
@@ -94,7 +94,7 @@ TEST_CASE("With one job nothing is built at the same time", "[rebuild_jobs]") {
   for (const char* name : {"a", "b"}) CHECK(stage.HasAll(name));
 }
 
-TEST_CASE("What is ready first does not appear before what is named first", "[rebuild_jobs]") {
+TEST_CASE("what is ready first does not appear before what is named first", "[rebuild_jobs]") {
   GateStage stage;
   stage.WriteGated("a");
   stage.Write("rebuild/b.sql", "-- redis: stream b\nSELECT '0-' || i AS id, i AS entry FROM generate_series(1, 10) i");
@@ -114,7 +114,7 @@ TEST_CASE("What is ready first does not appear before what is named first", "[re
   CHECK(names == "abc");
 }
 
-TEST_CASE("All see one state of the database while others write", "[rebuild_jobs]") {
+TEST_CASE("all see one state of the database while others write", "[rebuild_jobs]") {
   GateStage stage;
   stage.Sql("CREATE TABLE log AS SELECT 0 AS id");
   const std::vector<std::string> names{"a", "b", "c", "d"};
@@ -139,7 +139,7 @@ TEST_CASE("All see one state of the database while others write", "[rebuild_jobs
   for (const std::string& name : names) CHECK(stage.redis.Call({"ZSCORE", name, "last"}).text == seen);
 }
 
-TEST_CASE("Where PostgreSQL gives a single connection, that one does the work", "[rebuild_jobs]") {
+TEST_CASE("where PostgreSQL gives a single connection, that one does the work", "[rebuild_jobs]") {
   GateStage stage;
   stage.Sql("CREATE ROLE lonely LOGIN CONNECTION LIMIT 1");
   stage.postgres_url = stage.postgres.Url(stage.database, "lonely");
@@ -152,7 +152,7 @@ TEST_CASE("Where PostgreSQL gives a single connection, that one does the work", 
   for (const char* name : {"a", "b"}) CHECK(stage.HasAll(name));
 }
 
-TEST_CASE("Where a pool has fewer sessions than there are jobs, those that get one do the work", "[rebuild_jobs]") {
+TEST_CASE("where a pool has fewer sessions than there are jobs, those that get one do the work", "[rebuild_jobs]") {
   GateStage stage;
   const PgBouncer pooler(stage.postgres);
   stage.postgres_url = pooler.Url(stage.database);
@@ -167,7 +167,7 @@ TEST_CASE("Where a pool has fewer sessions than there are jobs, those that get o
   CHECK(WaitUntil([&] { return stage.Connections("state IN ('active', 'idle in transaction')") == 1; }));  // who asks
 }
 
-TEST_CASE("Transactions that wait for others are not ended as idle", "[rebuild_jobs]") {
+TEST_CASE("transactions that wait for others are not ended as idle", "[rebuild_jobs]") {
   GateStage stage;
   stage.Sql("ALTER DATABASE " + stage.database + " SET idle_in_transaction_session_timeout = '3s'");
   stage.WriteGated("a");
@@ -183,7 +183,7 @@ TEST_CASE("Transactions that wait for others are not ended as idle", "[rebuild_j
 
 // ---- When one ends badly ----
 
-TEST_CASE("Behind a file that fails nothing is swapped, and before it everything", "[rebuild_jobs]") {
+TEST_CASE("behind a file that fails nothing is swapped, and before it everything", "[rebuild_jobs]") {
   GateStage stage;
   stage.WriteFast("a");
   stage.Write("rebuild/b.sql", "-- redis: zset b\nSELECT 'm' AS member, 1 / wait_for_gate() AS score");
@@ -203,7 +203,7 @@ TEST_CASE("Behind a file that fails nothing is swapped, and before it everything
   CHECK(summary.at("structures").at(0).at("name") == "a");
 }
 
-TEST_CASE("What comes behind a file that fails gives up, however long it would take", "[rebuild_jobs]") {
+TEST_CASE("what comes behind a file that fails gives up, however long it would take", "[rebuild_jobs]") {
   GateStage stage;
   stage.WriteFast("a");
   stage.Write("rebuild/b.sql", "-- redis: zset b\nSELECT 'm' AS member, 1 / wait_for_gate() AS score");
@@ -219,7 +219,7 @@ TEST_CASE("What comes behind a file that fails gives up, however long it would t
   CHECK(stage.OwnKeys().empty());
 }
 
-TEST_CASE("What comes before a file that fails goes on, under the lock", "[rebuild_jobs]") {
+TEST_CASE("what comes before a file that fails goes on, under the lock", "[rebuild_jobs]") {
   GateStage stage;
   stage.WriteSlow("a");
   stage.WriteGated("b");
@@ -240,7 +240,7 @@ TEST_CASE("What comes before a file that fails goes on, under the lock", "[rebui
   CHECK(stage.OwnKeys().empty());
 }
 
-TEST_CASE("Nothing is swapped any more once the lock is lost", "[rebuild_jobs]") {
+TEST_CASE("nothing is swapped any more once the lock is lost", "[rebuild_jobs]") {
   GateStage stage;
   stage.WriteSlow("a");
   stage.WriteGated("b");

@@ -47,7 +47,7 @@ std::string BoardOf(const std::string& bad_row, const std::string& directives = 
          bad_row;
 }
 
-TEST_CASE("Columns that do not fit are refused", "[rebuild_refusals]") {
+TEST_CASE("columns that do not fit are refused", "[rebuild_refusals]") {
   const BadSet bad;
   bad.ExpectRefused("-- redis: zset board\nSELECT 'a' AS member", {"zset wants", "member, score"});
   bad.ExpectRefused("-- redis: zset board\nSELECT 'a' AS member, 1 AS score, 2 AS extra", {"zset wants", "extra"});
@@ -60,7 +60,7 @@ TEST_CASE("Columns that do not fit are refused", "[rebuild_refusals]") {
   bad.ExpectRefused("-- redis: list board\nSELECT 1 AS value", {"line 1", "zset, stream, hash, set or string"});
 }
 
-TEST_CASE("Rows that Redis cannot hold as they are meant are refused with their number", "[rebuild_refusals]") {
+TEST_CASE("rows that Redis cannot hold as they are meant are refused with their number", "[rebuild_refusals]") {
   const BadSet bad;
   bad.ExpectRefused(BoardOf("NULL, 1"), {"row ", "member is NULL", "filter such rows"});
   bad.ExpectRefused("-- redis: zset\nSELECT NULL AS key, 'a' AS member, 1 AS score", {"row 1", "key is NULL"});
@@ -89,7 +89,7 @@ TEST_CASE("Rows that Redis cannot hold as they are meant are refused with their 
                     {"row 1", "leave it out, or shorten it"});
 }
 
-TEST_CASE("A query that PostgreSQL stops is refused, wherever it had got to", "[rebuild_refusals]") {
+TEST_CASE("a query that PostgreSQL stops is refused, wherever it had got to", "[rebuild_refusals]") {
   const BadSet bad;
   bad.ExpectRefused("-- redis: zset board\nSELECT 'm' || x AS member, 1 / (x - 500) AS score FROM big",
                     {"division by zero"});
@@ -104,7 +104,7 @@ TEST_CASE("A query that PostgreSQL stops is refused, wherever it had got to", "[
                            {"permission denied", "big"});
 }
 
-TEST_CASE("A set that is not there, or names no file, is refused", "[rebuild_refusals]") {
+TEST_CASE("a set that is not there, or names no file, is refused", "[rebuild_refusals]") {
   SetStage stage;
   const auto set = stage.set;
   stage.set = stage.folder.path();
@@ -130,7 +130,7 @@ TEST_CASE("A set that is not there, or names no file, is refused", "[rebuild_ref
     CHECK(refused.Says("elsewhere"));
   }
 }
-TEST_CASE("A PostgreSQL that vanishes while rows come leaves everything as it was", "[rebuild_refusals]") {
+TEST_CASE("a PostgreSQL that vanishes while rows come leaves everything as it was", "[rebuild_refusals]") {
   SetStage stage;
   stage.redis.Call({"ZADD", "board", "1", "alive"});
   const auto before = stage.Dump();
@@ -152,7 +152,7 @@ TEST_CASE("A PostgreSQL that vanishes while rows come leaves everything as it wa
   CHECK(stage.OwnKeys().empty());
 }
 
-TEST_CASE("A Redis that refuses to take more leaves everything as it was", "[rebuild_refusals]") {
+TEST_CASE("a Redis that refuses to take more leaves everything as it was", "[rebuild_refusals]") {
   SetStage stage;
   stage.redis.Call({"ZADD", "board", "1", "alive"});
   const auto before = stage.Dump();
@@ -169,7 +169,7 @@ TEST_CASE("A Redis that refuses to take more leaves everything as it was", "[reb
   CHECK(stage.OwnKeys().empty());
 }
 
-TEST_CASE("A PostgreSQL URL whose password needs %XX is refused, and not repeated", "[rebuild_refusals]") {
+TEST_CASE("a PostgreSQL URL whose password needs %XX is refused, and not repeated", "[rebuild_refusals]") {
   // libpq would take a part of the password for the host, and name it in every error.
   SetStage stage;
   for (const char* url : {"postgres://u:se/cret@h/d", "postgres://u:se@cret@h/d", "postgres://u:se?cret@h/d"}) {
@@ -186,7 +186,7 @@ TEST_CASE("A PostgreSQL URL whose password needs %XX is refused, and not repeate
   }
 }
 
-TEST_CASE("Files that would undo each other's work are refused", "[rebuild_refusals]") {
+TEST_CASE("files that would undo each other's work are refused", "[rebuild_refusals]") {
   const SetStage stage;
   stage.redis.Call({"ZADD", "board", "1", "alive"});
   const auto before = stage.Dump();
@@ -224,7 +224,7 @@ TEST_CASE("verify says so when the query gives a member twice", "[rebuild_refusa
 
 // ---- Guards ----
 
-TEST_CASE("An empty or a much smaller source replaces nothing without --force", "[rebuild_refusals]") {
+TEST_CASE("an empty or a much smaller source replaces nothing without --force", "[rebuild_refusals]") {
   SetStage stage;
   stage.Sql(
       "CREATE TABLE board (key text, member text, score int); "
@@ -266,7 +266,7 @@ TEST_CASE("An empty or a much smaller source replaces nothing without --force", 
   CHECK(stage.OwnKeys().empty());
 }
 
-TEST_CASE("A key that the source gives no more is refused, and removed with --force", "[rebuild_refusals]") {
+TEST_CASE("a key that the source gives no more is refused, and removed with --force", "[rebuild_refusals]") {
   SetStage stage;
   stage.Sql("CREATE TABLE t (key text, member text); INSERT INTO t VALUES ('k1', 'a'), ('k2', 'b')");
   stage.Write("rebuild/keys.sql", "-- redis: set\n-- keys: k*\nSELECT key, member FROM t");
@@ -298,7 +298,7 @@ TEST_CASE("verify --repair does not take away more members than the source has",
   CHECK(stage.redis.Call({"ZCARD", "board"}).integer == 60);
 }
 
-TEST_CASE("A swap that Redis refuses leaves that key as it was, and nothing beside it", "[rebuild_refusals]") {
+TEST_CASE("a swap that Redis refuses leaves that key as it was, and nothing beside it", "[rebuild_refusals]") {
   SetStage stage;
   stage.redis.Call({"SET", "k2", "alive"});
   stage.Write("rebuild/keys.sql", "-- redis: string\nSELECT 'k' || i AS key, i AS value FROM generate_series(1, 3) i");
@@ -312,7 +312,7 @@ TEST_CASE("A swap that Redis refuses leaves that key as it was, and nothing besi
   CHECK(stage.OwnKeys().empty());
 }
 
-TEST_CASE("A connection outlives Redis's timeout while PostgreSQL thinks, before and between rows",
+TEST_CASE("a connection outlives Redis's timeout while PostgreSQL thinks, before and between rows",
           "[rebuild_refusals]") {
   SetStage stage({"--timeout", "1"});
   stage.Write("rebuild/board.sql",
@@ -333,7 +333,7 @@ TEST_CASE("A connection outlives Redis's timeout while PostgreSQL thinks, before
   CHECK(stage.redis.Call({"HLEN", "names"}).integer == 200000);
 }
 
-TEST_CASE("One rebuild at a time", "[rebuild_refusals]") {
+TEST_CASE("one rebuild at a time", "[rebuild_refusals]") {
   SetStage stage;
   stage.Write("rebuild/slow.sql", "-- redis: string slow\nSELECT pg_sleep(60)::text AS value");
   Process first = stage.Begin("rebuild");
@@ -346,7 +346,7 @@ TEST_CASE("One rebuild at a time", "[rebuild_refusals]") {
   CHECK(first.Wait() == 4);
 }
 
-TEST_CASE("One rebuild at a time in a Redis, whichever database it comes from", "[rebuild_refusals]") {
+TEST_CASE("one rebuild at a time in a Redis, whichever database it comes from", "[rebuild_refusals]") {
   SetStage stage({"--timeout", "1"});
   SetStage other;
   other.redis_url = stage.redis.Url();

@@ -41,7 +41,7 @@ void WriteSlowLog(const SetStage& stage) {
 void AwaitLoad(const SetStage& stage) {
   Await("the load", [&] { return stage.redis.Call({"EXISTS", "sprockets:rebuild"}).integer == 1; });
 }
-TEST_CASE("A stream whose live copy holds an entry that the source lacks is not swapped", "[rebuild_streams]") {
+TEST_CASE("a stream whose live copy holds an entry that the source lacks is not swapped", "[rebuild_streams]") {
   SetStage stage;
   stage.Write("rebuild/log.sql",
               "-- redis: stream log\nSELECT '0-' || i AS id, i AS entry FROM generate_series(1, 1000) i");
@@ -58,7 +58,7 @@ TEST_CASE("A stream whose live copy holds an entry that the source lacks is not 
   CHECK(stage.Run("rebuild", {"--force"}).exit_code == 0);
   CHECK(stage.redis.Call({"XLEN", "log"}).integer == 1000);
 }
-TEST_CASE("A stream that takes an entry while it is rebuilt is not swapped", "[rebuild_streams]") {
+TEST_CASE("a stream that takes an entry while it is rebuilt is not swapped", "[rebuild_streams]") {
   SetStage stage;
   WriteSlowLog(stage);
   REQUIRE(stage.Run("rebuild").exit_code == 0);
@@ -84,7 +84,7 @@ TEST_CASE("A stream that takes an entry while it is rebuilt is not swapped", "[r
 
 // ---- Groups ----
 
-TEST_CASE("A consumer at work while its stream is swapped gets every entry once", "[rebuild_streams]") {
+TEST_CASE("a consumer at work while its stream is swapped gets every entry once", "[rebuild_streams]") {
   SetStage stage;
   stage.Sql("CREATE TABLE log AS SELECT i AS id, 'v' || i AS entry FROM generate_series(1, 2000) i");
   stage.Write("rebuild/log.sql", "-- redis: stream log\nSELECT '0-' || id AS id, entry FROM log");
@@ -122,7 +122,7 @@ TEST_CASE("A consumer at work while its stream is swapped gets every entry once"
   CHECK(stage.OwnKeys().empty());
 }
 
-TEST_CASE("Groups and what they have not acknowledged survive the rebuild of a live stream", "[rebuild_streams]") {
+TEST_CASE("groups and what they have not acknowledged survive the rebuild of a live stream", "[rebuild_streams]") {
   SetStage stage;
   stage.Sql("CREATE TABLE log AS SELECT i AS id, 'v' || i AS entry FROM generate_series(1, 100) i");
   stage.Write("rebuild/log.sql", "-- redis: stream log\nSELECT '0-' || id AS id, entry FROM log");
@@ -165,7 +165,7 @@ TEST_CASE("Groups and what they have not acknowledged survive the rebuild of a l
   CHECK(next.elements.at(0).elements.at(1).elements.at(0).elements.at(0).text == "0-41");
 }
 
-TEST_CASE("After a total loss, access and then rebuild deliver nothing old through a group at the end",
+TEST_CASE("after a total loss, access and then rebuild deliver nothing old through a group at the end",
           "[rebuild_streams]") {
   SetStage stage;
   stage.Write("rebuild/log.sql",

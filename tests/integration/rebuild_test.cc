@@ -26,7 +26,7 @@ Strings Texts(const Reply& reply) {
 
 // ---- Each kind ----
 
-TEST_CASE("Each kind of structure comes from its query, is verified, and a second rebuild changes nothing",
+TEST_CASE("each kind of structure comes from its query, is verified, and a second rebuild changes nothing",
           "[rebuild]") {
   SetStage stage;
   stage.Write(
@@ -68,7 +68,7 @@ TEST_CASE("Each kind of structure comes from its query, is verified, and a secon
   CHECK(stage.Run("verify").exit_code == 0);
 }
 
-TEST_CASE("A large board that differs from its beginning is rebuilt", "[rebuild]") {
+TEST_CASE("a large board that differs from its beginning is rebuilt", "[rebuild]") {
   // The comparison with the live key has seen enough in the middle of a COPY that has far more to say.
   SetStage stage;
   stage.Sql("CREATE TABLE t AS SELECT 'member-' || i AS member, i AS score FROM generate_series(1, 200000) i");
@@ -82,7 +82,7 @@ TEST_CASE("A large board that differs from its beginning is rebuilt", "[rebuild]
   CHECK(stage.OwnKeys().empty());
 }
 
-TEST_CASE("Whatever differs in a structure of any kind is named and mended", "[rebuild]") {
+TEST_CASE("whatever differs in a structure of any kind is named and mended", "[rebuild]") {
   SetStage stage;
   stage.Write("rebuild/a_board.sql",
               "-- redis: zset board\nSELECT 'm' || i AS member, i AS score FROM generate_series(1, 3000) i");
@@ -124,7 +124,7 @@ TEST_CASE("Whatever differs in a structure of any kind is named and mended", "[r
   CHECK(stage.OwnKeys().empty());
 }
 
-TEST_CASE("A thousand small keys come from one query", "[rebuild]") {
+TEST_CASE("a thousand small keys come from one query", "[rebuild]") {
   SetStage stage;
   stage.Write("rebuild/keys.sql",
               "-- redis: hash\n-- keys: user:*\nSELECT 'user:' || i % 1000 AS key, 'f' || i AS field, i AS value "
@@ -151,7 +151,7 @@ TEST_CASE("A thousand small keys come from one query", "[rebuild]") {
   CHECK(differs.Lines()[1].at("problem") == "extra");
 }
 
-TEST_CASE("An expiry is set, compared and mended, and what has expired is left out", "[rebuild]") {
+TEST_CASE("an expiry is set, compared and mended, and what has expired is left out", "[rebuild]") {
   SetStage stage;
   stage.Write(
       "rebuild/sessions.sql",
@@ -177,7 +177,7 @@ TEST_CASE("An expiry is set, compared and mended, and what has expired is left o
   CHECK(stage.redis.Call({"PEXPIRETIME", "session:new"}).integer == 4102444800123);
   CHECK(stage.redis.Call({"PEXPIRETIME", "session:ever"}).integer == -1);
 }
-TEST_CASE("What neither side has is no change", "[rebuild]") {
+TEST_CASE("what neither side has is no change", "[rebuild]") {
   SetStage stage;
   stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT 'm' AS member, 1 AS score WHERE false");
   for (const Strings& mode : {Strings{"--json"}, Strings{"--json", "--dry-run"}}) {
@@ -188,7 +188,7 @@ TEST_CASE("What neither side has is no change", "[rebuild]") {
   }
 }
 
-TEST_CASE("All structures of a run are of one state of the database", "[rebuild]") {
+TEST_CASE("all structures of a run are of one state of the database", "[rebuild]") {
   SetStage stage;
   stage.Sql("CREATE TABLE log AS SELECT i AS id FROM generate_series(1, 10) i");
   stage.Write("rebuild/a.sql", "-- redis: stream log\nSELECT '0-' || id AS id, pg_sleep(0.05)::text AS entry FROM log");
@@ -205,7 +205,7 @@ TEST_CASE("All structures of a run are of one state of the database", "[rebuild]
 
 // ---- What a killed run leaves ----
 
-TEST_CASE("An old key that a killed run has put aside goes back where its place is empty", "[rebuild]") {
+TEST_CASE("an old key that a killed run has put aside goes back where its place is empty", "[rebuild]") {
   SetStage stage;
   stage.Write("rebuild/other.sql", "-- redis: set other\nSELECT 'a' AS member");
   stage.redis.Call({"ZADD", "sprockets:aside:7:old:board", "1", "alive"});
@@ -219,7 +219,7 @@ TEST_CASE("An old key that a killed run has put aside goes back where its place 
 }
 // ---- The drill ----
 
-TEST_CASE("A drill is verified, timed and removed, and live keys are untouched", "[rebuild]") {
+TEST_CASE("a drill is verified, timed and removed, and live keys are untouched", "[rebuild]") {
   SetStage stage;
   stage.Write("rebuild/board.sql",
               "-- redis: zset board\nSELECT 'm' || i AS member, i AS score FROM generate_series(1, 50000) i");
@@ -243,7 +243,7 @@ TEST_CASE("A drill is verified, timed and removed, and live keys are untouched",
   CHECK(stage.OwnKeys().empty());
 }
 
-TEST_CASE("A drill does not write into keys that begin with its prefix", "[rebuild]") {
+TEST_CASE("a drill does not write into keys that begin with its prefix", "[rebuild]") {
   SetStage stage;
   stage.Write("rebuild/board.sql", "-- redis: zset board\nSELECT 'm' AS member, 1 AS score");
   stage.redis.Call({"ZADD", "drill:board", "5", "alive"});
@@ -257,7 +257,7 @@ TEST_CASE("A drill does not write into keys that begin with its prefix", "[rebui
 
 // ---- Killed ----
 
-TEST_CASE("Fifty times kill -9: live keys are whole at every moment, and the next run cleans up", "[rebuild]") {
+TEST_CASE("fifty times kill -9: live keys are whole at every moment, and the next run cleans up", "[rebuild]") {
   SetStage stage;
   constexpr int kMembers = 1000;
   stage.Sql("CREATE TABLE generation (n int); INSERT INTO generation VALUES (1)");

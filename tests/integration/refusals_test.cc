@@ -165,7 +165,7 @@ TEST_CASE("NOAUTH spills", "[refusals]") {
       });
 }
 
-TEST_CASE("A wrong password spills, and neither log nor status shows it", "[refusals]") {
+TEST_CASE("a wrong password spills, and neither log nor status shows it", "[refusals]") {
   const TempDir folder;
   RedisServer redis(folder.path());
   redis.Start();
@@ -207,7 +207,7 @@ TEST_CASE("WRONGTYPE on one stream spills that stream alone", "[refusals]") {
   CHECK(WaitUntil([&] { return stack.Xadd("bounty-stream", {"data", "again"}).Landed(); }));
 }
 
-TEST_CASE("What Redis refused for its stream can be led to another one, after a drain that tried, too", "[refusals]") {
+TEST_CASE("what Redis refused for its stream can be led to another one, after a drain that tried, too", "[refusals]") {
   Stack stack({.redis_up = false});
   for (int n = 0; n < 30; ++n) REQUIRE(stack.Xadd("forbidden", {"data", std::to_string(n)}).Spilled());
   stack.RestartRedis();

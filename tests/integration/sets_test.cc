@@ -260,7 +260,7 @@ TEST_CASE("season_of_code: each user can do its work and nothing else", "[sets]"
   must_not(replayer, {"CONFIG", "SET", "appendonly", "no"});
 }
 
-TEST_CASE("Users are saved into the aclfile", "[sets]") {
+TEST_CASE("users are saved into the aclfile", "[sets]") {
   const TempDir acl;
   std::ofstream(acl / "users.acl") << "";
   Deployment season("season_of_code", {"--aclfile", acl / "users.acl"});
@@ -275,7 +275,7 @@ TEST_CASE("Users are saved into the aclfile", "[sets]") {
   CHECK(season.ConnectAs("admin").Call({"ACL", "LIST"}).elements.size() == 9);
 }
 
-TEST_CASE("What was rebuilt under the set's users survives a restart of Redis", "[sets]") {
+TEST_CASE("what was rebuilt under the set's users survives a restart of Redis", "[sets]") {
   // Redis reads its append-only file as the user default, and drops the transactions in there that it may not do.
   for (const char* name : {"season_of_code", "activity_log"}) {
     INFO(name);
@@ -305,7 +305,7 @@ TEST_CASE("access says where there is no aclfile", "[sets]") {
   CHECK(without.stage.Run("access").Says("the server has no aclfile"));
 }
 
-TEST_CASE("A check that does not hold is named, in both directions", "[sets]") {
+TEST_CASE("a check that does not hold is named, in both directions", "[sets]") {
   SetStage stage;
   stage.Write("access/users.acl", "user ada on nopass ~a +get\n");
   stage.Write("access/checks.conf", "ada may GET a\nada must-not GET b\nada may SET a b\n");
@@ -380,7 +380,7 @@ TEST_CASE("activity_log: streams with the ids of the table, their entries byte f
   CHECK(log.Differences(differs) == expected);
 }
 
-TEST_CASE("After a loss come access, rebuild and drain, and everything is there once", "[sets]") {
+TEST_CASE("after a loss come access, rebuild and drain, and everything is there once", "[sets]") {
   Deployment season("season_of_code");
   SetStage& stage = season.stage;
   season.Fill();
@@ -427,7 +427,7 @@ TEST_CASE("After a loss come access, rebuild and drain, and everything is there 
   CHECK(read.elements.at(0).elements.at(1).elements.size() == kEvents);
 }
 
-TEST_CASE("A stream of the set that has spilled events is rebuilt first and drained then", "[sets]") {
+TEST_CASE("a stream of the set that has spilled events is rebuilt first and drained then", "[sets]") {
   SetStage stage;
   stage.Write("rebuild/log.sql",
               "-- redis: stream log\nSELECT '0-' || i AS id, i AS entry FROM generate_series(1, 100) i");
@@ -461,7 +461,7 @@ TEST_CASE("A stream of the set that has spilled events is rebuilt first and drai
 
 // ---- Secrets ----
 
-TEST_CASE("No password is said, whatever goes wrong", "[sets]") {
+TEST_CASE("no password is said, whatever goes wrong", "[sets]") {
   SetStage stage;
   stage.Write("rebuild/a.sql", "-- redis: string a\nSELECT 'b' AS value");
   const auto silent = [&](const std::string& what, const CommandResult& run) {
@@ -501,7 +501,7 @@ TEST_CASE("No password is said, whatever goes wrong", "[sets]") {
 
 // ---- Migrations ----
 
-TEST_CASE("Two migrations at once apply each file once", "[sets]") {
+TEST_CASE("two migrations at once apply each file once", "[sets]") {
   SetStage stage;
   for (int i = 1; i <= 5; ++i) {
     stage.Write("migrations/00" + std::to_string(i) + "_t.sql", "CREATE TABLE t" + std::to_string(i) +
@@ -532,7 +532,7 @@ TEST_CASE("Two migrations at once apply each file once", "[sets]") {
   CHECK(again.Summary().at("applied") == 0);
 }
 
-TEST_CASE("A migration that was changed after it had been applied is refused", "[sets]") {
+TEST_CASE("a migration that was changed after it had been applied is refused", "[sets]") {
   SetStage stage;
   stage.Write("migrations/001_t.sql", "CREATE TABLE t (x int);");
   REQUIRE(stage.Run("migrate").exit_code == 0);
@@ -546,7 +546,7 @@ TEST_CASE("A migration that was changed after it had been applied is refused", "
   CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('u') IS NULL") == "t");
 }
 
-TEST_CASE("A migration that fails leaves nothing of itself, and file and line are named", "[sets]") {
+TEST_CASE("a migration that fails leaves nothing of itself, and file and line are named", "[sets]") {
   SetStage stage;
   stage.Write("migrations/001_t.sql", "CREATE TABLE t (x int);");
   stage.Write("migrations/002_u.sql",

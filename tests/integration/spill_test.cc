@@ -26,7 +26,7 @@ std::string Sqlite3(const Stack& stack, const std::filesystem::path& file, const
   return run.out;
 }
 
-TEST_CASE("With Redis down, an event is on disk in a column of its own, and the drain brings it into its stream",
+TEST_CASE("with Redis down, an event is on disk in a column of its own, and the drain brings it into its stream",
           "[spill]") {
   Stack stack({.redis_up = false});
   const RunResult xadd =
@@ -55,7 +55,7 @@ TEST_CASE("With Redis down, an event is on disk in a column of its own, and the 
   CHECK(stack.SpillFiles("drained") == std::vector<std::string>{"spill-000001.sqlite"});
 }
 
-TEST_CASE("A second drain finds nothing to do", "[spill]") {
+TEST_CASE("a second drain finds nothing to do", "[spill]") {
   Stack stack({.redis_up = false});
   REQUIRE(stack.Xadd("issue-stream", {"data", "1"}).Spilled());
   stack.RestartRedis();
@@ -66,7 +66,7 @@ TEST_CASE("A second drain finds nothing to do", "[spill]") {
   CHECK(stack.Length("issue-stream") == 1);
 }
 
-TEST_CASE("Spilled events of a stream are drained in the order of their tickets", "[spill]") {
+TEST_CASE("spilled events of a stream are drained in the order of their tickets", "[spill]") {
   Stack stack({.redis_up = false});
   RespClient client = stack.sidecar.Connect();
   std::vector<Command> commands;
@@ -81,7 +81,7 @@ TEST_CASE("Spilled events of a stream are drained in the order of their tickets"
   for (size_t i = 0; i < entries.size(); ++i) REQUIRE(entries[i].at(1) == std::to_string(i));
 }
 
-TEST_CASE("A sidecar that was killed while it spilled leaves everything that it acknowledged to its successor",
+TEST_CASE("a sidecar that was killed while it spilled leaves everything that it acknowledged to its successor",
           "[spill]") {
   Stack stack({.redis_up = false});
   Ledger ledger;
@@ -101,7 +101,7 @@ TEST_CASE("A sidecar that was killed while it spilled leaves everything that it 
   CHECK(comparison.ExactlyOnce());
 }
 
-TEST_CASE("The drain recovers and seals by itself where no sidecar runs", "[spill]") {
+TEST_CASE("the drain recovers and seals by itself where no sidecar runs", "[spill]") {
   Stack stack({.redis_up = false});
   REQUIRE(stack.Xadd("issue-stream", {"data", "1"}).Spilled());
   stack.sidecar.Kill9();
@@ -158,7 +158,7 @@ TEST_CASE("SIGTERM under load ends the sidecar with 0 and loses nothing, with Re
 TEST_CASE("SIGTERM under load ends the sidecar with 0 and loses nothing, with Redis hanging", "[spill]") {
   TerminateUnderLoad(RedisIs::kHanging, 1);
 }
-TEST_CASE("A second SIGTERM loses nothing either", "[spill]") {
+TEST_CASE("a second SIGTERM loses nothing either", "[spill]") {
   TerminateUnderLoad(RedisIs::kHanging, 2);
 }
 
@@ -169,7 +169,7 @@ TEST_CASE("Redis that is not reachable at the start is no error", "[spill]") {
   CHECK(stack.sidecar.Terminate() == 0);
 }
 
-TEST_CASE("A second sidecar over the same spill folder is refused while the first one lives", "[spill]") {
+TEST_CASE("a second sidecar over the same spill folder is refused while the first one lives", "[spill]") {
   Stack stack;
   std::filesystem::create_directory(stack.folder / "other");
   Sidecar other({.folder = stack.folder / "other",

@@ -20,7 +20,7 @@ nlohmann::json Json(const std::string& text) {
   return nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
-TEST_CASE("A drain that follows takes what waits where it reaches Redis and the sidecar does not", "[target]") {
+TEST_CASE("a drain that follows takes what waits where it reaches Redis and the sidecar does not", "[target]") {
   Stack stack({.sidecar_options = {"--seal-after", "1s"}});
   RespClient admin = stack.redis.Connect();
   REQUIRE(stack.Xadd("s", {"data", "0"}).Landed());
@@ -49,7 +49,7 @@ TEST_CASE("A drain that follows takes what waits where it reaches Redis and the 
   CHECK(summary.value("result", "") == "left");
 }
 
-TEST_CASE("What waits in the active file is left, and the first line of status says so", "[target]") {
+TEST_CASE("what waits in the active file is left, and the first line of status says so", "[target]") {
   Stack stack({.redis_up = false});
   for (int i = 0; i < 3; ++i) REQUIRE(stack.Xadd("s", {"data", "x"}).Spilled());
   const std::string spill_dir = stack.sidecar.spill_dir().string();
@@ -76,7 +76,7 @@ TEST_CASE("STATUS knows every row that was acknowledged, whenever it is asked", 
   }
 }
 
-TEST_CASE("A drain into another database or another Redis than the sidecar's is refused", "[target]") {
+TEST_CASE("a drain into another database or another Redis than the sidecar's is refused", "[target]") {
   Stack stack({.redis_up = false});
   REQUIRE(stack.Xadd("s", {"data", "x"}).Spilled());
   stack.RestartRedis();
@@ -109,7 +109,7 @@ TEST_CASE("A drain into another database or another Redis than the sidecar's is 
 }
 
 // Nobody can be asked which Redis is the right one: the sidecar is gone, or does not reach it.
-TEST_CASE("A Redis at another address that lacks what was there when events were spilled is refused", "[target]") {
+TEST_CASE("a Redis at another address that lacks what was there when events were spilled is refused", "[target]") {
   Stack stack;
   REQUIRE(stack.Xadd("s", {"data", "before"}).Landed());
   stack.redis.Kill9();
@@ -147,7 +147,7 @@ TEST_CASE("A Redis at another address that lacks what was there when events were
   }
 }
 
-TEST_CASE("A folder that is no spill folder is refused, and nothing is made in it", "[target]") {
+TEST_CASE("a folder that is not a spill folder is refused, and nothing is made in it", "[target]") {
   Stack stack;
   const std::filesystem::path folder = stack.folder / "empty";
   std::filesystem::create_directories(folder);
@@ -157,14 +157,14 @@ TEST_CASE("A folder that is no spill folder is refused, and nothing is made in i
     const RunResult run = RunReplayer(stack.folder.path(), words);
     INFO(command << run.out << run.err);
     CHECK(run.exit_code == 3);
-    CHECK(run.err.find("is no spill folder") != std::string::npos);
+    CHECK(run.err.find("is not a spill folder") != std::string::npos);
     if (std::string(command) != "show")
-      CHECK(Json(run.out).value("error", "").find("is no spill folder") != std::string::npos);
+      CHECK(Json(run.out).value("error", "").find("is not a spill folder") != std::string::npos);
   }
   CHECK(std::filesystem::is_empty(folder));
 }
 
-TEST_CASE("A socket where no sidecar answers is said", "[target]") {
+TEST_CASE("a socket where no sidecar answers is said", "[target]") {
   Stack stack;
   const RunResult drained =
       RunReplayer(stack.folder.path(), {"drain", "--redis", stack.redis.Url(), "--spill-dir",

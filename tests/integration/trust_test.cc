@@ -24,7 +24,7 @@ void CheckStops(Process& follow) {
   CHECK(follow.Wait() == 0);
 }
 
-TEST_CASE("A follower writes anew what Redis has lost, and waits where Redis refuses", "[trust]") {
+TEST_CASE("a follower writes anew what Redis has lost, and waits where Redis refuses", "[trust]") {
   SetStage stage;
   stage.MakeLog();
   stage.WriteLog(false);
@@ -61,7 +61,7 @@ TEST_CASE("A follower writes anew what Redis has lost, and waits where Redis ref
   CheckStops(follow);
 }
 
-TEST_CASE("A key that comes while its table is followed gets its whole content", "[trust]") {
+TEST_CASE("a key that comes while its table is followed gets its whole content", "[trust]") {
   SetStage stage;
   stage.Sql(
       "CREATE TABLE team (id int); CREATE TABLE log (id serial PRIMARY KEY, team int, entry text); "
@@ -78,7 +78,7 @@ TEST_CASE("A key that comes while its table is followed gets its whole content",
   CheckStops(follow);
 }
 
-TEST_CASE("A follower sees that one of many keys is gone, though no new row names it", "[trust]") {
+TEST_CASE("a follower sees that one of many keys is gone, though no new row names it", "[trust]") {
   SetStage stage;
   stage.Sql(
       "CREATE TABLE log (id serial PRIMARY KEY, team int, entry text); "
@@ -95,7 +95,7 @@ TEST_CASE("A follower sees that one of many keys is gone, though no new row name
   CheckStops(follow);
 }
 
-TEST_CASE("A member of another table's new row is not there before the streams that belong to it", "[trust]") {
+TEST_CASE("a member of another table's new row is not there before the streams that belong to it", "[trust]") {
   SetStage stage;
   stage.Sql(
       "CREATE TABLE team (id int); CREATE TABLE log (id serial PRIMARY KEY, team int, entry text); "
@@ -116,7 +116,7 @@ TEST_CASE("A member of another table's new row is not there before the streams t
   CheckStops(follow);
 }
 
-TEST_CASE("A sum is followed as a sum of the whole table, and a stream of sums is refused", "[trust]") {
+TEST_CASE("a sum is followed as a sum of the whole table, and a stream of sums is refused", "[trust]") {
   SetStage stage;
   stage.Sql(
       "CREATE TABLE score (id serial PRIMARY KEY, who text, delta int); "
@@ -143,7 +143,7 @@ TEST_CASE("A sum is followed as a sum of the whole table, and a stream of sums i
   }
 }
 
-TEST_CASE("A stream may ask other tables for what it will", "[trust]") {
+TEST_CASE("a stream may ask other tables for what it will", "[trust]") {
   SetStage stage;
   stage.Sql(
       "CREATE TABLE kind (name text); INSERT INTO kind SELECT 'k' || i % 10 FROM generate_series(1, 1000) i; "
@@ -159,7 +159,7 @@ TEST_CASE("A stream may ask other tables for what it will", "[trust]") {
   CheckStops(follow);
 }
 
-TEST_CASE("A sequence that hands out ids in advance is refused", "[trust]") {
+TEST_CASE("a sequence that hands out ids in advance is refused", "[trust]") {
   SetStage stage;
   stage.MakeLog();
   stage.WriteLog(false);
@@ -177,7 +177,7 @@ TEST_CASE("A sequence that hands out ids in advance is refused", "[trust]") {
   CHECK(refused.Says("CACHE 1"));
 }
 
-TEST_CASE("A view is refused as what is followed", "[trust]") {
+TEST_CASE("a view is refused as what is followed", "[trust]") {
   SetStage stage;
   stage.MakeLog();
   stage.Sql("CREATE VIEW shown AS SELECT * FROM log");
@@ -192,7 +192,7 @@ TEST_CASE("A view is refused as what is followed", "[trust]") {
 
 // ---- access
 
-TEST_CASE("A check that does not hold changes nobody, and is asked in a dry run, too", "[trust]") {
+TEST_CASE("a check that does not hold changes nobody, and is asked in a dry run, too", "[trust]") {
   SetStage stage;
   stage.redis.Call({"ACL", "SETUSER", "reader", "on", ">secret", "~*", "+get"});
   const std::string before = stage.redis.Call({"ACL", "LIST"}).elements.back().text;
@@ -208,7 +208,7 @@ TEST_CASE("A check that does not hold changes nobody, and is asked in a dry run,
   CHECK(stage.redis.Call({"ACL", "USERS"}).elements.size() == 2);
 }
 
-TEST_CASE("Where nobody could change users afterwards nobody is changed, and who goes on as they are may be changed",
+TEST_CASE("where nobody could change users afterwards nobody is changed, and who goes on as they are may be changed",
           "[trust]") {
   SetStage stage;
   const std::string reader = "user reader on >new ~* +get\n";
@@ -234,7 +234,7 @@ TEST_CASE("Where nobody could change users afterwards nobody is changed, and who
   }
 }
 
-TEST_CASE("What a killed run left of the users that it compares with is removed", "[trust]") {
+TEST_CASE("what a killed run left of the users that it compares with is removed", "[trust]") {
   SetStage stage;
   stage.redis.Call({"ACL", "SETUSER", "sprockets-compare-1", "on", "nopass", "~*", "+@all"});
   stage.Write("access/users.acl", "user reader on >secret ~* +get\n");

@@ -36,7 +36,7 @@ void CheckUnproven(const Stack& stack) {
   CHECK(drained.err.find("the-lost-one") != std::string::npos);
 }
 
-TEST_CASE("An event in doubt that is in its stream is found, not sent again", "[unproven]") {
+TEST_CASE("an event in doubt that is in its stream is found, not sent again", "[unproven]") {
   Stack stack(InDoubt());
   AddInDoubt(stack);
   const DrainResult drained = stack.Drain();
@@ -46,14 +46,14 @@ TEST_CASE("An event in doubt that is in its stream is found, not sent again", "[
   CHECK(stack.Length("s") == 2);
 }
 
-TEST_CASE("An event in doubt that was deleted before it was settled is unproven, and named", "[unproven]") {
+TEST_CASE("an event in doubt that was deleted before it was settled is unproven, and named", "[unproven]") {
   Stack stack(InDoubt());
   AddInDoubt(stack);
   CHECK(stack.redis.Call({"XDEL", "s", LastId(stack)}).integer == 1);
   CheckUnproven(stack);
 }
 
-TEST_CASE("An event in doubt that was trimmed away before it was settled is unproven, and named", "[unproven]") {
+TEST_CASE("an event in doubt that was trimmed away before it was settled is unproven, and named", "[unproven]") {
   Stack stack(InDoubt());
   AddInDoubt(stack);
   for (int i = 0; i < 10; ++i) REQUIRE(stack.Xadd("s", {"n", std::to_string(i)}).Landed());
@@ -61,7 +61,7 @@ TEST_CASE("An event in doubt that was trimmed away before it was settled is unpr
   CheckUnproven(stack);
 }
 
-TEST_CASE("An event in doubt whose stream was renamed or deleted before it was settled is unproven, and named",
+TEST_CASE("an event in doubt whose stream was renamed or deleted before it was settled is unproven, and named",
           "[unproven]") {
   Stack stack(InDoubt());
   AddInDoubt(stack);
@@ -73,7 +73,7 @@ TEST_CASE("An event in doubt whose stream was renamed or deleted before it was s
   CHECK(stack.Length("s") == (goes_on ? 2 : 1));
 }
 
-TEST_CASE("Absence is proven while an entry from before the doubt is left, whatever was trimmed", "[unproven]") {
+TEST_CASE("absence is proven while an entry from before the doubt is left, whatever was trimmed", "[unproven]") {
   Stack stack(InDoubt());
   REQUIRE(stack.Xadd("s", {"n", "oldest"}).Landed());
   REQUIRE(

@@ -43,7 +43,7 @@ void DrainAll(const Stack& stack) {
   CHECK(drained.exit_code == 0);
 }
 
-TEST_CASE("What landed last is known after a restart, however much was spilled and drained before", "[window]") {
+TEST_CASE("what landed last is known after a restart, however much was spilled and drained before", "[window]") {
   Stack stack({.redis_up = false, .sidecar_options = {"--dedupe-window", "500"}});
   Send(stack, Events("s", "spilled-", 500));
   stack.RestartRedis();
@@ -57,7 +57,7 @@ TEST_CASE("What landed last is known after a restart, however much was spilled a
   CHECK(stack.Length("s") == 550);
 }
 
-TEST_CASE("A busy stream that is asked for first takes no place from the newer events of another", "[window]") {
+TEST_CASE("a busy stream that is asked for first takes no place from the newer events of another", "[window]") {
   Stack stack({.sidecar_options = {"--dedupe-window", "500"}});
   Send(stack, Events("busy", "b-", 600));
   const std::vector<Command> last = Events("quiet", "q-", 30);
@@ -70,7 +70,7 @@ TEST_CASE("A busy stream that is asked for first takes no place from the newer e
   CHECK(stack.Length("quiet") == 30);
 }
 
-TEST_CASE("After kill -9 an answer that was lost is found, whatever the window is full of", "[window]") {
+TEST_CASE("after kill -9 an answer that was lost is found, whatever the window is full of", "[window]") {
   Stack stack({.sidecar_options = {"--dedupe-window", "10"}});
   const std::vector<Command> last = Events("quiet", "q-", 30);
   const std::vector<Reply> first = Send(stack, last);
@@ -87,7 +87,7 @@ TEST_CASE("After kill -9 an answer that was lost is found, whatever the window i
   CHECK(stack.Length("quiet") == 30);
 }
 
-TEST_CASE("What landed before a drain is known beside what was drained into the same stream", "[window]") {
+TEST_CASE("what landed before a drain is known beside what was drained into the same stream", "[window]") {
   Stack stack({.redis_up = false, .sidecar_options = {"--dedupe-window", "100"}});
   Send(stack, Events("s", "spilled-", 500));
   stack.RestartRedis();
@@ -100,7 +100,7 @@ TEST_CASE("What landed before a drain is known beside what was drained into the 
   CHECK(stack.Length("s") == 520);
 }
 
-TEST_CASE("The last spilled events of a quiet stream are known beside those of a busy one", "[window]") {
+TEST_CASE("the last spilled events of a quiet stream are known beside those of a busy one", "[window]") {
   Stack stack({.sidecar_options = {"--dedupe-window", "500"}});
   Send(stack, Events("busy", "first-", 1));
   Send(stack, Events("quiet", "first-", 1));
@@ -117,7 +117,7 @@ TEST_CASE("The last spilled events of a quiet stream are known beside those of a
   CHECK(stack.Length("busy") == 601);
 }
 
-TEST_CASE("Events of any size are known again", "[window]") {
+TEST_CASE("events of any size are known again", "[window]") {
   Stack stack({.sidecar_options = {"--max-inflight-bytes", "256KiB"}});
   const std::vector<Command> events = Events("s", "e-", 60, 20'000);
   const std::vector<Reply> first = Send(stack, events);
@@ -128,7 +128,7 @@ TEST_CASE("Events of any size are known again", "[window]") {
   CHECK(stack.Length("s") == 60);
 }
 
-TEST_CASE("An id that a client copies from another entry goes to Redis", "[window]") {
+TEST_CASE("an id that a client copies from another entry goes to Redis", "[window]") {
   Stack stack;
   REQUIRE(stack.Xadd("s", {"data", "1"}).Landed());
   RespClient redis = stack.redis.Connect();
@@ -138,7 +138,7 @@ TEST_CASE("An id that a client copies from another entry goes to Redis", "[windo
   CHECK(stack.Length("s") == 3);
 }
 
-TEST_CASE("An event with as many fields as there may be is spilled and drained, with an id and without", "[window]") {
+TEST_CASE("an event with as many fields as there may be is spilled and drained, with an id and without", "[window]") {
   Stack stack({.redis_up = false});
   std::vector<std::string> fields;
   for (int i = 0; i < 4096; ++i) fields.insert(fields.end(), {"f" + std::to_string(i), "v"});
@@ -152,7 +152,7 @@ TEST_CASE("An event with as many fields as there may be is spilled and drained, 
   CHECK(stack.Length("s") == 2);
 }
 
-TEST_CASE("Events that cannot be looked up obey the quota, and drain from a trimmed stream without a word",
+TEST_CASE("events that cannot be looked up obey the quota, and drain from a trimmed stream without a word",
           "[window]") {
   Stack stack({.sidecar_options = {"--spill-max-bytes", "4MiB", "--spill-file-bytes", "1MiB"}});
   Send(stack, Events("s", "first-", 1));

@@ -146,14 +146,14 @@ void DamageEach(OldFolder& old, const std::string& file, NamedDamage kind(uintma
   }
 }
 
-TEST_CASE("Damage to a sealed file is found, and costs no event of another file", "[damage]") {
+TEST_CASE("damage to a sealed file is found, and costs no event of another file", "[damage]") {
   OldFolder old;
   const std::string file = "spill-000002.sealed.sqlite";
   for (const auto& kind : {FlippedBits, Cuts})
     DamageEach(old, file, kind, [&](Trial& trial) { StartDrainSalvage(trial, file, old.in_sealed); });
 }
 
-TEST_CASE("Damage to an active file's WAL is found, but for its last commit", "[damage]") {
+TEST_CASE("damage to an active file's WAL is found, but for its last commit", "[damage]") {
   OldFolder old;
   DamageEach(old, "spill-000003.active.sqlite-wal", FlippedBits, [&](Trial& trial) {
     MayBeLost(trial, old.in_last_commit);
@@ -162,7 +162,7 @@ TEST_CASE("Damage to an active file's WAL is found, but for its last commit", "[
 }
 
 // A WAL that ends early looks like one that was killed earlier: SQLite keeps its length nowhere else.
-TEST_CASE("An active file's WAL that is cut short costs no event of another file", "[damage]") {
+TEST_CASE("an active file's WAL that is cut short costs no event of another file", "[damage]") {
   OldFolder old;
   DamageEach(old, "spill-000003.active.sqlite-wal", Cuts, [&](Trial& trial) {
     MayBeLost(trial, old.in_last_commit);
@@ -171,7 +171,7 @@ TEST_CASE("An active file's WAL that is cut short costs no event of another file
   });
 }
 
-TEST_CASE("Damage to an active file is found", "[damage]") {
+TEST_CASE("damage to an active file is found", "[damage]") {
   OldFolder old;
   const std::string file = "spill-000003.active.sqlite";
   for (const auto& kind : {FlippedBits, Cuts}) {
@@ -182,7 +182,7 @@ TEST_CASE("Damage to an active file is found", "[damage]") {
   }
 }
 
-TEST_CASE("Damage to a drained file keeps nothing from being drained", "[damage]") {
+TEST_CASE("damage to a drained file keeps nothing from being drained", "[damage]") {
   OldFolder old;
   for (const auto& kind : {FlippedBits, Cuts}) {
     DamageEach(old, "drained/spill-000001.sqlite", kind, [](Trial& trial) {
@@ -195,7 +195,7 @@ TEST_CASE("Damage to a drained file keeps nothing from being drained", "[damage]
   }
 }
 
-TEST_CASE("Damage to the state file costs no event, and no ticket is given twice", "[damage]") {
+TEST_CASE("damage to the state file costs no event, and no ticket is given twice", "[damage]") {
   OldFolder old;
   const std::string file = GENERATE("state.sqlite", "state.sqlite-wal");
   const uintmax_t bytes = std::filesystem::file_size(old.scene.Options().spill_source / file);

@@ -42,7 +42,7 @@ size_t SpillSealSpill(Trial& trial, const Words& prefix) {
   return first.unknown + second.unknown;
 }
 
-TEST_CASE("An error of the disk while the sidecar spills and seals passes without loss and without a restart",
+TEST_CASE("an error of the disk while the sidecar spills and seals passes without loss and without a restart",
           "[disk_errors]") {
   Sweep sweep;
   const Scene scene(sweep, [](Trial& trial) { trial.EndSidecar(); });
@@ -75,7 +75,7 @@ void SpillUntilItFails(Trial& trial, const Words& prefix) {
   trial.EndSidecar();
 }
 
-TEST_CASE("A disk that fails for ever while the sidecar spills takes no acknowledgement with it", "[disk_errors]") {
+TEST_CASE("a disk that fails for ever while the sidecar spills takes no acknowledgement with it", "[disk_errors]") {
   Sweep sweep;
   const Scene scene(sweep, [](Trial& trial) { trial.EndSidecar(); });
   const auto conclude = [](Trial& trial) { trial.Conclude(); };
@@ -94,7 +94,7 @@ void ConcludeWithSalvage(Trial& trial) {
   trial.Compare();
 }
 
-TEST_CASE("An error of the disk while the sidecar starts over what a killed one left loses nothing", "[disk_errors]") {
+TEST_CASE("an error of the disk while the sidecar starts over what a killed one left loses nothing", "[disk_errors]") {
   Sweep sweep;
   const Scene scene(sweep, [](Trial& trial) {
     trial.Intend(4);
@@ -111,7 +111,7 @@ TEST_CASE("An error of the disk while the sidecar starts over what a killed one 
       ConcludeWithSalvage);
 }
 
-TEST_CASE("An error of the disk while the drain works loses and doubles nothing", "[disk_errors]") {
+TEST_CASE("an error of the disk while the drain works loses and doubles nothing", "[disk_errors]") {
   Sweep sweep;
   const Scene scene(sweep, [](Trial& trial) {
     trial.Intend(6);
@@ -134,7 +134,7 @@ TEST_CASE("An error of the disk while the drain works loses and doubles nothing"
                story, conclude);
 }
 
-TEST_CASE("While an fsync takes five seconds, the door is open and acknowledgements wait", "[disk_errors]") {
+TEST_CASE("while an fsync takes five seconds, the door is open and acknowledgements wait", "[disk_errors]") {
   Sweep sweep;
   const Scene scene(sweep, [](Trial& trial) { trial.EndSidecar(); });
   Trial trial(sweep.redis(), scene.Options());

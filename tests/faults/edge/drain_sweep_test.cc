@@ -14,7 +14,7 @@ void DrainKilled(Trial& trial, const Words& prefix) {
   trial.Drain(prefix);
 }
 
-TEST_CASE("The drain may be killed at any call while it sends, moves and tidies up", "[drain_sweep]") {
+TEST_CASE("the drain may be killed at any call while it sends, moves and tidies up", "[drain_sweep]") {
   Sweep sweep;
   const Scene scene(sweep, [](Trial& trial) {
     trial.Intend(12);
@@ -27,7 +27,7 @@ TEST_CASE("The drain may be killed at any call while it sends, moves and tidies 
   sweep.KillAtEach(scene.Options(), Armed::kFromTheStart, DrainKilled);
 }
 
-TEST_CASE("The drain may be killed at any call while it recovers what a killed sidecar left", "[drain_sweep]") {
+TEST_CASE("the drain may be killed at any call while it recovers what a killed sidecar left", "[drain_sweep]") {
   Sweep sweep;
   const Scene scene(sweep, [](Trial& trial) {
     trial.Intend(6);
@@ -37,7 +37,7 @@ TEST_CASE("The drain may be killed at any call while it recovers what a killed s
   sweep.KillAtEach(scene.Options(), Armed::kFromTheStart, DrainKilled);
 }
 
-TEST_CASE("The drain may be killed at any call while it settles a file that is in doubt as a whole", "[drain_sweep]") {
+TEST_CASE("the drain may be killed at any call while it settles a file that is in doubt as a whole", "[drain_sweep]") {
   Sweep sweep;
   const Scene scene(sweep, [](Trial& trial) {
     trial.Intend(6);

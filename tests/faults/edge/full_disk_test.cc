@@ -41,7 +41,7 @@ void FillUp(const std::filesystem::path& disk) {
   }
 }
 
-TEST_CASE("On a disk that its own events filled, the sidecar refuses, starts again and is drained", "[full_disk]") {
+TEST_CASE("on a disk that its own events filled, the sidecar refuses, starts again and is drained", "[full_disk]") {
   Sweep sweep;
   TempDir folder;
   const auto disk = MountedDisk::InMemory(folder.path(), "8m");
@@ -67,7 +67,7 @@ TEST_CASE("On a disk that its own events filled, the sidecar refuses, starts aga
   trial.Conclude();
 }
 
-TEST_CASE("On a disk that others filled, the sidecar refuses, is drained, and goes on when there is space",
+TEST_CASE("on a disk that others filled, the sidecar refuses, is drained, and goes on when there is space",
           "[full_disk]") {
   Sweep sweep;
   TempDir folder;
@@ -95,7 +95,7 @@ TEST_CASE("On a disk that others filled, the sidecar refuses, is drained, and go
   trial.Conclude();
 }
 
-TEST_CASE("Beyond --spill-max-bytes events are refused, until a drain has made room", "[full_disk]") {
+TEST_CASE("beyond --spill-max-bytes events are refused, until a drain has made room", "[full_disk]") {
   Sweep sweep;
   Trial trial(sweep.redis(), {.sidecar_redis_url = sweep.NoRedis(),
                               .sidecar_arguments = {"--spill-max-bytes", "6MiB", "--spill-file-bytes", "1MiB"}});
@@ -108,7 +108,7 @@ TEST_CASE("Beyond --spill-max-bytes events are refused, until a drain has made r
   trial.Conclude();
 }
 
-TEST_CASE("A folder that becomes read-only refuses events, keeps what it has, and is used again", "[full_disk]") {
+TEST_CASE("a folder that becomes read-only refuses events, keeps what it has, and is used again", "[full_disk]") {
   Sweep sweep;
   TempDir folder;
   const auto disk = MountedDisk::InMemory(folder.path(), "16m");

@@ -33,13 +33,13 @@ void SpillSealSpillAndEnd(Trial& trial, const Words& prefix) {
   trial.EndSidecar();
 }
 
-TEST_CASE("The sidecar may be killed at any call while it spills, seals and ends", "[kill_sweep]") {
+TEST_CASE("the sidecar may be killed at any call while it spills, seals and ends", "[kill_sweep]") {
   Sweep sweep;
   const Scene scene(sweep, [](Trial& trial) { trial.EndSidecar(); });
   sweep.KillAtEach(scene.Options(), Armed::kByTheStory, SpillSealSpillAndEnd);
 }
 
-TEST_CASE("The sidecar may be killed at any call of its first start", "[kill_sweep]") {
+TEST_CASE("the sidecar may be killed at any call of its first start", "[kill_sweep]") {
   Sweep sweep;
   sweep.KillAtEach({.sidecar_redis_url = sweep.NoRedis()}, Armed::kFromTheStart, [](Trial& trial, const Words& prefix) {
     trial.Intend(2);
@@ -48,7 +48,7 @@ TEST_CASE("The sidecar may be killed at any call of its first start", "[kill_swe
   });
 }
 
-TEST_CASE("The sidecar may be killed at any call of its start over what a killed one left", "[kill_sweep]") {
+TEST_CASE("the sidecar may be killed at any call of its start over what a killed one left", "[kill_sweep]") {
   Sweep sweep;
   const Scene scene(sweep, [](Trial& trial) {
     trial.Intend(4);
@@ -61,7 +61,7 @@ TEST_CASE("The sidecar may be killed at any call of its start over what a killed
   });
 }
 
-TEST_CASE("The sidecar may be killed at any call while it forwards, comes into doubt and spills", "[kill_sweep]") {
+TEST_CASE("the sidecar may be killed at any call while it forwards, comes into doubt and spills", "[kill_sweep]") {
   Sweep sweep;
   Proxy proxy(sweep.redis().port());
   const Scene scene(sweep, [](Trial& trial) { trial.EndSidecar(); });

@@ -112,7 +112,7 @@ void SpillAndDrain(Trial& trial, int64_t events, int64_t pipeline, size_t paddin
   CheckNumbered(trial, events, page);
 }
 
-TEST_CASE("A spill file of more than 1 GiB is spilled, recovered and drained", "[large]") {
+TEST_CASE("a spill file of more than 1 GiB is spilled, recovered and drained", "[large]") {
   if (!Wanted()) return;
   Sweep sweep;
   Trial trial(sweep.redis(), {.sidecar_redis_url = sweep.NoRedis(),
@@ -120,7 +120,7 @@ TEST_CASE("A spill file of more than 1 GiB is spilled, recovered and drained", "
   SpillAndDrain(trial, 1'200, 4, 1'000'000, "50");
 }
 
-TEST_CASE("Ten million spilled rows are spilled, recovered and drained", "[large]") {
+TEST_CASE("ten million spilled rows are spilled, recovered and drained", "[large]") {
   if (!Wanted()) return;
   Sweep sweep;
   Trial trial(sweep.redis(), {.sidecar_redis_url = sweep.NoRedis()});

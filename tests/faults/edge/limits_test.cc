@@ -41,7 +41,7 @@ Scene Killed(Sweep& sweep) {
   });
 }
 
-TEST_CASE("Without descriptors the sidecar takes no file for damaged, and the next start has them all", "[limits]") {
+TEST_CASE("without descriptors the sidecar takes no file for damaged, and the next start has them all", "[limits]") {
   Sweep sweep;
   const Scene scene = Killed(sweep);
   int refused = 0;
@@ -63,7 +63,7 @@ TEST_CASE("Without descriptors the sidecar takes no file for damaged, and the ne
   CHECK(refused > 0);
 }
 
-TEST_CASE("Clients that take every descriptor cost no acknowledged event, and those that leave are replaced",
+TEST_CASE("clients that take every descriptor cost no acknowledged event, and those that leave are replaced",
           "[limits]") {
   Sweep sweep;
   Trial trial(sweep.redis(), {.sidecar_redis_url = sweep.NoRedis()});
@@ -81,7 +81,7 @@ TEST_CASE("Clients that take every descriptor cost no acknowledged event, and th
   trial.Conclude();
 }
 
-TEST_CASE("Short of memory the sidecar may end, but what it acknowledged is there", "[limits]") {
+TEST_CASE("short of memory the sidecar may end, but what it acknowledged is there", "[limits]") {
   if (kSanitized) {
     WARN("skipped: sanitizers need terabytes of address space");
     return;
@@ -102,7 +102,7 @@ TEST_CASE("Short of memory the sidecar may end, but what it acknowledged is ther
   }
 }
 
-TEST_CASE("A log that cannot be written is not the events' business", "[limits]") {
+TEST_CASE("a log that cannot be written is not the events' business", "[limits]") {
   Sweep sweep;
   Trial trial(sweep.redis(), {.sidecar_redis_url = sweep.NoRedis()});
   REQUIRE(trial.StartSidecar({"sh", "-c", "exec \"$0\" \"$@\" 2>/dev/full"}));
@@ -128,7 +128,7 @@ TEST_CASE("Redis's name that does not resolve keeps nobody waiting at the door",
   trial.Conclude();
 }
 
-TEST_CASE("Another user gets no answer at the socket, unless its mode says so", "[limits]") {
+TEST_CASE("another user gets no answer at the socket, unless its mode says so", "[limits]") {
   if (geteuid() != 0) {
     WARN("skipped: only root can become somebody else");
     return;
@@ -152,7 +152,7 @@ TEST_CASE("Another user gets no answer at the socket, unless its mode says so", 
   trial.Conclude();
 }
 
-TEST_CASE("A clock that jumps forth and back changes nothing about what is promised", "[limits]") {
+TEST_CASE("a clock that jumps forth and back changes nothing about what is promised", "[limits]") {
   if (kSanitized) {
     WARN("skipped: the sanitizer's own library must be the first to be loaded");
     return;
@@ -186,7 +186,7 @@ TEST_CASE("A clock that jumps forth and back changes nothing about what is promi
   trial.Compare();
 }
 
-TEST_CASE("Drains that start with each other, and with a sidecar, leave each event in its stream once", "[limits]") {
+TEST_CASE("drains that start with each other, and with a sidecar, leave each event in its stream once", "[limits]") {
   Sweep sweep;
   const Scene scene = Killed(sweep);
   for (int round = 0; round < 12; ++round) {

@@ -27,7 +27,7 @@ int Rounds() {
   return std::getenv("SPROCKETS_LONG_TESTS") == nullptr ? 10 : 200;
 }
 
-TEST_CASE("What was acknowledged survives the power cut", "[power_cut]") {
+TEST_CASE("what was acknowledged survives the power cut", "[power_cut]") {
   const uint64_t seed = Seed();
   WARN("SPROCKETS_TEST_SEED=" << seed);
   std::mt19937_64 random(seed);

@@ -12,7 +12,7 @@ Error Failure(const std::string& why) {
   return {ErrorCode::kRefused, why};
 }
 
-TEST_CASE("Turns come in order, whoever is ready first") {
+TEST_CASE("turns come in order, whoever is ready first") {
   Turns turns(3);
   for (const size_t place : {0U, 1U, 2U}) CHECK(turns.Take() == place);
   CHECK_FALSE(turns.Take().has_value());
@@ -30,7 +30,7 @@ TEST_CASE("Turns come in order, whoever is ready first") {
   CHECK(turns.status().ok());
 }
 
-TEST_CASE("Behind a place that failed nobody has a turn, and before it everybody has") {
+TEST_CASE("behind a place that failed nobody has a turn, and before it everybody has") {
   Turns turns(4);
   for (int i = 0; i < 3; ++i) turns.Take();
   turns.Fail(1, Failure("one"));
@@ -52,7 +52,7 @@ TEST_CASE("Behind a place that failed nobody has a turn, and before it everybody
   CHECK(turns.AwaitEnd(0));
 }
 
-TEST_CASE("Who waits for a turn hears at once that it comes, and that it does not") {
+TEST_CASE("who waits for a turn hears at once that it comes, and that it does not") {
   Turns turns(2);
   bool comes = false;
   SECTION("it comes") {
