@@ -61,17 +61,18 @@ std::unique_ptr<Command> Find(std::string_view name) {
 
 std::string GeneralHelp() {
   std::string text =
-      "usage: sprockets-replayer <command> [options]\n\n"
-      "Moves data between SQLite, Redis and PostgreSQL after an outage, and proves that it did.\n\n";
+      WrapHelp("usage: sprockets-replayer <command> [options]") + "\n" +
+      WrapHelp("Moves data between SQLite, Redis and PostgreSQL after an outage, and proves that it did.") + "\n";
   for (const std::unique_ptr<Command>& command : AllCommands()) {
     std::string left = "  " + std::string(command->name());
     left.resize(12, ' ');
-    text.append(left).append(command->about()).append("\n");
+    text.append(WrapHelp(left.append(command->about()), 12));
   }
-  return text +
-         "\nsprockets-replayer <command> --help has the options of a command. Exit codes: 0 done and verified,\n"
-         "1 finished but something differs, is unproven, rejected or left, 2 usage, 3 a store is not reachable,\n"
-         "4 refused by a guard or bad data.\n";
+  return text + "\n" + WrapHelp("sprockets-replayer <command> --help lists the options of a command.") + "\n" +
+         WrapHelp(
+             "Exit codes: 0 done and verified; 1 finished, but something differs, is unproven, rejected or left; 2 "
+             "wrong usage; 3 Redis or PostgreSQL is not reachable; 4 refused by a guard, or bad data.",
+             12);
 }
 
 std::string CommandHelp(const Command& command, const OptionTable& table) {

@@ -118,6 +118,7 @@ Status Sidecar::Open() {
   WatchLoop();
   ASSIGN_OR_RETURN(listener_, Listener::Open(&loop_, config_.socket, config_.socket_mode,
                                              [this](UvHandle<uv_pipe_t> pipe) { clients_->Add(std::move(pipe)); }));
+  uv_update_time(&loop_);  // it stood still while the folder was read, and the first deadline begins now
   redis_->Start(router_.get(), disk_.get(), [this](const std::string& why) { OnUnusable(why); });
   LogInfo("listening", {{"socket", config_.socket},
                         {"redis", config_.redis.ForLogs()},

@@ -171,7 +171,7 @@ def wrong_options():
 
 
 def wide_help():
-    for words in [("sprockets-sidecar",), *[("sprockets-replayer", command) for command in commands()]]:
+    for words in [("sprockets-sidecar",), ("sprockets-replayer",), *[("sprockets-replayer", command) for command in commands()]]:
         for line in help_of(*words).splitlines():
             if len(line) > HELP_WIDTH:
                 yield f"{' '.join(words)} --help: {len(line)} columns, more than {HELP_WIDTH}: {line}"

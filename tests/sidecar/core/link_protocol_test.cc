@@ -112,7 +112,7 @@ TEST_CASE("a record that fails ends the attempt, and the next one fences as befo
   Expect<LinkProtocol::Kill>(Server{}.Greet(protocol));
   Expect<RecordJob>(protocol.TakeAnswer(Integer(1)));
   const auto refused = Expect<LinkProtocol::Refused>(protocol.TakeRecorded(NotWritten()));
-  CHECK(refused.why == "writing the connection down: disk full");
+  CHECK(refused.why == "saving the connection's id to disk: disk full");
   CHECK_FALSE(refused.for_ever);
   protocol.End();
   CHECK(Expect<LinkProtocol::Kill>(Server{.client_id = 10}.Greet(protocol)).commands.size() == 1);
@@ -184,7 +184,7 @@ TEST_CASE("a probe that is answered by another server ends the connection") {
   protocol.Probe();
   Expect<LinkProtocol::Wait>(protocol.TakeAnswer(Text("PONG")));
   CHECK(Expect<LinkProtocol::Refused>(protocol.TakeAnswer(Text(InfoOf("other")))).why ==
-        "a proxy has led us to another server");
+        "a proxy has connected us to another server");
 }
 
 TEST_CASE("a second probe on the way leaves each answer to its own question") {
