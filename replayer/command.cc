@@ -41,9 +41,9 @@ struct GeneralOptions {
 
   void Declare(OptionTable& options) {
     static constexpr std::array<std::string_view, 2> kFormats{"text", "json"};
-    options.Flag("json", "print JSON", &json);
-    options.Choice("log-format", kFormats, "of what goes to stderr", &log_format);
-    options.Flag("check-config", "only check the options", &check_config);
+    options.Flag("json", "print the summary as JSON", &json);
+    options.Choice("log-format", kFormats, "format of the log on stderr", &log_format);
+    options.Flag("check-config", "check the options and exit; change nothing", &check_config);
   }
 };
 

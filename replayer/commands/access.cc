@@ -48,7 +48,8 @@ Outcome OutcomeOf(const AccessReport& report, const Output& output) {
 class Access : public Command {
  public:
   Access()
-      : Command("access", "Gives Redis the users and consumer groups of a schema set, and proves what they may do.") {}
+      : Command("access",
+                "Creates the users and consumer groups of a schema set in Redis, and proves what the users may do.") {}
 
   void Declare(OptionTable& options) override {
     AddSchema(options, &folder_);

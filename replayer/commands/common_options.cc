@@ -30,7 +30,7 @@ Result<std::optional<RedisUrl>> ReadRedis(const Options& given) {
 }
 
 void AddRedisUrl(OptionTable& options, std::function<void(RedisUrl)> take) {
-  options.Add({.name = "redis", .value = "URL", .help = "redis://[user:password@]host:port/db or unix:///path"},
+  options.Add({.name = "redis", .value = "URL", .help = "redis://[user:password@]host[:port][/db] or unix:///path"},
               [take = std::move(take)](const Options& given) -> Status {
                 ASSIGN_OR_RETURN(std::optional<RedisUrl> url, ReadRedis(given));
                 if (url) take(*std::move(url));
@@ -79,24 +79,24 @@ void AddPostgres(OptionTable& options, PostgresTarget* postgres) {
               [postgres](const Options& given) { return ReadPostgres(given, &postgres->url); });
   options.Add(
       {.name = "postgres-password-file", .value = "FILE", .help = "a file that holds the password of --postgres"});
-  options.Duration("postgres-wait", "how long a database that sleeps may take to wake up", &postgres->wait_ms);
+  options.Duration("postgres-wait", "how long to keep trying while PostgreSQL does not answer", &postgres->wait_ms);
   options.Require("postgres");
 }
 
 void AddSchema(OptionTable& options, std::filesystem::path* folder) {
-  options.Path("schema", "DIR", "the schema set: schema/season_of_code", folder);
+  options.Path("schema", "DIR", "the folder of the schema set, for example schema/season_of_code", folder);
   options.Require("schema");
 }
 
 void AddStructures(OptionTable& options, Stores* stores, std::string* only) {
   AddPostgres(options, &stores->postgres);
   AddRedis(options, &stores->redis);
-  options.Text("only", "GLOB", "only these files of rebuild/, named without .sql", only);
+  options.Text("only", "GLOB", "only files of rebuild/ whose name matches, without .sql", only);
 }
 
 void AddProgress(OptionTable& options, ProgressStyle* style) {
   static constexpr std::array<std::string_view, 3> kStyles{"auto", "plain", "none"};
-  options.Choice("progress", kStyles, "on stderr", style);
+  options.Choice("progress", kStyles, "how to show progress on stderr", style);
 }
 
 }  // namespace sprockets

@@ -250,7 +250,7 @@ class Drain : public Command {
  public:
   Drain()
       : Command("drain",
-                "Moves spilled events into their Redis streams, each exactly once. May be stopped and begun again at "
+                "Sends spilled events to their Redis streams, each exactly once. It can be stopped and restarted at "
                 "any point.") {}
 
   void Declare(OptionTable& options) override {
@@ -259,18 +259,19 @@ class Drain : public Command {
     AddSpillDir(options, &run_.spill_dir);
     AddRedis(options, &drain.redis, /*unless=*/&run_.dry_run);
     AddSocket(options, &drain.socket_path);
-    options.Text("streams", "GLOB", "only these streams", &drain.streams);
-    options.Integer("rate", "EVENTS_PER_S", "no faster than this", 1, 1'000'000'000, &drain.rate);
-    options.Duration("keep", "how long drained files stay", &run_.keep_ms);
-    options.Flag("follow", "go on until told to stop, for use as a service", &run_.follow);
-    options.NonEmptyText("file", "FILE", "offer this drained file again", kNoFile, &run_.file);
-    options.Flag("force", "with --file: send the unproven, too; drain into another Redis than the sidecar's",
+    options.Text("streams", "GLOB", "only streams that match this pattern", &drain.streams);
+    options.Integer("rate", "EVENTS_PER_S", "send at most this many events a second", 1, 1'000'000'000, &drain.rate);
+    options.Duration("keep", "how long a drained file stays", &run_.keep_ms);
+    options.Flag("follow", "run until stopped, for use as a service", &run_.follow);
+    options.NonEmptyText("file", "FILE", "offer this drained file again, to a Redis that lost its events", kNoFile,
+                         &run_.file);
+    options.Flag("force", "with --file, also send unproven events; also allow another Redis than the sidecar's",
                  &drain.force);
-    options.NonEmptyText("salvage", "FILE", "take what is good out of this quarantined file, then drain", kNoFile,
+    options.NonEmptyText("salvage", "FILE", "take what can be read from this quarantined file, then drain", kNoFile,
                          &run_.salvage);
     options.Add({.name = "rename",
                  .value = "OLD=NEW",
-                 .help = "lead what waits for stream OLD to NEW",
+                 .help = "send events that wait for stream OLD to stream NEW instead",
                  .preset = "",
                  .repeats = true},
                 [&drain](const Options& given) -> Status {
@@ -278,7 +279,7 @@ class Drain : public Command {
                     RETURN_IF_ERROR(ReadRename(rename, &drain.renames));
                   return {};
                 });
-    options.Duration("fence-wait", "how long to wait where a connection cannot be fenced", &drain.fence_wait_ms);
+    options.Duration("fence-wait", "how long to wait where the user cannot kill old connections", &drain.fence_wait_ms);
     options.Flag("dry-run", "only count what waits; needs no --redis", &run_.dry_run);
     AddProgress(options, &run_.progress);
   }

@@ -136,12 +136,13 @@ class Migrator {
 
 class Migrate : public Command {
  public:
-  Migrate() : Command("migrate", "Creates or upgrades the tables of a schema set in PostgreSQL.") {}
+  Migrate()
+      : Command("migrate", "Creates or upgrades the tables of a schema set in PostgreSQL, each migration once.") {}
 
   void Declare(OptionTable& options) override {
     AddSchema(options, &folder_);
     AddPostgres(options, &target_);
-    options.Flag("dry-run", "only say what would be applied", &dry_run_);
+    options.Flag("dry-run", "only say which files would be applied", &dry_run_);
   }
 
   Result<Outcome> Run(Output& output) override {

@@ -75,21 +75,22 @@ class Rebuild : public Command {
  public:
   Rebuild()
       : Command("rebuild",
-                "Builds the Redis structures of a schema set anew from PostgreSQL, verified before they take their "
-                "place.") {}
+                "Builds the Redis structures of a schema set from PostgreSQL, and verifies each before it replaces the "
+                "live key.") {}
 
   void Declare(OptionTable& options) override {
     AddSchema(options, &folder_);
     AddStructures(options, &run_.stores, &only_);
-    options.Integer("jobs", "N", "build so many structures at once; they appear in the order of their files", 1,
+    options.Integer("jobs", "N", "build this many structures at once; they are swapped in the order of their files", 1,
                     kMostJobs, &run_.jobs);
     options.Flag("follow",
-                 "go on until told to stop, for use as a service: new rows of what says -- follow:", &follow_);
-    options.Duration("poll", "with --follow: how often to look for new rows that nobody announced",
+                 "run until stopped, for use as a service: add new rows of files that say -- follow:", &follow_);
+    options.Duration("poll", "with --follow: how often to look for rows that nobody announced",
                      &follow_options_.poll_ms);
-    options.NonEmptyText("into", "PREFIX", "a drill: write beside the live keys, verify, time, remove",
+    options.NonEmptyText("into", "PREFIX",
+                         "a drill: build under names with this prefix, compare, print the time, remove",
                          "a prefix is missing, drill: for example", &run_.rebuild.into);
-    options.Flag("force", "let an empty or much smaller source replace a key, and a stream lose events",
+    options.Flag("force", "override the guards: let a much smaller source replace a key, and let a stream lose events",
                  &run_.rebuild.force);
     options.Flag("dry-run", "only say what would change", &run_.rebuild.dry_run);
     AddProgress(options, &run_.progress);

@@ -117,12 +117,12 @@ Status ShowEvents(const ShowOptions& options, Printer* printer) {
 
 class Show : public Command {
  public:
-  Show() : Command("show", "Prints spilled events as JSON lines: those that wait, or every one of FILE.") {}
+  Show() : Command("show", "Prints spilled events as JSON lines: those that wait, or all events of FILE.") {}
 
   void Declare(OptionTable& options) override {
     AddSpillDir(options, &options_.spill_dir);
     options.Text("stream", "NAME", "only events of this stream", &options_.stream);
-    options.Integer("limit", "N", "at most N events", 1, std::numeric_limits<int64_t>::max(), &options_.limit);
+    options.Integer("limit", "N", "print at most N events", 1, std::numeric_limits<int64_t>::max(), &options_.limit);
     options.Word("FILE", &options_.file);
   }
 

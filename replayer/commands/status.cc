@@ -180,13 +180,14 @@ std::string LookText(const Look& look) {
 class StatusOf : public Command {
  public:
   StatusOf()
-      : Command("status", "What is spilled, how old, in which files, and which stores answer. Changes nothing.") {}
+      : Command("status",
+                "Shows what waits, how old it is, in which files, and which servers answer. Changes nothing.") {}
 
   void Declare(OptionTable& options) override {
     AddSpillDir(options, &where_.spill_dir);
     AddOptionalRedis(options, &where_.redis);
     AddSocket(options, &where_.socket_path);
-    options.Flag("watch", "again every second", &watch_);
+    options.Flag("watch", "look again every second", &watch_);
   }
 
   Result<Outcome> Run(Output& output) override {

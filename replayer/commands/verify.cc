@@ -311,7 +311,7 @@ class Verify : public Command {
   void Declare(OptionTable& options) override {
     AddSchema(options, &options_.folder);
     AddStructures(options, &options_.stores, &options_.only);
-    options.Flag("repair", "mend what differs, and nothing else", &repair_);
+    options.Flag("repair", "repair the differences, and nothing else", &repair_);
     AddProgress(options, &options_.progress);
   }
 
