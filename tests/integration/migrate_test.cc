@@ -3,6 +3,7 @@
 #include <string>
 
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include "tests/harness/set_stage.h"
 
@@ -74,6 +75,72 @@ TEST_CASE("an empty search_path, as pg_dump writes it, stays in its file", "[mig
   CHECK(applied.exit_code == 0);
   CHECK(applied.Summary().at("applied") == 2);
   CHECK(stage.Run("migrate").exit_code == 0);
+}
+
+TEST_CASE("two migrations at once apply each file once", "[migrate]") {
+  SetStage stage;
+  for (int i = 1; i <= 5; ++i) {
+    stage.Write("migrations/00" + std::to_string(i) + "_t.sql", "CREATE TABLE t" + std::to_string(i) +
+                                                                    " (x int);\nINSERT INTO t" + std::to_string(i) +
+                                                                    " VALUES (1);\nSELECT pg_sleep(0.02);");
+  }
+  const CommandResult dry = stage.Run("migrate", {"--dry-run", "--json"});
+  INFO(dry);
+  CHECK(dry.exit_code == 1);
+  CHECK(dry.Summary().at("applied") == 5);
+  CHECK(stage.postgres.Value(stage.database,
+                             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == "0");
+
+  Process one = stage.Begin("migrate", {"--json"});
+  Process other = stage.Begin("migrate", {"--json"});
+  CHECK(one.Wait() == 0);
+  CHECK(other.Wait() == 0);
+  INFO(one.Stdout() << one.Stderr() << other.Stdout() << other.Stderr());
+  const auto first = nlohmann::json::parse(one.Stdout());
+  const auto second = nlohmann::json::parse(other.Stdout());
+  CHECK(first.at("applied").get<int>() + second.at("applied").get<int>() == 5);
+  CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM sprockets_migrations") == "5");
+  for (int i = 1; i <= 5; ++i)
+    CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM t" + std::to_string(i)) == "1");
+  const CommandResult again = stage.Run("migrate", {"--json"});
+  CHECK(again.exit_code == 0);
+  CHECK(again.Summary().at("already_there") == 5);
+  CHECK(again.Summary().at("applied") == 0);
+}
+
+TEST_CASE("a migration that was changed after it had been applied is refused", "[migrate]") {
+  SetStage stage;
+  stage.Write("migrations/001_t.sql", "CREATE TABLE t (x int);");
+  REQUIRE(stage.Run("migrate").exit_code == 0);
+  stage.Write("migrations/001_t.sql", "CREATE TABLE t (x bigint);");
+  stage.Write("migrations/002_u.sql", "CREATE TABLE u (x int);");
+  const CommandResult refused = stage.Run("migrate");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("001_t.sql"));
+  CHECK(refused.Says("a migration of its own"));
+  CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('u') IS NULL") == "t");
+}
+
+TEST_CASE("a migration that fails leaves nothing of itself, and file and line are named", "[migrate]") {
+  SetStage stage;
+  stage.Write("migrations/001_t.sql", "CREATE TABLE t (x int);");
+  stage.Write("migrations/002_u.sql",
+              "CREATE TABLE u (x int);\nINSERT INTO u VALUES (1);\n\nINSERT INTO nowhere VALUES (1);\n");
+  CommandResult refused = stage.Run("migrate");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("migrations/002_u.sql: line 4"));
+  CHECK(refused.Says("nowhere"));
+  CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('u') IS NULL AND to_regclass('t') IS NOT NULL") ==
+        "t");
+  // One that ends our transaction by itself could not be taken back: it is refused, too.
+  stage.Write("migrations/002_u.sql", "CREATE TABLE u (x int);\nCOMMIT;\nCREATE TABLE v (x int);\n");
+  refused = stage.Run("migrate");
+  INFO(refused);
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("002_u.sql"));
+  CHECK(refused.Says("COMMIT"));
 }
 
 }  // namespace

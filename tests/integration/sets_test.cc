@@ -1,92 +1,16 @@
-// The schema sets of the repository on real servers: a loss and the way back, what is damaged by hand, who may do what,
-// and migrations.
+// The schema sets of the repository on real servers: a loss and the way back, and what is damaged by hand.
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <cstdlib>
 #include <fstream>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
 
-#include "tests/harness/ledger.h"
-#include "tests/harness/set_stage.h"
+#include "tests/integration/set_deployment.h"
 
 namespace sprockets::harness {
 namespace {
-
-using Strings = std::vector<std::string>;
-
-constexpr const char* kSecret = "s3cret-of-";  // of every user, its name behind
-
-/// A set of the repository, its tables made and filled, and secrets for its users.
-struct Deployment {
-  SetStage stage;
-
-  explicit Deployment(const std::string& name, Strings redis_options = {}) : stage(std::move(redis_options)) {
-    stage.set = SchemaFolder(name);
-    for (const char* user : {"ADMIN", "ALFRED", "ISSUE_CONSUMER", "BOUNTY_CONSUMER", "ACHIEVEMENTS_CONSUMER",
-                             "SOLUTION_CONSUMER", "REPLAYER", "BOARDS", "BACKEND", "WEBSOCKET"}) {
-      setenv((std::string("REDIS_") + user + "_PASSWORD").c_str(), (std::string(kSecret) + user).c_str(), 1);
-    }
-  }
-
-  void Fill() const {
-    const CommandResult migrated = stage.Run("migrate");
-    INFO(migrated);
-    REQUIRE(migrated.exit_code == 0);
-    stage.postgres.ExecuteFile(stage.database, stage.set / "demo/seed.sql");
-  }
-  void Expect(const std::string& command, int exit_code, const Strings& more = {}) const {
-    const CommandResult run = stage.Run(command, more);
-    INFO(command << ": " << run);
-    CHECK(run.exit_code == exit_code);
-    // No secret of any user is said by any of the commands.
-    CHECK((run.out + run.err).find(kSecret) == std::string::npos);
-  }
-  /// From now on the commands log in as this user.
-  void LogInAs(const std::string& user) {
-    stage.redis_url = "redis://" + user + ":" + SecretOf(user) + "@127.0.0.1:" + std::to_string(stage.redis.port());
-  }
-  RespClient ConnectAs(const std::string& user) const {
-    RespClient client = stage.redis.Connect();
-    const Reply reply = client.Call({"AUTH", user, SecretOf(user)});
-    INFO(user << " " << reply);
-    REQUIRE(reply.text == "OK");
-    return client;
-  }
-  void RestartRedis() {
-    stage.redis.Kill9();
-    stage.redis.StartWithoutWaiting();
-    // A stranger is refused before it is told that Redis is still loading.
-    Await("Redis to be back", [&] {
-      try {
-        RespClient client = stage.redis.Connect();
-        client.Call({"AUTH", "admin", SecretOf("admin")});
-        return client.Call({"PING"}).text == "PONG";
-      } catch (const ConnectionClosed&) {
-        return false;
-      }
-    });
-  }
-  static std::string SecretOf(const std::string& user) {
-    std::string secret = kSecret;
-    for (const char letter : user) secret += letter == '-' ? '_' : static_cast<char>(std::toupper(letter));
-    return secret;
-  }
-  std::vector<Strings> Differences(const CommandResult& verified) const {
-    std::vector<Strings> found;
-    for (const auto& line : verified.Lines()) {
-      if (line.contains("command")) continue;
-      found.push_back(
-          {line.at("type"), line.at("key"), line.at("member").is_null() ? "" : line.at("member"), line.at("problem")});
-    }
-    std::sort(found.begin(), found.end());
-    return found;
-  }
-};
 
 TEST_CASE("season_of_code: an empty Redis comes back, and what is damaged by hand is named and mended", "[sets]") {
   Deployment season("season_of_code");
@@ -176,105 +100,6 @@ TEST_CASE("activity_log: its replayer does its work with no more than its own ri
   log.Expect("verify", 0);
 }
 
-TEST_CASE("season_of_code: each user can do its work and nothing else", "[sets]") {
-  Deployment season("season_of_code");
-  season.Fill();
-  season.Expect("access", 0);
-  season.LogInAs("admin");
-  season.Expect("rebuild", 0);
-  const auto may = [&](RespClient& client, const Command& command) {
-    const Reply reply = client.Call(command);
-    INFO(command[0] << " " << (command.size() > 1 ? command[1] : "") << ": " << reply);
-    CHECK(reply.type != Reply::Type::kError);
-    return reply;
-  };
-  const auto must_not = [&](RespClient& client, const Command& command) {
-    const Reply reply = client.Call(command);
-    INFO(command[0] << " " << (command.size() > 1 ? command[1] : "") << ": " << reply);
-    CHECK(reply.IsError("NOPERM"));
-  };
-
-  CHECK(season.stage.redis.Call({"PING"}).IsError("NOAUTH"));
-
-  RespClient alfred = season.ConnectAs("alfred");
-  for (const char* stream :
-       {"issue-stream", "bounty-stream", "automatic-events-stream", "solution-merged-stream", "live-update-stream"}) {
-    may(alfred, {"XADD", stream, "*", "data", "{}"});
-    may(alfred, {"XRANGE", stream, "-", "+"});
-    must_not(alfred, {"XTRIM", stream, "MAXLEN", "0"});
-    must_not(alfred, {"DEL", stream});
-  }
-  must_not(alfred, {"XADD", "another-stream", "*", "data", "{}"});
-  must_not(alfred, {"ZINCRBY", "leaderboard-sset", "1", "me"});
-  must_not(alfred, {"CONFIG", "GET", "requirepass"});
-  must_not(alfred, {"FLUSHALL"});
-
-  const std::vector<std::array<std::string, 3>> consumers{
-      {"issue-consumer", "issue-stream", "issue-group"},
-      {"bounty-consumer", "bounty-stream", "bounty-group"},
-      {"achievements-consumer", "automatic-events-stream", "achievements-group"},
-      {"solution-consumer", "solution-merged-stream", "solution-group"}};
-  for (const auto& [user, stream, group] : consumers) {
-    INFO(user);
-    RespClient consumer = season.ConnectAs(user);
-    const Reply read = may(consumer, {"XREADGROUP", "GROUP", group, "c", "COUNT", "10", "STREAMS", stream, ">"});
-    const std::string id = read.elements.at(0).elements.at(1).elements.at(0).elements.at(0).text;
-    CHECK(may(consumer, {"XACK", stream, group, id}).integer == 1);
-    must_not(consumer, {"XADD", stream, "*", "data", "{}"});
-    must_not(consumer, {"XGROUP", "SETID", stream, group, "0"});
-    const std::string other = stream == "issue-stream" ? "bounty-stream" : "issue-stream";
-    must_not(consumer, {"XREADGROUP", "GROUP", group, "c", "STREAMS", other, ">"});
-    must_not(consumer, {"XACK", other, group, id});
-    must_not(consumer, {"KEYS", "*"});
-    must_not(consumer, {"ACL", "LIST"});
-    must_not(consumer, {"ZREM", "leaderboard-sset", "Upper-Case"});
-  }
-  RespClient bounty = season.ConnectAs("bounty-consumer");
-  may(bounty, {"ZINCRBY", "leaderboard-sset", "50", "Upper-Case"});
-  must_not(bounty, {"ZINCRBY", "go-ranking-sset", "50", "Upper-Case"});
-  RespClient achievements = season.ConnectAs("achievements-consumer");
-  may(achievements, {"HINCRBY", "doc-set", "Upper-Case", "1"});
-  must_not(achievements, {"HINCRBY", "language-set", "Upper-Case", "1"});
-  RespClient solution = season.ConnectAs("solution-consumer");
-  may(solution, {"ZINCRBY", "go-ranking-sset", "1", "Upper-Case"});
-  may(solution, {"HINCRBY", "language-set", "Upper-Case", "1"});
-  must_not(solution, {"HINCRBY", "doc-set", "Upper-Case", "1"});
-  RespClient issue = season.ConnectAs("issue-consumer");
-  must_not(issue, {"ZINCRBY", "leaderboard-sset", "1", "Upper-Case"});
-
-  RespClient boards = season.ConnectAs("boards");
-  CHECK(may(boards, {"ZRANGE", "leaderboard-sset", "0", "10", "REV", "WITHSCORES"}).elements.size() == 22);
-  may(boards, {"HGETALL", "doc-set"});
-  may(boards, {"XREAD", "COUNT", "1", "STREAMS", "live-update-stream", "0"});
-  must_not(boards, {"ZADD", "leaderboard-sset", "1", "me"});
-  must_not(boards, {"HSET", "doc-set", "me", "1"});
-  must_not(boards, {"XRANGE", "bounty-stream", "-", "+"});
-  must_not(boards, {"XADD", "live-update-stream", "*", "a", "b"});
-
-  RespClient replayer = season.ConnectAs("replayer");
-  may(replayer, {"ZADD", "sprockets:x", "1", "a"});
-  may(replayer, {"DEL", "sprockets:x"});
-  must_not(replayer, {"SET", "elsewhere", "1"});
-  must_not(replayer, {"FLUSHDB"});
-  must_not(replayer, {"ACL", "SETUSER", "replayer", "allkeys"});
-  must_not(replayer, {"CONFIG", "SET", "appendonly", "no"});
-}
-
-TEST_CASE("users are saved into the aclfile", "[sets]") {
-  const TempDir acl;
-  std::ofstream(acl / "users.acl") << "";
-  Deployment season("season_of_code", {"--aclfile", acl / "users.acl"});
-  const CommandResult access = season.stage.Run("access", {"--json"});
-  INFO(access);
-  CHECK(access.exit_code == 0);
-  season.LogInAs("admin");
-  const CommandResult saved = season.stage.Run("access", {"--json"});
-  INFO(saved);
-  CHECK(saved.Summary().at("saved") == true);
-  season.RestartRedis();
-  CHECK(season.ConnectAs("admin").Call({"ACL", "LIST"}).elements.size() == 9);
-}
-
 TEST_CASE("what was rebuilt under the set's users survives a restart of Redis", "[sets]") {
   // Redis reads its append-only file as the user default, and drops the transactions in there that it may not do.
   for (const char* name : {"season_of_code", "activity_log"}) {
@@ -296,40 +121,6 @@ TEST_CASE("what was rebuilt under the set's users survives a restart of Redis", 
     deployment.RestartRedis();
     CHECK(deployment.stage.Dump(deployment.ConnectAs("admin")) == before);
   }
-}
-
-TEST_CASE("access says where there is no aclfile", "[sets]") {
-  Deployment without("season_of_code");
-  without.Expect("access", 0);
-  without.LogInAs("admin");
-  CHECK(without.stage.Run("access").Says("the server has no aclfile"));
-}
-
-TEST_CASE("a check that does not hold is named, in both directions", "[sets]") {
-  SetStage stage;
-  stage.Write("access/users.acl", "user ada on nopass ~a +get\n");
-  stage.Write("access/checks.conf", "ada may GET a\nada must-not GET b\nada may SET a b\n");
-  CommandResult refused = stage.Run("access");
-  INFO(refused);
-  CHECK(refused.exit_code == 4);
-  CHECK(refused.Says("access/checks.conf: line 3"));
-  CHECK(refused.Says("may not do what it must"));
-  stage.Write("access/checks.conf", "ada must-not GET b\nada must-not GET a\n");
-  refused = stage.Run("access");
-  INFO(refused);
-  CHECK(refused.exit_code == 4);
-  CHECK(refused.Says("access/checks.conf: line 2"));
-  CHECK(refused.Says("may do what it must not"));
-}
-
-TEST_CASE("access does not lock everybody out", "[sets]") {
-  SetStage stage;
-  stage.Write("access/users.acl", "user default off resetpass -@all\nuser ada on nopass ~* +@all -acl\n");
-  const CommandResult refused = stage.Run("access");
-  INFO(refused);
-  CHECK(refused.exit_code == 4);
-  CHECK(refused.Says("default"));
-  CHECK(stage.redis.Call({"PING"}).text == "PONG");
 }
 
 TEST_CASE("activity_log: streams with the ids of the table, their entries byte for byte", "[sets]") {
@@ -459,8 +250,6 @@ TEST_CASE("a stream of the set that has spilled events is rebuilt first and drai
   CHECK(stage.redis.Call({"XLEN", "log"}).integer == 120);
 }
 
-// ---- Secrets ----
-
 TEST_CASE("no password is said, whatever goes wrong", "[sets]") {
   SetStage stage;
   stage.Write("rebuild/a.sql", "-- redis: string a\nSELECT 'b' AS value");
@@ -497,74 +286,6 @@ TEST_CASE("no password is said, whatever goes wrong", "[sets]") {
     silent(rules, stage.Run("access"));
     silent(rules, stage.Run("verify"));
   }
-}
-
-// ---- Migrations ----
-
-TEST_CASE("two migrations at once apply each file once", "[sets]") {
-  SetStage stage;
-  for (int i = 1; i <= 5; ++i) {
-    stage.Write("migrations/00" + std::to_string(i) + "_t.sql", "CREATE TABLE t" + std::to_string(i) +
-                                                                    " (x int);\nINSERT INTO t" + std::to_string(i) +
-                                                                    " VALUES (1);\nSELECT pg_sleep(0.02);");
-  }
-  const CommandResult dry = stage.Run("migrate", {"--dry-run", "--json"});
-  INFO(dry);
-  CHECK(dry.exit_code == 1);
-  CHECK(dry.Summary().at("applied") == 5);
-  CHECK(stage.postgres.Value(stage.database,
-                             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == "0");
-
-  Process one = stage.Begin("migrate", {"--json"});
-  Process other = stage.Begin("migrate", {"--json"});
-  CHECK(one.Wait() == 0);
-  CHECK(other.Wait() == 0);
-  INFO(one.Stdout() << one.Stderr() << other.Stdout() << other.Stderr());
-  const auto first = nlohmann::json::parse(one.Stdout());
-  const auto second = nlohmann::json::parse(other.Stdout());
-  CHECK(first.at("applied").get<int>() + second.at("applied").get<int>() == 5);
-  CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM sprockets_migrations") == "5");
-  for (int i = 1; i <= 5; ++i)
-    CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM t" + std::to_string(i)) == "1");
-  const CommandResult again = stage.Run("migrate", {"--json"});
-  CHECK(again.exit_code == 0);
-  CHECK(again.Summary().at("already_there") == 5);
-  CHECK(again.Summary().at("applied") == 0);
-}
-
-TEST_CASE("a migration that was changed after it had been applied is refused", "[sets]") {
-  SetStage stage;
-  stage.Write("migrations/001_t.sql", "CREATE TABLE t (x int);");
-  REQUIRE(stage.Run("migrate").exit_code == 0);
-  stage.Write("migrations/001_t.sql", "CREATE TABLE t (x bigint);");
-  stage.Write("migrations/002_u.sql", "CREATE TABLE u (x int);");
-  const CommandResult refused = stage.Run("migrate");
-  INFO(refused);
-  CHECK(refused.exit_code == 4);
-  CHECK(refused.Says("001_t.sql"));
-  CHECK(refused.Says("a migration of its own"));
-  CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('u') IS NULL") == "t");
-}
-
-TEST_CASE("a migration that fails leaves nothing of itself, and file and line are named", "[sets]") {
-  SetStage stage;
-  stage.Write("migrations/001_t.sql", "CREATE TABLE t (x int);");
-  stage.Write("migrations/002_u.sql",
-              "CREATE TABLE u (x int);\nINSERT INTO u VALUES (1);\n\nINSERT INTO nowhere VALUES (1);\n");
-  CommandResult refused = stage.Run("migrate");
-  INFO(refused);
-  CHECK(refused.exit_code == 4);
-  CHECK(refused.Says("migrations/002_u.sql: line 4"));
-  CHECK(refused.Says("nowhere"));
-  CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('u') IS NULL AND to_regclass('t') IS NOT NULL") ==
-        "t");
-  // One that ends our transaction by itself could not be taken back: it is refused, too.
-  stage.Write("migrations/002_u.sql", "CREATE TABLE u (x int);\nCOMMIT;\nCREATE TABLE v (x int);\n");
-  refused = stage.Run("migrate");
-  INFO(refused);
-  CHECK(refused.exit_code == 4);
-  CHECK(refused.Says("002_u.sql"));
-  CHECK(refused.Says("COMMIT"));
 }
 
 }  // namespace

@@ -1,0 +1,58 @@
+// What the tests of spill files share.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "shared/spill/file.h"
+#include "shared/spill/folder.h"
+#include "shared/spill/sqlite.h"
+#include "tests/shared/spill/fixture.h"
+
+namespace sprockets::testing {
+
+struct Fixture {
+  TemporaryFolder temporary;
+  SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+
+  std::unique_ptr<SpillWriter> Writer(int64_t number = 1) const {
+    return Must(SpillWriter::Create(folder, WriterOptions(number)));
+  }
+  void SpillAndSeal(const std::vector<OwnedEvent>& events) const {
+    auto writer = Writer();
+    Spill(*writer, events);
+    Must(writer->Seal(folder));
+  }
+  SpillFile OnlyFileOpened() const { return Must(SpillFile::Open(OnlyFile(folder))); }
+};
+
+/// Opens a spill file past all of its guards.
+inline Database OpenRaw(const SpillFolder& folder) {
+  Database::Options options;
+  options.application_id = kSpillApplicationId;
+  options.user_version = kSpillFormatVersion;
+  return Must(Database::Open(OnlyFile(folder).path, options));
+}
+
+inline std::vector<OwnedEvent> Bounties(int count) {
+  std::vector<OwnedEvent> events;
+  for (int i = 1; i <= count; ++i) events.push_back(Bounty(i));
+  return events;
+}
+
+inline void CheckRoundTrip(const std::vector<OwnedEvent>& events) {
+  Fixture fixture;
+  fixture.SpillAndSeal(events);
+  SpillFile file = fixture.OnlyFileOpened();
+  Must(file.Verify());
+  const std::vector<OwnedRow> rows = ReadAll(file);
+  REQUIRE(rows.size() == events.size());
+  for (const OwnedRow& row : rows) {
+    const OwnedEvent& event = events.at(static_cast<size_t>(row.ticket - 1));
+    CHECK(row.event == event);
+    CHECK(row.event_id_at == event.View().event_id_at);
+  }
+}
+
+}  // namespace sprockets::testing
