@@ -78,18 +78,13 @@ class Pages {
   ~Pages() { static_cast<void>(Close()); }
   Pages(const Pages&) = delete;
   Pages& operator=(const Pages&) = delete;
-  /// Elements of the page at hand, read by Element(i): members and scores in turn, or entries.
-  Result<bool> NextPage() {
-    if (command_.empty()) return false;
-    ASSIGN_OR_RETURN(page_, redis_.Receive());
-    command_.clear();
-    RETURN_IF_ERROR(RefuseError(*page_));
-    const size_t full = kind_ == RedisKind::kZset ? 2 * kPageEntries : kStreamPageEntries;
-    begin_ += kPageEntries;
-    if (page_->elements == full) Ask();
-    return page_->elements > 0;
+  /// Is there another element? What was taken before is gone then.
+  Result<bool> HasNext() {
+    while (at_ == size() && !command_.empty()) RETURN_IF_ERROR(ReadPage());
+    return at_ < size();
   }
-  const redisReply& page() const { return *page_; }
+  /// A member and then its score, or an entry.
+  const redisReply& Take() { return *page_->element[at_++]; }
   /// Nothing may stay on its way when somebody else uses the connection.
   Status Close() {
     if (command_.empty()) return {};
@@ -98,6 +93,19 @@ class Pages {
   }
 
  private:
+  size_t size() const { return page_ ? page_->elements : 0; }
+
+  Status ReadPage() {
+    ASSIGN_OR_RETURN(page_, redis_.Receive());
+    command_.clear();
+    at_ = 0;
+    RETURN_IF_ERROR(RefuseError(*page_));
+    const size_t full = kind_ == RedisKind::kZset ? 2 * kPageEntries : kStreamPageEntries;
+    begin_ += kPageEntries;
+    if (page_->elements == full) Ask();
+    return {};
+  }
+
   void Ask() {
     if (kind_ == RedisKind::kZset) {
       command_ =
@@ -117,6 +125,7 @@ class Pages {
   size_t begin_ = 0;
   std::string command_;  // on its way; empty: none
   RedisClient::Reply page_;
+  size_t at_ = 0;  // in it
 };
 
 /// One key. Rows come sorted as Redis has them.
@@ -165,17 +174,11 @@ class ZsetComparer : public KeyComparer {
 
  private:
   Status Load() {
-    while (!has_ && !ended_) {
-      if (at_ == size_) {
-        ASSIGN_OR_RETURN(const bool more, pages_.NextPage());
-        ended_ = !more;
-        size_ = more ? pages_.page().elements : 0;
-        at_ = 0;
-        continue;
-      }
-      member_ = TextOf(*pages_.page().element[at_]);
-      score_ = std::strtod(pages_.page().element[at_ + 1]->str, nullptr);
-      at_ += 2;
+    while (!has_) {
+      ASSIGN_OR_RETURN(const bool more, pages_.HasNext());
+      if (!more) return {};
+      member_ = TextOf(pages_.Take());
+      score_ = std::strtod(pages_.Take().str, nullptr);
       has_ = IsNew();
     }
     return {};
@@ -214,9 +217,6 @@ class ZsetComparer : public KeyComparer {
 
   Pages pages_;
   Teller& teller_;
-  size_t at_ = 0;
-  size_t size_ = 0;
-  bool ended_ = false;
   bool has_ = false;  // member_ and score_ are Redis's next
   bool any_ = false;  // last_member_ and last_score_ are those of the last one
   std::string last_member_;
@@ -263,30 +263,20 @@ class StreamComparer : public KeyComparer {
 
  private:
   Status Load() {
-    while (!has_ && !ended_) {
-      if (at_ == size_) {
-        ASSIGN_OR_RETURN(const bool more, pages_.NextPage());
-        ended_ = !more;
-        size_ = more ? pages_.page().elements : 0;
-        at_ = 0;
-        continue;
-      }
-      const redisReply& entry = *pages_.page().element[at_++];
-      const auto id = ParseStreamId(TextOf(*entry.element[0]));
-      if (!id) return Error{ErrorCode::kRefused, "XRANGE gave an entry without an id"};
-      id_ = *id;
-      fields_.clear();
-      for (size_t i = 0; i < entry.element[1]->elements; ++i) fields_.push_back(TextOf(*entry.element[1]->element[i]));
-      has_ = true;
-    }
+    if (has_) return {};
+    ASSIGN_OR_RETURN(has_, pages_.HasNext());
+    if (!has_) return {};
+    const redisReply& entry = pages_.Take();
+    const auto id = ParseStreamId(TextOf(*entry.element[0]));
+    if (!id) return Error{ErrorCode::kRefused, "XRANGE gave an entry without an id"};
+    id_ = *id;
+    fields_.clear();
+    for (size_t i = 0; i < entry.element[1]->elements; ++i) fields_.push_back(TextOf(*entry.element[1]->element[i]));
     return {};
   }
 
   Pages pages_;
   Teller& teller_;
-  size_t at_ = 0;
-  size_t size_ = 0;
-  bool ended_ = false;
   bool has_ = false;
   StreamId id_;
   std::vector<std::string_view> fields_;

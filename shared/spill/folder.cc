@@ -170,13 +170,6 @@ std::optional<SpillFileInfo> Describe(const SpillFolder& folder, int64_t number,
 
 }  // namespace
 
-FileLock::FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-
-FileLock& FileLock::operator=(FileLock&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-
 FileLock::~FileLock() {
   if (fd_ >= 0) close(fd_);
 }

@@ -1,15 +1,14 @@
 // The breaker: whether events may go to Redis now. Closed: yes. Open: every event spills at once, until Redis has
-// proven itself again (half-open). Pure: it is told what happened and keeps no clock.
+// proven itself again. Pure: it is told what happened and keeps no clock.
 #pragma once
 
-#include <cstdint>
 #include <string_view>
 
 namespace sprockets {
 
 class Breaker {
  public:
-  enum class State { kOpen, kHalfOpen, kClosed };
+  enum class State { kOpen, kClosed };
 
   /// `refusals_to_open`: that many refusals of the server in a row open it; one lost connection does.
   explicit Breaker(int refusals_to_open) : refusals_to_open_(refusals_to_open) {}
@@ -17,13 +16,8 @@ class Breaker {
   /// It begins open: nothing is known of Redis yet.
   State state() const { return state_; }
   bool closed() const { return state_ == State::kClosed; }
-  uint64_t times_opened() const { return times_opened_; }
 
   void OnConnectionLost() { Open(); }
-  /// Redis is being asked whether it is a master that takes commands.
-  void OnProbe() {
-    if (state_ == State::kOpen) state_ = State::kHalfOpen;
-  }
   void OnProbeFailed() { state_ = State::kOpen; }
   void OnProbePassed() {
     state_ = State::kClosed;
@@ -39,7 +33,6 @@ class Breaker {
 
  private:
   void Open() {
-    if (closed()) ++times_opened_;
     state_ = State::kOpen;
     refusals_ = 0;
   }
@@ -47,15 +40,12 @@ class Breaker {
   const int refusals_to_open_;
   State state_ = State::kOpen;
   int refusals_ = 0;
-  uint64_t times_opened_ = 0;
 };
 
 constexpr std::string_view NameOf(Breaker::State state) {
   switch (state) {
     case Breaker::State::kOpen:
       return "open";
-    case Breaker::State::kHalfOpen:
-      return "half-open";
     case Breaker::State::kClosed:
       return "closed";
   }

@@ -32,11 +32,6 @@ DiskFile* Find(int64_t number) {
 
 // ---- Folder
 
-FileLock::FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-FileLock& FileLock::operator=(FileLock&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
 FileLock::~FileLock() {
   if (fd_ == kWritingLock) TheWorld().disk.writing_locked = false;
   if (fd_ == kDrainingLock) TheWorld().disk.draining_locked = false;
