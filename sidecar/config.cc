@@ -50,10 +50,6 @@ constexpr std::array kOptions = {
     Option{"check-config", "", "check the options and exit; change nothing"},
 };
 
-Error Usage(std::string why) {
-  return {ErrorCode::kUsage, std::move(why)};
-}
-
 Result<std::string> Required(const Options& options, std::string_view name) {
   if (options.Text(name).empty()) return MissingOption(name);
   return options.Text(name);
@@ -64,7 +60,7 @@ Result<int> ParseMode(const Options& options) {
   int mode = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
   if (error != std::errc{} || end != text.data() + text.size() || mode < 0 || mode > 0777) {
-    return Usage(options.Origin("socket-mode") + ": '" + text + "' is not an octal mode such as 0660");
+    return UsageError(options.Origin("socket-mode") + ": '" + text + "' is not an octal mode such as 0660");
   }
   return mode;
 }
@@ -82,8 +78,8 @@ Result<SidecarConfig> Read(const Options& options) {
   SidecarConfig config;
   ASSIGN_OR_RETURN(config.socket, Required(options, "socket"));
   if (config.socket.size() > kMaxSocketPathBytes) {
-    return Usage("--socket: the path is " + std::to_string(config.socket.size()) +
-                 " bytes long, and a Unix socket allows 107: use a shorter path");
+    return UsageError("--socket: the path is " + std::to_string(config.socket.size()) +
+                      " bytes long, and a Unix socket allows 107: use a shorter path");
   }
   ASSIGN_OR_RETURN(config.socket_mode, ParseMode(options));
   ASSIGN_OR_RETURN(config.redis, ParseRedis(options));
@@ -92,10 +88,11 @@ Result<SidecarConfig> Read(const Options& options) {
   ASSIGN_OR_RETURN([[maybe_unused]] const size_t ack, options.Choice("ack", kAcks));
   ASSIGN_OR_RETURN(config.redis_timeout_ms, options.DurationMs("redis-timeout"));
   if (config.redis_timeout_ms < 10)
-    return Usage(options.Origin("redis-timeout") + ": must be at least 10ms, or a healthy Redis would count as failed");
+    return UsageError(options.Origin("redis-timeout") +
+                      ": must be at least 10ms, or a healthy Redis would count as failed");
   config.event_id_field = options.Text("event-id-field");
   if (config.event_id_field.empty() || config.event_id_field.size() > 256)
-    return Usage(options.Origin("event-id-field") + ": must be 1 to 256 bytes long");
+    return UsageError(options.Origin("event-id-field") + ": must be 1 to 256 bytes long");
   ASSIGN_OR_RETURN(const int64_t window, options.Integer("dedupe-window", 0, 10'000'000));
   config.dedupe_window = static_cast<size_t>(window);
   config.streams = options.All("streams");
@@ -103,17 +100,19 @@ Result<SidecarConfig> Read(const Options& options) {
   config.max_streams = static_cast<size_t>(streams);
   ASSIGN_OR_RETURN(const int64_t event_bytes, options.SizeBytes("max-event-bytes"));
   if (event_bytes < 1024 || event_bytes > (256 << 20))
-    return Usage(options.Origin("max-event-bytes") + ": must be between 1KiB and 256MiB");
+    return UsageError(options.Origin("max-event-bytes") + ": must be between 1KiB and 256MiB");
   config.max_event_bytes = static_cast<size_t>(event_bytes);
   ASSIGN_OR_RETURN(config.max_inflight_bytes, options.SizeBytes("max-inflight-bytes"));
   if (config.max_inflight_bytes < 64 << 10 || config.max_inflight_bytes > 1 << 30)
-    return Usage(options.Origin("max-inflight-bytes") + ": must be between 64KiB and 1GiB");
+    return UsageError(options.Origin("max-inflight-bytes") + ": must be between 64KiB and 1GiB");
   ASSIGN_OR_RETURN(config.seal_after_ms, options.DurationMs("seal-after"));
   ASSIGN_OR_RETURN(config.fence_wait_ms, options.DurationMs("fence-wait"));
   ASSIGN_OR_RETURN(config.spill_file_bytes, options.SizeBytes("spill-file-bytes"));
-  if (config.spill_file_bytes < 1 << 20) return Usage(options.Origin("spill-file-bytes") + ": must be at least 1MiB");
+  if (config.spill_file_bytes < 1 << 20)
+    return UsageError(options.Origin("spill-file-bytes") + ": must be at least 1MiB");
   ASSIGN_OR_RETURN(config.spill_max_bytes, options.SizeBytes("spill-max-bytes"));
-  if (config.spill_max_bytes < 1 << 20) return Usage(options.Origin("spill-max-bytes") + ": must be at least 1MiB");
+  if (config.spill_max_bytes < 1 << 20)
+    return UsageError(options.Origin("spill-max-bytes") + ": must be at least 1MiB");
   static constexpr std::array<std::string_view, 2> kFormats = {"text", "json"};
   ASSIGN_OR_RETURN(const size_t format, options.Choice("log-format", kFormats));
   config.log_format = format == 0 ? LogFormat::kText : LogFormat::kJson;

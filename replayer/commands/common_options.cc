@@ -11,19 +11,15 @@
 namespace sprockets {
 namespace {
 
-Error Usage(std::string message) {
-  return {ErrorCode::kUsage, std::move(message)};
-}
-
 /// None where none was given.
 Result<std::optional<RedisUrl>> ReadRedis(const Options& given) {
   if (given.Text("redis").empty()) {
-    if (given.Has("redis-password-file")) return Usage("--redis-password-file needs --redis");
+    if (given.Has("redis-password-file")) return UsageError("--redis-password-file needs --redis");
     return std::optional<RedisUrl>();
   }
   ASSIGN_OR_RETURN(RedisUrl url, ParseRedisUrl(given.Text("redis")).Prefixed(given.Origin("redis")));
   if (!given.Has("redis-password-file")) return std::optional(std::move(url));
-  if (!url.password.empty()) return Usage("a password is given by the URL and by --redis-password-file; give one");
+  if (!url.password.empty()) return UsageError("a password is given by the URL and by --redis-password-file; give one");
   ASSIGN_OR_RETURN(url.password,
                    ReadPasswordFile(given.Text("redis-password-file")).Prefixed(given.Origin("redis-password-file")));
   return std::optional(std::move(url));
@@ -61,7 +57,7 @@ void AddSocket(OptionTable& options, std::string* path) {
               [path](const Options& given) -> Status {
                 *path = given.Text("socket");
                 if (path->size() <= kMaxSocketPathBytes) return {};
-                return Usage(given.Origin("socket") + ": the path is over 107 bytes");
+                return UsageError(given.Origin("socket") + ": the path is over 107 bytes");
               });
 }
 

@@ -230,19 +230,17 @@ Result<Outcome> DryRun(const DrainRun& run, const SpillFolder& folder, const Out
   return outcome;
 }
 
-Error Usage(std::string message) {
-  return {ErrorCode::kUsage, std::move(message)};
-}
-
 Status ReadRename(std::string_view text, std::map<std::string, std::string, std::less<>>* renames) {
   const size_t equals = text.find('=');
   const bool is_pair = equals != std::string_view::npos && text.find('=', equals + 1) == std::string_view::npos;
-  if (!is_pair || equals == 0 || equals + 1 == text.size()) return Usage("--rename: write OLD=NEW, two stream names");
+  if (!is_pair || equals == 0 || equals + 1 == text.size())
+    return UsageError("--rename: write OLD=NEW, two stream names");
   std::string from(text.substr(0, equals));
   std::string to(text.substr(equals + 1));
-  if (from == to) return Usage("--rename: OLD and NEW are the same stream");
-  if (to.size() > kMaxStreamNameBytes) return Usage("--rename: NEW is over 1024 bytes");
-  if (!renames->emplace(std::move(from), std::move(to)).second) return Usage("--rename: OLD is given more than once");
+  if (from == to) return UsageError("--rename: OLD and NEW are the same stream");
+  if (to.size() > kMaxStreamNameBytes) return UsageError("--rename: NEW is over 1024 bytes");
+  if (!renames->emplace(std::move(from), std::move(to)).second)
+    return UsageError("--rename: OLD is given more than once");
   return {};
 }
 
@@ -287,10 +285,10 @@ class Drain : public Command {
   Status Check() const override {
     const bool once = !run_.file.empty() || !run_.salvage.empty() || run_.dry_run;
     if (run_.follow && once)
-      return Usage("--follow does not go with --file, --salvage or --dry-run: they are done once");
-    if (!run_.file.empty() && !run_.salvage.empty()) return Usage("--file and --salvage are two runs; give one");
+      return UsageError("--follow does not go with --file, --salvage or --dry-run: they are done once");
+    if (!run_.file.empty() && !run_.salvage.empty()) return UsageError("--file and --salvage are two runs; give one");
     if (run_.dry_run && (!run_.file.empty() || !run_.salvage.empty()))
-      return Usage("--dry-run does not go with --file or --salvage");
+      return UsageError("--dry-run does not go with --file or --salvage");
     return {};
   }
 

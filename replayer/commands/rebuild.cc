@@ -98,9 +98,9 @@ class Rebuild : public Command {
 
   Status Check() const override {
     const auto& [into, force, dry_run] = run_.rebuild;
-    if (follow_options_.poll_ms < 1) return Usage("--poll must be at least 1ms");
-    if (follow_ && (dry_run || !into.empty())) return Usage("--follow does not go with --dry-run or --into");
-    if (!into.empty() && (dry_run || force)) return Usage("--into does not go with --dry-run or --force");
+    if (follow_options_.poll_ms < 1) return UsageError("--poll must be at least 1ms");
+    if (follow_ && (dry_run || !into.empty())) return UsageError("--follow does not go with --dry-run or --into");
+    if (!into.empty() && (dry_run || force)) return UsageError("--into does not go with --dry-run or --force");
     return {};
   }
 
@@ -112,11 +112,9 @@ class Rebuild : public Command {
   }
 
  private:
-  static Error Usage(std::string why) { return {ErrorCode::kUsage, std::move(why)}; }
-
   Result<RebuildOutcome> RebuildAll() const {
     ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(folder_, only_));
-    if (structures.empty()) return Usage(folder_.native() + " has no file rebuild/*.sql");
+    if (structures.empty()) return UsageError(folder_.native() + " has no file rebuild/*.sql");
     ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(folder_));
     return RebuildSideBySide(run_, structures, groups);
   }

@@ -10,7 +10,7 @@
 namespace sprockets {
 namespace {
 
-constexpr size_t kPageBytes = 1024 * 1024;
+constexpr size_t kEntryPageBytes = 1024 * 1024;
 constexpr size_t kFirstPageEntries = 16;  // until it is known how large entries are
 constexpr size_t kMostPageEntries = 16 * 1024;
 constexpr size_t kPageGrowth = 4;
@@ -123,7 +123,7 @@ Status SearchStream(RedisClient& client, std::string_view stream, StreamId bound
     if (!page_end) return Error{ErrorCode::kRefused, "XRANGE: not an entry"};
     from = *page_end;
     const size_t entry_bytes = TickOff(*page, reader, wanted) / page->elements + 1;
-    count = std::clamp<size_t>(kPageBytes / entry_bytes, 1, std::min(count * kPageGrowth, kMostPageEntries));
+    count = std::clamp<size_t>(kEntryPageBytes / entry_bytes, 1, std::min(count * kPageGrowth, kMostPageEntries));
     on_page();
   }
   wanted.Searched(bound);

@@ -17,9 +17,7 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kPatienceMs = 30'000;  // without a connection
-constexpr int64_t kFirstDelayMs = 50;
-constexpr int64_t kMostDelayMs = 2'000;
-constexpr int kProbeRounds = 4;  // together longer on the way than the event that is weighed against them
+constexpr int kProbeRounds = 4;          // together longer on the way than the event that is weighed against them
 constexpr size_t kProbePieceBytes = 16 * 1024;  // no limit of Redis can be set below it
 
 bool IsListable(const SpillFileInfo& file) {
@@ -39,7 +37,7 @@ void Session::Know(const std::vector<ConnectionId>& connections) {
 Status Session::Connect() {
   const int64_t until = SteadyClockMs() + kPatienceMs;
   std::minstd_rand random(std::random_device{}());
-  Backoff backoff(kFirstDelayMs, kMostDelayMs);
+  Backoff backoff = RetryBackoff();
   while (true) {
     Result<Server> server = Server::Connect(options_.redis.url, options_.redis.deadline_ms, dial_);
     if (server.ok()) {

@@ -13,12 +13,18 @@
 #include "replayer/drain/options.h"
 #include "replayer/drain/report.h"
 #include "replayer/redis/server.h"
+#include "shared/base/backoff.h"
 #include "shared/base/result.h"
 #include "shared/redis/settle.h"
 #include "shared/spill/file.h"
 #include "shared/spill/folder.h"
 
 namespace sprockets {
+
+/// Between tries to reach Redis, and to send what it refused.
+inline Backoff RetryBackoff() {
+  return {50, 2'000};
+}
 
 class Session {
  public:

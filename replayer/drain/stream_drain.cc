@@ -13,10 +13,8 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kRefusalPatienceMs = 10'000;  // without anything landing
-constexpr int64_t kFirstDelayMs = 50;
-constexpr int64_t kMostDelayMs = 2'000;
-constexpr int64_t kBreaksOfPoison = 5;  // over one row alone, while everything else passes
-constexpr int kMostBreaksInARow = 8;    // connections that worked and broke without anything landing in between
+constexpr int64_t kBreaksOfPoison = 5;          // over one row alone, while everything else passes
+constexpr int kMostBreaksInARow = 8;            // connections that worked and broke without anything landing in between
 constexpr size_t kPumpEveryRows = 32;
 
 }  // namespace
@@ -31,7 +29,7 @@ StreamDrain::StreamDrain(Session& session, DrainReport& report, Pace& pace, Sear
       cursor_(stream_.cursor),
       options_(std::move(options)),
       settler_(session, report, searches, file, stream_, options_),
-      backoff_(kFirstDelayMs, kMostDelayMs),
+      backoff_(RetryBackoff()),
       random_(std::random_device{}()) {}
 
 Result<StreamDrain::End> StreamDrain::Run() {

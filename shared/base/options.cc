@@ -28,10 +28,6 @@ constexpr size_t kMaxPasswordFileBytes = 64 * 1024;
 constexpr size_t kHelpWidth = 80;
 constexpr size_t kHelpColumn = 30;  // where the descriptions of options begin
 
-Error Usage(std::string message) {
-  return {ErrorCode::kUsage, std::move(message)};
-}
-
 bool IsFlag(const Option& option) {
   return option.value.empty();
 }
@@ -56,23 +52,24 @@ cxxopts::Options Declare(std::span<const Option> table) {
 /// hold a password, so that text goes no further.
 Error FromParser(const cxxopts::exceptions::exception& failure) {
   if (dynamic_cast<const cxxopts::exceptions::invalid_option_syntax*>(&failure) != nullptr) {
-    return Usage("an argument begins with '-' but is not an option; write options as --name VALUE or --name=VALUE");
+    return UsageError(
+        "an argument begins with '-' but is not an option; write options as --name VALUE or --name=VALUE");
   }
   if (dynamic_cast<const cxxopts::exceptions::incorrect_argument_type*>(&failure) != nullptr) {
-    return Usage("a flag takes no value but true or false");
+    return UsageError("a flag takes no value but true or false");
   }
   std::string text = failure.what();
   for (const std::string_view quote : {"\u2018", "\u2019"}) {
     for (size_t at = text.find(quote); at != std::string::npos; at = text.find(quote))
       text.replace(at, quote.size(), "'");
   }
-  return Usage(std::move(text));
+  return UsageError(std::move(text));
 }
 
 Result<bool> ParseFlag(std::string_view text) {
   if (text == "1" || text == "true" || text == "yes" || text == "on") return true;
   if (text.empty() || text == "0" || text == "false" || text == "no" || text == "off") return false;
-  return Usage("is a flag: set it to 1 or 0");
+  return UsageError("is a flag: set it to 1 or 0");
 }
 
 /// A word for an error: URLs may hold passwords.
@@ -93,7 +90,7 @@ Result<Options> Options::Parse(int argc, const char* const* argv, std::span<cons
   for (const Option& option : table) options.given_[std::string(option.name)].is_flag = IsFlag(option);
   for (int i = 1; i < argc; ++i) {
     if (std::string_view(argv[i]).size() > kMaxArgumentBytes)
-      return Usage("argument " + std::to_string(i) + " is too long");
+      return UsageError("argument " + std::to_string(i) + " is too long");
   }
   try {
     const cxxopts::ParseResult parsed = Declare(table).parse(argc, argv);
@@ -110,13 +107,14 @@ Result<Options> Options::Parse(int argc, const char* const* argv, std::span<cons
   for (const Option& option : table) {
     Given& given = options.given_.find(option.name)->second;
     const std::string shown = "--" + std::string(option.name);
-    if (given.values.size() > 1 && !option.repeats) return Usage(shown + " is given more than once; give it once");
+    if (given.values.size() > 1 && !option.repeats) return UsageError(shown + " is given more than once; give it once");
     for (std::string& value : given.values) {
       if (given.is_flag) {
         ASSIGN_OR_RETURN(const bool on, ParseFlag(value).Prefixed(shown));
         value = on ? "true" : "false";
       } else if (value.starts_with("--")) {
-        return Usage(shown + " needs a value (" + std::string(option.value) + ") and is followed by another option");
+        return UsageError(shown + " needs a value (" + std::string(option.value) +
+                          ") and is followed by another option");
       }
     }
     if (given.values.empty()) RETURN_IF_ERROR(options.TakeEnvironment(option));
@@ -147,7 +145,7 @@ Status Options::TakeEnvironment(const Option& option) {
 
 Status Options::RefuseWords(size_t most) const {
   if (words_.size() <= most) return {};
-  return Usage("unexpected word " + ForError(words_[most]) + "; options begin with --");
+  return UsageError("unexpected word " + ForError(words_[most]) + "; options begin with --");
 }
 
 const Options::Given& Options::Of(std::string_view name) const {
@@ -198,7 +196,7 @@ Result<size_t> Options::Choice(std::string_view name, std::span<const std::strin
   if (found != choices.end()) return static_cast<size_t>(found - choices.begin());
   std::string message = Origin(name) + ": one of";
   for (const std::string_view choice : choices) message.append(" ").append(choice);
-  return Usage(message + ", not " + ForError(Text(name)));
+  return UsageError(message + ", not " + ForError(Text(name)));
 }
 
 std::string WrapHelp(std::string_view text, size_t indent) {
@@ -245,20 +243,20 @@ std::string HelpText(std::string_view usage, std::string_view about, std::span<c
 
 Result<std::string> ReadPasswordFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return Usage("the password file '" + Escape(path) + "' cannot be read");
+  if (!file) return UsageError("the password file '" + Escape(path) + "' cannot be read");
   std::string text(kMaxPasswordFileBytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
-  if (file.bad()) return Usage("the password file '" + Escape(path) + "' cannot be read");
+  if (file.bad()) return UsageError("the password file '" + Escape(path) + "' cannot be read");
   if (text.size() > kMaxPasswordFileBytes)
-    return Usage("the password file '" + Escape(path) + "' is over 64 KiB; is it the right one?");
+    return UsageError("the password file '" + Escape(path) + "' is over 64 KiB; is it the right one?");
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   return text;
 }
 
 Error MissingOption(std::string_view name) {
-  return Usage("--" + std::string(name) + " is missing (or " + EnvironmentName(name) + " in the environment)");
+  return UsageError("--" + std::string(name) + " is missing (or " + EnvironmentName(name) + " in the environment)");
 }
 
 std::string UsageLine(std::string_view command, const Error& error) {

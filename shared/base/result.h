@@ -46,6 +46,10 @@ struct [[nodiscard]] Error {
   }
 };
 
+inline Error UsageError(std::string message) {
+  return {ErrorCode::kUsage, std::move(message)};
+}
+
 [[noreturn]] inline void AbortWithout(const char* what, std::string_view why) {
   std::fprintf(stderr, "a result was asked for its %s and has none: %.*s\n", what, static_cast<int>(why.size()),
                why.data());

@@ -222,6 +222,13 @@ bool GlobMatch(std::string_view pattern, std::string_view text) {
   return pattern.find_first_not_of('*', at) == std::string_view::npos;
 }
 
+std::optional<char> HexByte(std::string_view digits) {
+  uint8_t byte = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+  if (digits.size() != 2 || error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return static_cast<char>(byte);
+}
+
 bool IsUtf8(std::string_view bytes) {
   const Byte* at = BytesOf(bytes);
   const Byte* const end = at + bytes.size();

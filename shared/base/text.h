@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,9 @@ bool GlobMatch(std::string_view pattern, std::string_view text);
 
 /// Is this well-formed UTF-8 (no overlong forms, no surrogates)? NUL is well-formed.
 bool IsUtf8(std::string_view bytes);
+
+/// The byte that two hex digits of either case stand for; nothing if `digits` is anything else.
+std::optional<char> HexByte(std::string_view digits);
 
 /// Printable ASCII as it is; everything else, the backslash and the double quote as \n, \r, \t, \\, \" or \xHH.
 /// For logs and for error replies: the result has no line break and no control byte. At most `max_bytes` of the input

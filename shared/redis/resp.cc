@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "shared/base/limits.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 
@@ -42,13 +43,6 @@ bool ParseHeaderNumber(std::string_view text, int64_t* number) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 bool IsBlank(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f' || c == '\0';
 }
@@ -56,10 +50,11 @@ bool IsBlank(char c) {
 // One escape sequence of a double-quoted inline word; `at` stands on the backslash.
 char Unescape(std::string_view line, size_t* at) {
   const char kind = line[*at + 1];
-  if (kind == 'x' && *at + 3 < line.size() && HexDigit(line[*at + 2]) >= 0 && HexDigit(line[*at + 3]) >= 0) {
-    const char byte = static_cast<char>(HexDigit(line[*at + 2]) * 16 + HexDigit(line[*at + 3]));
-    *at += 4;
-    return byte;
+  if (kind == 'x' && *at + 3 < line.size()) {
+    if (const std::optional<char> byte = HexByte(line.substr(*at + 2, 2))) {
+      *at += 4;
+      return *byte;
+    }
   }
   *at += 2;
   switch (kind) {

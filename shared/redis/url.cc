@@ -14,19 +14,8 @@ namespace {
 constexpr std::string_view kTcpScheme = "redis://";
 constexpr std::string_view kUnixScheme = "unix://";
 
-Error Usage(std::string message) {
-  return {ErrorCode::kUsage, std::move(message)};
-}
-
 bool IsAlphanumeric(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 Result<std::string> PercentDecode(std::string_view text) {
@@ -36,10 +25,9 @@ Result<std::string> PercentDecode(std::string_view text) {
       decoded.push_back(text[at]);
       continue;
     }
-    const int high = at + 2 < text.size() ? HexDigit(text[at + 1]) : -1;
-    const int low = at + 2 < text.size() ? HexDigit(text[at + 2]) : -1;
-    if (high < 0 || low < 0) return Usage("a '%' is not followed by two hex digits (a literal one is %25)");
-    decoded.push_back(static_cast<char>(high * 16 + low));
+    const std::optional<char> byte = HexByte(text.substr(at + 1, 2));
+    if (!byte) return UsageError("a '%' is not followed by two hex digits (a literal one is %25)");
+    decoded.push_back(*byte);
     at += 2;
   }
   return decoded;
@@ -48,7 +36,7 @@ Result<std::string> PercentDecode(std::string_view text) {
 /// `[user]:password`. A lone word is refused: clients disagree whether it is the user or the password.
 Status ParseLogin(std::string_view login, RedisUrl* url) {
   const size_t colon = login.find(':');
-  if (colon == std::string_view::npos) return Usage("before '@' there must be user:password or :password");
+  if (colon == std::string_view::npos) return UsageError("before '@' there must be user:password or :password");
   ASSIGN_OR_RETURN(url->user, PercentDecode(login.substr(0, colon)));
   ASSIGN_OR_RETURN(url->password, PercentDecode(login.substr(colon + 1)));
   return {};
@@ -57,7 +45,7 @@ Status ParseLogin(std::string_view login, RedisUrl* url) {
 Status ParseDatabase(std::string_view text, RedisUrl* url) {
   const Result<int64_t> database = ParseInteger(text, 0, std::numeric_limits<int>::max());
   if (!database.ok())
-    return Usage("the database must be a whole number, as in redis://host:6379/0 or unix:///path?db=0");
+    return UsageError("the database must be a whole number, as in redis://host:6379/0 or unix:///path?db=0");
   url->database = static_cast<int>(database.value());
   return {};
 }
@@ -65,7 +53,8 @@ Status ParseDatabase(std::string_view text, RedisUrl* url) {
 Status ParsePort(std::string_view text, RedisUrl* url) {
   const Result<int64_t> port = ParseInteger(text, 1, 65535);
   if (!port.ok())
-    return Usage("the port must be a number from 1 to 65535; special characters of a password are percent-encoded");
+    return UsageError(
+        "the port must be a number from 1 to 65535; special characters of a password are percent-encoded");
   url->port = static_cast<int>(port.value());
   return {};
 }
@@ -74,7 +63,7 @@ Status ParsePort(std::string_view text, RedisUrl* url) {
 Status ParseAddress(std::string_view address, RedisUrl* url) {
   const bool is_ipv6 = address.starts_with('[');
   const size_t host_end = is_ipv6 ? address.find(']') : std::min(address.find(':'), address.size());
-  if (host_end == std::string_view::npos) return Usage("an IPv6 address must end with ']'");
+  if (host_end == std::string_view::npos) return UsageError("an IPv6 address must end with ']'");
 
   const std::string_view host = is_ipv6 ? address.substr(1, host_end - 1) : address.substr(0, host_end);
   const std::string_view punctuation = is_ipv6 ? ":." : ".-_";
@@ -82,12 +71,12 @@ Status ParseAddress(std::string_view address, RedisUrl* url) {
     return IsAlphanumeric(c) || punctuation.find(c) != std::string_view::npos;
   });
   if (host.empty() || !well_formed)
-    return Usage("the host is missing or has characters that are not allowed in host names");
+    return UsageError("the host is missing or has characters that are not allowed in host names");
   url->host = host;
 
   const std::string_view rest = address.substr(host_end + (is_ipv6 ? 1 : 0));
   if (rest.empty()) return {};
-  if (rest.front() != ':') return Usage("after the host, only :port and /database are allowed");
+  if (rest.front() != ':') return UsageError("after the host, only :port and /database are allowed");
   return ParsePort(rest.substr(1), url);
 }
 
@@ -106,24 +95,24 @@ Status ParseTcp(std::string_view rest, RedisUrl* url) {
 Status ParseUnix(std::string_view rest, RedisUrl* url) {
   const size_t slash = rest.find('/');
   if (slash == std::string_view::npos)
-    return Usage("the path of the socket must be absolute, as in unix:///run/redis.sock");
+    return UsageError("the path of the socket must be absolute, as in unix:///run/redis.sock");
   if (slash > 0) {
     if (rest[slash - 1] != '@') {
-      return Usage(
+      return UsageError(
           "between unix:// and the absolute path, only user:password@ is allowed, as in unix:///run/redis.sock");
     }
     RETURN_IF_ERROR(ParseLogin(rest.substr(0, slash - 1), url));
   }
   const size_t question = std::min(rest.find('?', slash), rest.size());
   ASSIGN_OR_RETURN(url->socket_path, PercentDecode(rest.substr(slash, question - slash)));
-  if (url->socket_path.find('\0') != std::string::npos) return Usage("the path of the socket has a NUL byte");
+  if (url->socket_path.find('\0') != std::string::npos) return UsageError("the path of the socket has a NUL byte");
   if (url->socket_path.size() > kMaxSocketPathBytes) {
-    return Usage("the path of the socket is longer than the " + std::to_string(kMaxSocketPathBytes) +
-                 " bytes that the operating system allows; use a shorter path");
+    return UsageError("the path of the socket is longer than the " + std::to_string(kMaxSocketPathBytes) +
+                      " bytes that the operating system allows; use a shorter path");
   }
   if (question == rest.size()) return {};
   const std::string_view query = rest.substr(question + 1);
-  if (!query.starts_with("db=")) return Usage("after the path, only ?db=N is allowed");
+  if (!query.starts_with("db=")) return UsageError("after the path, only ?db=N is allowed");
   return ParseDatabase(query.substr(3), url);
 }
 
@@ -148,11 +137,11 @@ Result<RedisUrl> ParseRedisUrl(std::string_view text) {
   } else if (text.starts_with(kUnixScheme)) {
     status = ParseUnix(text.substr(kUnixScheme.size()), &url);
   } else if (text.starts_with("rediss://")) {
-    status = Usage(
+    status = UsageError(
         "rediss:// is not supported, because the Redis client library (hiredis 0.14) has no TLS: run stunnel as a TLS "
         "client in front of Redis and use redis:// with its local address");
   } else {
-    status = Usage("must be redis://[user:password@]host[:port][/db] or unix:///path[?db=N]");
+    status = UsageError("must be redis://[user:password@]host[:port][/db] or unix:///path[?db=N]");
   }
   if (!status.ok()) return std::move(status).error().Prefixed("Redis URL");
   return url;

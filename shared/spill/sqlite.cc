@@ -18,8 +18,6 @@
 namespace sprockets {
 namespace {
 
-constexpr int64_t kPageBytes = 4096;
-
 // Of the 100 bytes with which every database begins, https://sqlite.org/fileformat.html section 1.3.
 constexpr size_t kHeaderBytes = 100;
 constexpr std::string_view kMagic{"SQLite format 3", 16};  // with its NUL
@@ -31,7 +29,7 @@ constexpr uint8_t kReadVersionWal = 2;
 // Of the WAL, section 4 there.
 constexpr off_t kWalHeaderBytes = 32;
 constexpr off_t kFrameHeaderBytes = 24;
-constexpr off_t kWalFrameBytes = kFrameHeaderBytes + kPageBytes;
+constexpr off_t kWalFrameBytes = kFrameHeaderBytes + Database::kPageBytes;
 constexpr size_t kPagesAfterCommitAt = 4;  // in a frame's header; not zero: this frame ends a commit
 constexpr size_t kFrameSaltAt = 8;
 constexpr size_t kWalSaltAt = 16;  // in the WAL's header

@@ -56,6 +56,7 @@ class Statement {
 
 class Database {
  public:
+  static constexpr int64_t kPageBytes = 4096;
   enum class Journal {
     kWal,     // one process, exclusive: locking_mode=EXCLUSIVE, no shared memory file
     kDelete,  // rollback journal, may be read by another process meanwhile; a file left in WAL mode is recovered and
@@ -78,9 +79,10 @@ class Database {
   };
 
   /// Opens with NOFOLLOW (of the whole path: bring a canonical one) and EXRESCODE, DEFENSIVE on, double-quoted strings
-  /// off, trusted_schema off, cell_size_check on, synchronous=EXTRA, page_size 4096, no automatic checkpoint, temporary
-  /// data in memory; every pragma is read back and one that did not take is an error. A file that is no database or is
-  /// damaged is kCorrupt. kForeign is found out before anything is written, a rollback or a recovery included.
+  /// off, trusted_schema off, cell_size_check on, synchronous=EXTRA, page_size kPageBytes, no automatic checkpoint,
+  /// temporary data in memory; every pragma is read back and one that did not take is an error. A file that is no
+  /// database or is damaged is kCorrupt. kForeign is found out before anything is written, a rollback or a recovery
+  /// included.
   static Result<Database> Open(const std::filesystem::path& path, const Options& options);
 
   Database(Database&&) = default;

@@ -24,7 +24,6 @@ constexpr int32_t kApplicationId = 0x53505253;  // "SPRS"
 constexpr int32_t kFormatVersion = 1;
 constexpr int64_t kTicketBlock = 100'000;
 constexpr size_t kMaxConnections = 4096;
-constexpr int64_t kPageBytes = 4096;
 constexpr int64_t kRoomPages = 256;  // for kMaxConnections rows and their index, twice over
 
 constexpr std::string_view kSchema = R"sql(
@@ -182,8 +181,8 @@ Status StateFile::Impl::MakeRoom() {
   const int64_t used =
       static_cast<int64_t>(known.connections.size()) * kRoomPages / static_cast<int64_t>(kMaxConnections);
   const bool has_pages = free_pages.value_or(0) + used >= kRoomPages / 2;
-  if (has_pages && database->WalBytes() >= kRoomPages * kPageBytes) return {};
-  const std::string bytes = std::to_string(kRoomPages * kPageBytes);
+  if (has_pages && database->WalBytes() >= kRoomPages * Database::kPageBytes) return {};
+  const std::string bytes = std::to_string(kRoomPages * Database::kPageBytes);
   RETURN_IF_ERROR(Commit([&] {
     return database->Execute(
         "DROP TABLE IF EXISTS filler; CREATE TABLE filler (bytes BLOB) STRICT; INSERT INTO filler VALUES (zeroblob(" +

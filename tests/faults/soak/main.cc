@@ -21,6 +21,7 @@
 
 #include "shared/spill/file.h"
 #include "shared/spill/folder.h"
+#include "tests/faults/soak/expect.h"
 #include "tests/faults/soak/plan.h"
 #include "tests/faults/soak/set_soak.h"
 #include "tests/harness/ledger.h"
@@ -55,10 +56,6 @@ struct Settings {
   int rounds = 0;     // at least so many
   bool sets = false;  // of schema sets, instead of events
 };
-
-void Expect(bool condition, const std::string& what) {
-  if (!condition) throw std::runtime_error(what);
-}
 
 size_t DescriptorsOf(pid_t pid) {
   const std::filesystem::directory_iterator descriptors("/proc/" + std::to_string(pid) + "/fd");

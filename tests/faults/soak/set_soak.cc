@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/faults/soak/expect.h"
 #include "tests/harness/ledger.h"
 #include "tests/harness/resp_client.h"
 #include "tests/harness/wait.h"
@@ -20,10 +21,6 @@ using namespace sprockets::harness;
 constexpr int kQuietMembers = 2'000;  // that no writer touches: what differs in them was damaged by us
 constexpr int kBusyMembers = 200;
 constexpr auto kFollowerLimit = 60s;
-
-void Expect(bool condition, const std::string& what) {
-  if (!condition) throw std::runtime_error(what);
-}
 
 /// Writers until it goes. What PostgreSQL or Redis refuses in the middle of a fault is left out, as Alfred would.
 class Writers {

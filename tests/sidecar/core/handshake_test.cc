@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/sidecar/core/handshake_answers.h"
+
 namespace sprockets {
 namespace {
 
@@ -11,19 +13,9 @@ const std::string kInfo =
     "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n# "
     "Replication\r\nrole:master\r\nloading:0\r\ncluster_enabled:0\r\n";
 
-Handshake::Answer Bulk(std::string_view text) {
-  return {false, text, std::nullopt};
-}
-Handshake::Answer Failure(std::string_view text) {
-  return {true, text, std::nullopt};
-}
-Handshake::Answer Integer(int64_t value) {
-  return {false, {}, value};
-}
-
 TEST_CASE("a master with all rights is usable and can be fenced") {
   Handshake handshake;
-  handshake.Take(Kind::kInfo, Bulk(kInfo));
+  handshake.Take(Kind::kInfo, Text(kInfo));
   handshake.Take(Kind::kClientId, Integer(7));
   handshake.Take(Kind::kMayKill, Integer(0));
   handshake.Take(Kind::kMayXinfo, Failure("ERR no such key"));
@@ -36,7 +28,7 @@ TEST_CASE("a master with all rights is usable and can be fenced") {
 TEST_CASE("replicas, loading servers, clusters and failed logins are refused") {
   const auto refusal = [](std::string info) {
     Handshake handshake;
-    handshake.Take(Kind::kInfo, Bulk(info));
+    handshake.Take(Kind::kInfo, Text(info));
     return handshake.refusal;
   };
   CHECK(refusal("run_id:a\r\nrole:slave\r\n").starts_with("READONLY"));

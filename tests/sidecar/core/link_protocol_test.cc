@@ -3,20 +3,12 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/sidecar/core/handshake_answers.h"
+
 namespace sprockets {
 namespace {
 
 using Connections = std::vector<ConnectionId>;
-
-Handshake::Answer Text(std::string_view text) {
-  return {false, text, std::nullopt};
-}
-Handshake::Answer Failure(std::string_view text) {
-  return {true, text, std::nullopt};
-}
-Handshake::Answer Integer(int64_t value) {
-  return {false, {}, value};
-}
 
 std::string InfoOf(const std::string& run_id, const std::string& state = "role:master\r\nloading:0\r\n") {
   return "run_id:" + run_id + "\r\n" + state;
