@@ -6,6 +6,7 @@
 
 #include "shared/base/limits.h"
 #include "shared/base/options.h"
+#include "sidecar/door/routes.h"
 
 namespace sprockets {
 
@@ -46,6 +47,10 @@ constexpr std::array kOptions = {
     Option{"fence-wait", "DURATION", "how long to wait where the sidecar's user cannot kill old connections", "5s"},
     Option{"spill-file-bytes", "SIZE", "begin a new spill file when one reaches this size", "256MiB"},
     Option{"spill-max-bytes", "SIZE", "answer RETRY when the spill files that wait reach this size", "8GiB"},
+    Option{"relay", "on|off", "pass commands other than events on to Redis, each client's over a connection of its own",
+           "on"},
+    Option{"relay-connections", "N", "keep at most this many connections to Redis for relayed commands", "256"},
+    Option{"relay-allow", "COMMAND", "relay this command, which is refused otherwise, such as 'CONFIG SET'", "", true},
     Option{"log-format", "FORMAT", "text or json", "text"},
     Option{"check-config", "", "check the options and exit; change nothing"},
 };
@@ -113,6 +118,14 @@ Result<SidecarConfig> Read(const Options& options) {
   ASSIGN_OR_RETURN(config.spill_max_bytes, options.SizeBytes("spill-max-bytes"));
   if (config.spill_max_bytes < 1 << 20)
     return UsageError(options.Origin("spill-max-bytes") + ": must be at least 1MiB");
+  static constexpr std::array<std::string_view, 2> kOnOff = {"on", "off"};
+  ASSIGN_OR_RETURN(const size_t relay, options.Choice("relay", kOnOff));
+  config.relay = relay == 0;
+  ASSIGN_OR_RETURN(const int64_t connections, options.Integer("relay-connections", 1, 10'000));
+  config.relay_connections = static_cast<size_t>(connections);
+  config.relay_allowed = options.All("relay-allow");
+  for (const std::string& command : config.relay_allowed)
+    RETURN_IF_ERROR(Routes::CheckAllowed(command).Prefixed(options.Origin("relay-allow")));
   static constexpr std::array<std::string_view, 2> kFormats = {"text", "json"};
   ASSIGN_OR_RETURN(const size_t format, options.Choice("log-format", kFormats));
   config.log_format = format == 0 ? LogFormat::kText : LogFormat::kJson;

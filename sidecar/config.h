@@ -27,6 +27,9 @@ struct SidecarConfig {
   int64_t fence_wait_ms = 5'000;  // where an earlier connection cannot be killed
   int64_t spill_file_bytes = 256ll << 20;
   int64_t spill_max_bytes = 8ll << 30;
+  bool relay = true;                       // commands other than events go to Redis
+  size_t relay_connections = 256;          // of clients, to Redis
+  std::vector<std::string> relay_allowed;  // commands that pass although they are dangerous
   LogFormat log_format = LogFormat::kText;
 };
 

@@ -85,6 +85,9 @@ Status Sidecar::Open() {
   redis_ = std::make_unique<Upstream>(&loop_, &clock_,
                                       Upstream::Options{config_.redis, config_.redis_timeout_ms, config_.fence_wait_ms},
                                       opened.state->connections(), opened.state->connections_lost());
+  relay_ = std::make_unique<RelayPool>(
+      &loop_, RelayPool::Options{config_.redis, config_.redis_timeout_ms, config_.relay_connections},
+      [this] { return redis_->link().address(); });
   disk_ = std::make_unique<Disk>(&loop_, &clock_, config_.seal_after_ms, [this] { CollectSpilled(); });
   RouterOptions options;
   options.event_id_field = config_.event_id_field;
@@ -113,13 +116,15 @@ Status Sidecar::Open() {
                                         std::move(post));
   };
   disk_->Start(make_store, earlier);
-  admin_ = std::make_unique<Admin>(router_.get(), redis_.get(), disk_.get(), &clock_);
-  clients_ = std::make_unique<Clients>(router_.get(), admin_.get(), &clock_, config_.max_event_bytes);
+  admin_ = std::make_unique<Admin>(router_.get(), redis_.get(), relay_.get(), disk_.get(), &clock_);
+  clients_ = std::make_unique<Clients>(router_.get(), admin_.get(), relay_.get(),
+                                       Routes({config_.relay, config_.relay_allowed, config_.streams}), &clock_,
+                                       config_.max_event_bytes);
   WatchLoop();
   ASSIGN_OR_RETURN(listener_, Listener::Open(&loop_, config_.socket, config_.socket_mode,
                                              [this](UvHandle<uv_pipe_t> pipe) { clients_->Add(std::move(pipe)); }));
   uv_update_time(&loop_);  // it stood still while the folder was read, and the first deadline begins now
-  redis_->Start(router_.get(), disk_.get(), [this](const std::string& why) { OnUnusable(why); });
+  redis_->Start(router_.get(), disk_.get(), relay_.get(), [this](const std::string& why) { OnUnusable(why); });
   LogInfo("listening", {{"socket", config_.socket},
                         {"redis", config_.redis.ForLogs()},
                         {"spill_dir", config_.spill_dir},
@@ -169,6 +174,7 @@ void Sidecar::CloseLoop() {
   }
   if (clients_) clients_->Close();
   redis_.reset();
+  relay_.reset();
   disk_.reset();
   end_of_turn_.reset();
   HoldStopSignals();
@@ -194,6 +200,7 @@ void Sidecar::EndTurn() {
   clock_.ReadWall();
   clients_->Resume();
   redis_->Flush();
+  relay_->Flush();
   disk_->Submit();
   clients_->Flush();
   if (stopping_) ContinueStop();
@@ -239,6 +246,7 @@ void Sidecar::BeginStop() {
   router_->StopSending();
   // Redis keeps its deadline: no answer within --redis-timeout ends the connection, and the rest is spilled.
   redis_->Stop();
+  relay_->Stop();
   disk_->Stop();
   stop_timer_->Start(config_.redis_timeout_ms + kStopMs);
 }

@@ -18,6 +18,7 @@
 #include "sidecar/door/clients.h"
 #include "sidecar/door/listener.h"
 #include "sidecar/loop_clock.h"
+#include "sidecar/redis/relay_pool.h"
 #include "sidecar/redis/upstream.h"
 #include "sidecar/uv_handles.h"
 
@@ -54,6 +55,7 @@ class Sidecar {
   std::optional<FileLock> lock_;
   DegradationLog degradation_log_;
   std::unique_ptr<Upstream> redis_;
+  std::unique_ptr<RelayPool> relay_;
   std::unique_ptr<Disk> disk_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<Admin> admin_;

@@ -60,7 +60,7 @@ may shared/spill shared/base/ shared/redis/
 # Whoever brings events or takes them knows what travels, not who decides; only the link's side speaks to the router.
 loop='sidecar/loop_clock.h sidecar/uv_handles.h'
 may sidecar/core shared/redis/ shared/spill/spilled.h shared/base/
-may sidecar/door shared/base/ shared/redis/ sidecar/core/traffic.h $loop
+may sidecar/door shared/base/ shared/redis/ sidecar/core/traffic.h sidecar/core/relay $loop
 may sidecar/redis shared/base/ shared/redis/ sidecar/core/ $loop
 may sidecar/disk shared/ sidecar/core/traffic.h sidecar/core/stream_state.h sidecar/core/window.h sidecar/core/seal_policy.h $loop
 may sidecar/admin shared/ sidecar/core/ sidecar/disk/ sidecar/door/ sidecar/redis/ $loop
@@ -79,7 +79,7 @@ may replayer/commands shared/ replayer/
 # Decisions, and the values that they are about.
 pure sidecar/core/*
 pure shared/redis/*.h shared/redis/settle.cc shared/spill/spilled.h
-pure replayer/drain/batch.h replayer/drain/searches.h sidecar/door/local_commands.* sidecar/admin/status.h
+pure replayer/drain/batch.h replayer/drain/searches.h sidecar/door/local_commands.* sidecar/door/routes.* sidecar/admin/status.h
 
 # Each library is spoken to in one place.
 only 'tests/'

@@ -222,6 +222,19 @@ bool GlobMatch(std::string_view pattern, std::string_view text) {
   return pattern.find_first_not_of('*', at) == std::string_view::npos;
 }
 
+bool GlobMatchAny(std::span<const std::string> patterns, std::string_view text) {
+  return patterns.empty() || std::any_of(patterns.begin(), patterns.end(),
+                                         [&](const std::string& pattern) { return GlobMatch(pattern, text); });
+}
+
+std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
 std::optional<char> HexByte(std::string_view digits) {
   uint8_t byte = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);

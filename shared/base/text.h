@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -29,6 +30,12 @@ std::string FormatCount(uint64_t count);
 
 /// Shell-style glob over bytes: '*', '?', '[a-c]', '[^…]', '\' escapes: the semantics of Redis's KEYS.
 bool GlobMatch(std::string_view pattern, std::string_view text);
+
+/// Does any of the patterns match, or is there none?
+bool GlobMatchAny(std::span<const std::string> patterns, std::string_view text);
+
+/// ASCII letters alone, as Redis compares the names of commands.
+std::string LowerCase(std::string_view text);
 
 /// Is this well-formed UTF-8 (no overlong forms, no surrogates)? NUL is well-formed.
 bool IsUtf8(std::string_view bytes);

@@ -112,8 +112,19 @@ void AppendBulk(std::string& out, std::string_view bytes) {
   out.append("\r\n");
 }
 
-void AppendNullBulk(std::string& out) {
-  out.append("$-1\r\n");
+void AppendNull(std::string& out, int protocol) {
+  out += protocol == 3 ? "_\r\n" : "$-1\r\n";
+}
+
+void AppendMapHeader(std::string& out, size_t pairs, int protocol) {
+  if (protocol == 2) return AppendArrayHeader(out, 2 * pairs);
+  AppendHeader(out, '%', pairs);
+}
+
+void AppendText(std::string& out, std::string_view text, int protocol) {
+  if (protocol == 2) return AppendBulk(out, text);
+  AppendHeader(out, '=', text.size() + 4);
+  out.append("txt:").append(text).append("\r\n");
 }
 void AppendInteger(std::string& out, int64_t value) {
   AppendHeader(out, ':', value);

@@ -1,4 +1,4 @@
-// RESP2, the protocol of Redis: writing it, and parsing the commands that clients send. Pure.
+// RESP, the protocol of Redis: writing replies of RESP2 and RESP3, and parsing the commands that clients send. Pure.
 // https://redis.io/docs/reference/protocol-spec/
 #pragma once
 
@@ -14,7 +14,12 @@ namespace sprockets {
 
 void AppendArrayHeader(std::string& out, size_t elements);
 void AppendBulk(std::string& out, std::string_view bytes);
-void AppendNullBulk(std::string& out);
+// `protocol`: 2 or 3, as the client has chosen by HELLO.
+void AppendNull(std::string& out, int protocol);
+/// Of so many pairs. In RESP2 a map is an array of keys and values.
+void AppendMapHeader(std::string& out, size_t pairs, int protocol);
+/// A text for people, which RESP3 marks as such.
+void AppendText(std::string& out, std::string_view text, int protocol);
 void AppendInteger(std::string& out, int64_t value);
 /// CR and LF in `text` become spaces: a simple string or an error is one line.
 void AppendSimple(std::string& out, std::string_view text);

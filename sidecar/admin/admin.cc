@@ -13,16 +13,22 @@ namespace {
 
 constexpr int64_t kReportPatienceMs = 1'000;  // then STATUS is answered without the disk
 
-RedisFacts FactsOf(const Upstream& redis) {
+RedisFacts FactsOf(const Upstream& redis, const RelayPool& relay) {
   const RedisLink& link = redis.link();
-  return {redis.connected(),   link.run_id(),      link.replication_id(),
-          link.url().database, redis.changed_at(), redis.last_error()};
+  return {.connected = redis.connected(),
+          .run_id = link.run_id(),
+          .replication_id = link.replication_id(),
+          .database = link.url().database,
+          .since = redis.changed_at(),
+          .relay_connections = relay.lines(),
+          .relayed_commands = relay.commands(),
+          .last_error = redis.last_error()};
 }
 
 }  // namespace
 
-Admin::Admin(const Router* router, const Upstream* redis, Disk* disk, const LoopClock* clock)
-    : router_(router), redis_(redis), disk_(disk), clock_(clock), started_(clock->Wall()) {}
+Admin::Admin(const Router* router, const Upstream* redis, const RelayPool* relay, Disk* disk, const LoopClock* clock)
+    : router_(router), redis_(redis), relay_(relay), disk_(disk), clock_(clock), started_(clock->Wall()) {}
 
 // However many ask, the folder is looked at once for all of them.
 void Admin::AnswerStatus(ReplyTo to) {
@@ -46,7 +52,7 @@ void Admin::CheckPatience() {
 void Admin::AnswerWaiting() {
   if (status_waiting_.empty()) return;
   std::string reply;
-  AppendBulk(reply, StatusJson(*router_, FactsOf(*redis_), report_, described_, clock_->Wall()));
+  AppendBulk(reply, StatusJson(*router_, FactsOf(*redis_, *relay_), report_, described_, clock_->Wall()));
   for (const ReplyTo& to : std::exchange(status_waiting_, {})) to.Reply(reply);
 }
 

@@ -14,13 +14,14 @@
 #include "sidecar/disk/spill_report.h"
 #include "sidecar/door/admin_commands.h"
 #include "sidecar/loop_clock.h"
+#include "sidecar/redis/relay_pool.h"
 #include "sidecar/redis/upstream.h"
 
 namespace sprockets {
 
 class Admin : public AdminCommands {
  public:
-  Admin(const Router* router, const Upstream* redis, Disk* disk, const LoopClock* clock);
+  Admin(const Router* router, const Upstream* redis, const RelayPool* relay, Disk* disk, const LoopClock* clock);
 
   // AdminCommands
   void AnswerStatus(ReplyTo to) override;
@@ -39,6 +40,7 @@ class Admin : public AdminCommands {
 
   const Router* const router_;
   const Upstream* const redis_;
+  const RelayPool* const relay_;
   Disk* const disk_;
   const LoopClock* const clock_;
   const WallTime started_;

@@ -50,6 +50,7 @@ std::string StatusJson(const Router& router, const RedisFacts& redis, const Spil
   Json status = {{"mode", "redis"},
                  {"redis", RedisJson(router, redis)},
                  {"counters", CountersJson(router.counters())},
+                 {"relay", {{"connections", redis.relay_connections}, {"commands", redis.relayed_commands}}},
                  {"spill", SpillJson(spill)},
                  {"in_flight",
                   {{"events", router.events_in_flight()},

@@ -16,8 +16,10 @@ struct RedisFacts {
   std::string run_id;
   std::string replication_id;
   int database = 0;
-  WallTime since;          // when a connection was last lost or found
-  std::string last_error;  // what Redis refused, or why there is no connection
+  WallTime since;                 // when a connection was last lost or found
+  size_t relay_connections = 0;   // of clients, at the moment
+  uint64_t relayed_commands = 0;  // sent on them
+  std::string last_error;         // what Redis refused, or why there is no connection
 };
 
 /// SPROCKETS STATUS. `described`: when `spill` was, if ever.

@@ -23,14 +23,15 @@ bool CommandDenied(const Handshake::Answer& answer) {
 
 }  // namespace
 
+std::string AuthCommand(const RedisUrl& url) {
+  if (!url.user.empty()) return MakeCommand({"AUTH", url.user, url.password});
+  return url.password.empty() ? std::string() : MakeCommand({"AUTH", url.password});
+}
+
 std::vector<HandshakeStep> HandshakeSteps(const RedisUrl& url) {
   using Kind = HandshakeStep::Kind;
   std::vector<HandshakeStep> steps;
-  if (!url.user.empty()) {
-    steps.push_back({Kind::kAuth, MakeCommand({"AUTH", url.user, url.password})});
-  } else if (!url.password.empty()) {
-    steps.push_back({Kind::kAuth, MakeCommand({"AUTH", url.password})});
-  }
+  if (std::string auth = AuthCommand(url); !auth.empty()) steps.push_back({Kind::kAuth, std::move(auth)});
   if (url.database != 0) steps.push_back({Kind::kSelect, MakeCommand({"SELECT", std::to_string(url.database)})});
   steps.push_back({Kind::kName, MakeCommand({"CLIENT", "SETNAME", "sprockets-sidecar"})});
   steps.push_back({Kind::kInfo, MakeCommand({"INFO"})});

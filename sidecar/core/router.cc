@@ -100,10 +100,7 @@ void Router::Invalid(ReplyTo to, std::string_view why) {
 StreamState* Router::FindStream(std::string_view name) {
   const auto found = streams_.find(name);
   if (found != streams_.end()) return found->second.get();
-  const bool wanted =
-      options_.stream_globs.empty() || std::any_of(options_.stream_globs.begin(), options_.stream_globs.end(),
-                                                   [&](const std::string& glob) { return GlobMatch(glob, name); });
-  if (!wanted || streams_.size() >= options_.max_streams) return nullptr;
+  if (!GlobMatchAny(options_.stream_globs, name) || streams_.size() >= options_.max_streams) return nullptr;
   auto state = std::make_unique<StreamState>();
   state->name = name;
   StreamState* stream = state.get();
@@ -327,7 +324,7 @@ void Router::OnNil() {
   Event event = TakeOldestInFlight();
   if (event->is_probe) event->stream->access = StreamState::Access::kOpen;
   std::string reply;
-  AppendNullBulk(reply);
+  AppendNull(reply, 2);
   AnswerNotStored(*event, reply);
   Recycle(std::move(event));
 }

@@ -12,9 +12,11 @@
 
 #include <uv.h>
 
+#include "sidecar/core/relay.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/door/admin_commands.h"
 #include "sidecar/door/connection.h"
+#include "sidecar/door/routes.h"
 #include "sidecar/loop_clock.h"
 #include "sidecar/uv_handles.h"
 
@@ -39,7 +41,9 @@ class BufferBudget {
 
 class Clients {
  public:
-  Clients(EventSink* events, AdminCommands* admin, const LoopClock* clock, size_t max_event_bytes);
+  /// All must outlive it.
+  Clients(EventSink* events, AdminCommands* admin, Relay* relay, Routes routes, const LoopClock* clock,
+          size_t max_event_bytes);
 
   /// One more; beyond the limit it is told so and let go.
   void Add(UvHandle<uv_pipe_t> pipe);
@@ -67,6 +71,8 @@ class Clients {
   }
   void RejectTooLarge(ReplyTo to) { events_->RejectTooLarge(to); }
   AdminCommands& admin() { return *admin_; }
+  Relay& relay() { return *relay_; }
+  const Routes& routes() const { return routes_; }
   ServerInfo Info() const;
   int64_t NowMs() const { return clock_->Now().ms; }
   /// Something is to be written; Connection::Flush is called at the end of the turn.
@@ -84,6 +90,8 @@ class Clients {
 
   EventSink* const events_;
   AdminCommands* const admin_;
+  Relay* const relay_;
+  const Routes routes_;
   const LoopClock* const clock_;
   const size_t max_command_bytes_;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> clients_;

@@ -6,6 +6,7 @@
 
 #include "shared/base/result.h"
 #include "sidecar/door/clients.h"
+#include "sidecar/door/local_commands.h"
 
 namespace sprockets {
 
@@ -16,6 +17,11 @@ constexpr size_t kMaxUnsentBytes = 1 << 20;           // of one client's replies
 constexpr int64_t kStallMs = 10'000;                  // half a command, or unread replies, for that long: cut off
 constexpr int64_t kCommandMs = 30'000;                // one command, from its first byte to its last
 constexpr size_t kReadStep = 64 * 1024;
+constexpr std::string_view kNullOfResp2 = "$-1\r\n";
+constexpr std::string_view kNullOfResp3 = "_\r\n";
+constexpr std::string_view kLostUnsent = "-RETRY the connection to Redis was lost before this command was executed\r\n";
+constexpr std::string_view kLostInFlight =
+    "-UNKNOWN the connection to Redis was lost: this command may have been executed\r\n";
 
 }  // namespace
 
@@ -103,8 +109,10 @@ void Connection::Keep(std::string_view rest) {
 }
 
 bool Connection::MayHandle() const {
-  return clients_->CanAccept() && slots_.size() < kMaxUnansweredRequests &&
-         out_.size() + writing_.size() + waiting_bytes_ < kMaxUnsentBytes;
+  if ((waits_for_slots_ && !slots_.empty()) || (waits_for_line_ && session_.unanswered() > 0)) return false;
+  const uint64_t unrelayed = line_ ? line_->queued_bytes() - line_->sent_bytes() : 0;
+  return clients_->CanAccept() && slots_.size() + session_.unanswered() < kMaxUnansweredRequests &&
+         UnsentBytes() + waiting_bytes_ < kMaxUnsentBytes && unrelayed < kMaxUnsentBytes;
 }
 
 bool Connection::MayRead() {
@@ -139,14 +147,15 @@ size_t Connection::Process(std::string_view input) {
       return input.size();
     }
     ++commands_;
-    if (outcome == CommandParser::Outcome::kComplete && !HandleCommand(rest)) {
-      CloseAfterReplies();
-      return input.size();
+    if (outcome == CommandParser::Outcome::kComplete) {
+      const Handled handled = HandleCommand(rest);
+      if (handled == Handled::kLater) break;
+      if (handled == Handled::kLast) {
+        CloseAfterReplies();
+        return input.size();
+      }
     }
-    if (outcome == CommandParser::Outcome::kTooLarge) {
-      slots_.emplace_back();
-      clients_->RejectTooLarge({this, first_slot_ + slots_.size() - 1});
-    }
+    if (outcome == CommandParser::Outcome::kTooLarge) clients_->RejectTooLarge(NextSlot());
     done += parser_.consumed();
     if (outcome == CommandParser::Outcome::kIncomplete) {
       --commands_;
@@ -156,48 +165,175 @@ size_t Connection::Process(std::string_view input) {
   return done;
 }
 
-// False: this was the client's last command.
-bool Connection::HandleCommand(std::string_view input) {
+Connection::Handled Connection::HandleCommand(std::string_view input) {
   const auto args = parser_.args();
-  if (IsCommand(args[0], "xadd")) {
-    if (client_.in_refused_transaction) {
-      ReplyNow(kRefusedInTransaction);
-      return true;
-    }
-    slots_.emplace_back();
-    const ReplyTo to{this, first_slot_ + slots_.size() - 1};
-    if (parser_.is_array()) {
-      clients_->Accept(to, args, input.substr(parser_.body_offset(), parser_.consumed() - parser_.body_offset()));
-    } else {
-      std::string body;
-      for (const std::string_view arg : args) AppendBulk(body, arg);
-      clients_->Accept(to, args, body);
-    }
-    return true;
+  const bool available = line_ != nullptr || clients_->relay().available();
+  const Route route = clients_->routes().Of(args, client_, session_, available);
+  if (MustWait(route)) return Handled::kLater;
+  Routes::Follow(args, route, &client_);
+  switch (route.way) {
+    case Route::Way::kEvent:
+      AcceptEvent(input);
+      return Handled::kDone;
+    case Route::Way::kLocal:
+      return AnswerHere();
+    case Route::Way::kRelay:
+      RelayCommand(route, input);
+      return Handled::kDone;
+    case Route::Way::kAbort:
+      AbortTransaction();
+      break;
+    case Route::Way::kRefuse:
+      break;
   }
+  ReplyNow(route.text);
+  return Handled::kDone;
+}
+
+// Answers come in the order of the requests, so what goes one way waits for what went the other.
+bool Connection::MustWait(const Route& route) {
+  const bool relays = route.way == Route::Way::kRelay;
+  waits_for_slots_ = (relays || route.after_all) && !slots_.empty();
+  waits_for_line_ = !relays && session_.unanswered() > 0;
+  if (relays) {
+    const bool protocol_may_change =
+        client_.protocol_at_exec != 0 && client_.transaction == ClientInfo::Transaction::kNone;
+    const bool state_unknown = (route.after_subscription && session_.awaits_subscription()) || protocol_may_change;
+    waits_for_line_ = state_unknown && session_.unanswered() > 0;
+  }
+  return waits_for_slots_ || waits_for_line_;
+}
+
+ReplyTo Connection::NextSlot() {
+  slots_.emplace_back();
+  return {this, first_slot_ + slots_.size() - 1};
+}
+
+void Connection::AcceptEvent(std::string_view input) {
+  const auto args = parser_.args();
+  const ReplyTo to = NextSlot();
+  if (parser_.is_array())
+    return clients_->Accept(to, args, input.substr(parser_.body_offset(), parser_.consumed() - parser_.body_offset()));
+  std::string body;
+  for (const std::string_view arg : args) AppendBulk(body, arg);
+  clients_->Accept(to, args, body);
+}
+
+Connection::Handled Connection::AnswerHere() {
+  const auto args = parser_.args();
   std::string reply;
-  const bool wants_info = IsCommand(args[0], "info");
-  const LocalOutcome outcome = AnswerLocally(args, &client_, wants_info ? clients_->Info() : ServerInfo{}, &reply);
-  if (outcome == LocalOutcome::kAdminStatus || outcome == LocalOutcome::kAdminSeal) {
-    slots_.emplace_back();
-    const ReplyTo to{this, first_slot_ + slots_.size() - 1};
-    outcome == LocalOutcome::kAdminStatus ? clients_->admin().AnswerStatus(to) : clients_->admin().AnswerSeal(to);
-    return true;
+  const int protocol = client_.protocol;
+  const LocalOutcome outcome =
+      AnswerLocally(args, &client_, IsCommand(args[0], "info") ? clients_->Info() : ServerInfo{}, &reply);
+  if (IsCommand(args[0], "reset")) EndLine();
+  if (line_ && client_.protocol != protocol) {
+    session_.Expect(RelaySession::Answer::kDropped, line_->queued_bytes());
+    line_->Send(MakeCommand({"HELLO", std::to_string(client_.protocol)}));
+  }
+  switch (outcome) {
+    case LocalOutcome::kAdminStatus:
+      clients_->admin().AnswerStatus(NextSlot());
+      return Handled::kDone;
+    case LocalOutcome::kAdminSeal:
+      clients_->admin().AnswerSeal(NextSlot());
+      return Handled::kDone;
+    case LocalOutcome::kAnswered:
+    case LocalOutcome::kAnswerAndClose:
+      break;
   }
   ReplyNow(reply);
-  return outcome != LocalOutcome::kAnswerAndClose;
+  return outcome == LocalOutcome::kAnswerAndClose ? Handled::kLast : Handled::kDone;
+}
+
+// ---- The way to Redis
+
+void Connection::RelayCommand(const Route& route, std::string_view input) {
+  if (!line_) line_ = clients_->relay().Open(this, client_.protocol, client_.name);
+  if (!line_) {
+    if (client_.transaction != ClientInfo::Transaction::kNone) client_.transaction = ClientInfo::Transaction::kRefused;
+    return ReplyNow("-RETRY all connections for relayed commands are taken (--relay-connections)\r\n");
+  }
+  session_.Expect(route.answer, line_->queued_bytes());
+  if (parser_.is_array()) {
+    line_->Send(input.substr(0, parser_.consumed()));
+  } else {
+    std::string command;
+    AppendCommand(command, parser_.args());
+    line_->Send(command);
+  }
+  if (route.answer == RelaySession::Answer::kSubscription || route.answer == RelaySession::Answer::kShardSubscription)
+    line_->Send(RelaySession::Marker());
+}
+
+void Connection::AbortTransaction() {
+  if (!line_) return;
+  session_.Expect(RelaySession::Answer::kDropped, line_->queued_bytes());
+  line_->Send(MakeCommand({"DISCARD"}));
+}
+
+void Connection::OnRelayBytes(std::string_view bytes) {
+  if (out_.empty() && writing_.empty()) last_write_ms_ = clients_->NowMs();
+  const RelaySession::Taken taken = session_.Take(
+      bytes, [this](std::string_view passed) { out_.append(passed); },
+      [this] { return SprocketsInfo(clients_->Info()); });
+  if (!taken.ok) return OnRelayLost("Redis answered what is no reply");
+  if (client_.transaction == ClientInfo::Transaction::kNone && session_.unanswered() == 0) {
+    if (taken.exec_done && client_.protocol_at_exec != 0) client_.protocol = client_.protocol_at_exec;
+    client_.protocol_at_exec = 0;
+  }
+  if (!session_.in_passed_reply()) PopReady();
+  if (UnsentBytes() > kMaxUnsentBytes) {
+    line_paused_ = true;
+    line_->SetReading(false);
+  }
+  clients_->WantsFlush(this);
+}
+
+// What was in flight may have been executed, what had not left was not; nor was a transaction without its EXEC, and
+// what follows of it must not be.
+void Connection::OnRelayLost(std::string_view) {
+  using Transaction = ClientInfo::Transaction;
+  // Whoever waits for messages would wait for ever, and half a reply has no other half.
+  const bool ends = session_.in_passed_reply() || session_.subscribed() || client_.tracks;
+  const uint64_t sent = line_->sent_bytes();
+  line_.reset();
+  line_paused_ = false;
+  session_.End([&](uint64_t begin) {
+    if (ends) return;
+    out_.append(begin >= sent ? kLostUnsent : kLostInFlight);
+  });
+  if (client_.transaction == Transaction::kOpen) client_.transaction = Transaction::kRefused;
+  if (std::exchange(client_.watches, false)) client_.watch_lost = true;
+  client_.tracks = false;
+  client_.protocol_at_exec = 0;
+  PopReady();
+  if (ends) return CloseAfterReplies();
+  clients_->WantsFlush(this);
+}
+
+bool Connection::SpareRelayLine() {
+  const bool is_bound = !session_.idle() || session_.subscribed() || client_.watches || client_.tracks ||
+                        client_.transaction == ClientInfo::Transaction::kOpen;
+  if (!is_bound) EndLine();
+  return !is_bound;
+}
+
+void Connection::EndLine() {
+  line_.reset();
+  line_paused_ = false;
+  session_.End([](uint64_t) {});
 }
 
 // ---- Replying, in the order of the requests
 
 void Connection::ReplyNow(std::string_view resp) {
-  slots_.emplace_back();
-  Reply(first_slot_ + slots_.size() - 1, resp);
+  NextSlot().Reply(resp);
 }
 
 void Connection::Reply(uint64_t slot, std::string_view resp) {
   SPROCKETS_ASSERT(slot >= first_slot_ && slot - first_slot_ < slots_.size());
-  if (slot == first_slot_) {
+  if (client_.protocol == 3 && resp == kNullOfResp2) resp = kNullOfResp3;
+  if (slot == first_slot_ && !session_.in_passed_reply()) {
     if (out_.empty() && writing_.empty()) last_write_ms_ = clients_->NowMs();
     if (!closed()) out_.append(resp);
     slots_.pop_front();
@@ -236,6 +372,10 @@ void Connection::Flush() {
       out_.erase(0, static_cast<size_t>(std::max(written, 0)));
       WriteRest();
     }
+  }
+  if (line_paused_ && UnsentBytes() < kMaxUnsentBytes / 2) {
+    line_paused_ = false;
+    line_->SetReading(true);
   }
   if (closing_ && idle()) Close();
 }
@@ -303,6 +443,7 @@ void Connection::Close() {
   clients_->buffers().Done(this);
   kept_.clear();
   out_.clear();
+  EndLine();
   // With a write under way libuv calls its callback with UV_ECANCELED before the handle's memory goes.
   pipe_.reset();
   ForgetIfDone();

@@ -1,5 +1,8 @@
-// One client at the door: reads commands, keeps the replies in the order of the requests whichever path each event
-// took, and is cut off when it stalls. Loop thread only.
+// One client at the door: reads commands, keeps the replies in the order of the requests whichever way each command
+// went, and is cut off when it stalls. Loop thread only.
+//
+// Events and answers of the door wait in slots; relayed commands are answered by the client's own line to Redis. Only
+// one of the two has anything outstanding: a command that goes the other way waits, unread, until it has not.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +14,18 @@
 #include <uv.h>
 
 #include "shared/redis/resp.h"
+#include "sidecar/core/relay.h"
+#include "sidecar/core/relay_session.h"
 #include "sidecar/core/traffic.h"
-#include "sidecar/door/local_commands.h"
+#include "sidecar/door/client_info.h"
+#include "sidecar/door/routes.h"
 #include "sidecar/uv_handles.h"
 
 namespace sprockets {
 
 class Clients;
 
-class Connection : public ReplySink {
+class Connection : public ReplySink, private RelayLineOwner {
  public:
   Connection(Clients* clients, UvHandle<uv_pipe_t> pipe, int64_t id, size_t max_command_bytes);
   ~Connection() override;
@@ -36,7 +42,7 @@ class Connection : public ReplySink {
   void Close();
 
   bool closed() const { return pipe_ == nullptr; }
-  bool idle() const { return slots_.empty() && out_.empty() && writing_.empty(); }
+  bool idle() const { return slots_.empty() && session_.unanswered() == 0 && out_.empty() && writing_.empty(); }
   /// Set by Clients, so that a connection stands in each of its lists once.
   bool flush_wanted = false;
   bool resume_wanted = false;
@@ -52,9 +58,23 @@ class Connection : public ReplySink {
   static void OnRead(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer);
   void OnBytes(char* data, size_t size);
   size_t Process(std::string_view input);
-  bool HandleCommand(std::string_view input);
+  enum class Handled { kDone, kLater, kLast };
+  Handled HandleCommand(std::string_view input);
+  bool MustWait(const Route& route);
+  void AcceptEvent(std::string_view input);
+  Handled AnswerHere();
+  void RelayCommand(const Route& route, std::string_view input);
+  void AbortTransaction();
   bool MayHandle() const;
   bool MayRead();
+  ReplyTo NextSlot();
+  size_t UnsentBytes() const { return out_.size() + writing_.size(); }
+
+  // RelayLineOwner
+  void OnRelayBytes(std::string_view bytes) override;
+  void OnRelayLost(std::string_view why) override;
+  bool SpareRelayLine() override;
+  void EndLine();
   void Keep(std::string_view rest);
   void Pause();
   void ReplyNow(std::string_view resp);
@@ -77,6 +97,12 @@ class Connection : public ReplySink {
   uint64_t commands_at_check_ = 0;
   int64_t half_command_ms_ = 0;  // so long the same one has been on its way
   int64_t checked_ms_ = 0;
+
+  std::unique_ptr<RelayLine> line_;  // made for the first relayed command
+  bool line_paused_ = false;         // the client reads too slowly for what Redis sends
+  RelaySession session_;
+  bool waits_for_slots_ = false;  // the next command does, and is not looked at again before
+  bool waits_for_line_ = false;
 
   std::deque<Slot> slots_;  // requests not yet answered, oldest first
   uint64_t first_slot_ = 0;

@@ -73,7 +73,10 @@ void RedisLink::Stop(bool abandon) {
 // ---- Connecting
 
 void RedisLink::Connect() {
-  if (!options_.url.socket_path.empty()) return Adopt(redisAsyncConnectUnix(options_.url.socket_path.c_str()));
+  if (!options_.url.socket_path.empty()) {
+    address_ = options_.url.socket_path;
+    return Adopt(redisAsyncConnectUnix(address_.c_str()));
+  }
   if (IsNumericHost(options_.url.host)) return ConnectTo(options_.url.host);
   Resolve();
 }
@@ -124,6 +127,7 @@ void RedisLink::ConnectToNext() {
 }
 
 void RedisLink::ConnectTo(const std::string& host) {
+  address_ = host;
   Adopt(redisAsyncConnect(host.c_str(), options_.url.port));
 }
 

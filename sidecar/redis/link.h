@@ -83,6 +83,8 @@ class RedisLink {
   const std::string& run_id() const { return protocol_.server().run_id; }
   const RedisUrl& url() const { return options_.url; }
   const std::string& replication_id() const { return protocol_.server().replication_id; }
+  /// Where it is connected to, a numeric address or a socket's path; empty: it is not ready.
+  const std::string& address() const { return state_ == State::kReady ? address_ : none_; }
   /// Why there is no connection; empty: there is one, or was none yet.
   const std::string& last_failure() const { return last_failure_; }
   /// Since when the link has been ready, on the loop's clock; 0: it is not.
@@ -144,6 +146,8 @@ class RedisLink {
   redisAsyncContext* context_ = nullptr;  // owned by hiredis; null when it has gone
   RedisPoll* poll_ = nullptr;             // lives as long as context_
   uv_getaddrinfo_t* resolving_ = nullptr;
+  std::string address_;  // that was tried last
+  const std::string none_;
   std::deque<std::string> addresses_;  // of the host, those that were not tried yet
 
   LinkProtocol protocol_;

@@ -220,6 +220,24 @@ Reply RespClient::Read(std::chrono::milliseconds limit) {
   return *std::move(reply);
 }
 
+std::string RespClient::ReadRaw(size_t bytes, std::chrono::milliseconds limit) {
+  const auto deadline = Clock::now() + limit;
+  std::string read;
+  while (read.size() < bytes) {
+    pollfd ready{.fd = fd_, .events = POLLIN, .revents = 0};
+    if (poll(&ready, 1, MillisecondsUntil(deadline)) == 0)
+      throw std::runtime_error("only " + std::to_string(read.size()) + " bytes came: " + Escape(read));
+    std::array<char, 64 * 1024> buffer;
+    const ssize_t size = recv(fd_, buffer.data(), std::min(buffer.size(), bytes - read.size()), 0);
+    if (size == 0) throw ConnectionClosed("recv: closed by the other side");
+    if (size > 0)
+      read.append(buffer.data(), static_cast<size_t>(size));
+    else if (errno != EAGAIN)
+      ThrowClosed("recv");
+  }
+  return read;
+}
+
 Reply RespClient::Call(const Command& command, std::chrono::milliseconds limit) {
   Send(command);
   return Read(limit);

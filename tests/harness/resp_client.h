@@ -64,6 +64,8 @@ class RespClient {
   std::optional<Reply> TryRead(std::chrono::milliseconds limit);
   Reply Call(const Command& command, std::chrono::milliseconds limit = kPatience);
   std::vector<Reply> Pipeline(std::span<const Command> commands, std::chrono::milliseconds limit = kPatience);
+  /// The next `bytes` bytes as they come, for what is not RESP2. Not after a Read that may have taken some of them.
+  std::string ReadRaw(size_t bytes, std::chrono::milliseconds limit = kPatience);
   /// True if the other side closed the connection within `limit`; replies that come before are dropped.
   bool WaitClosed(std::chrono::milliseconds limit = kPatience);
   /// Closes only our sending side.

@@ -97,7 +97,7 @@ TEST_CASE("half a command, then silence, and a client that never reads are cut o
   CHECK(deaf.SendUntilBlocked(echoes, 500ms) < echoes.size());
 
   CHECK(half.WaitClosed(60s));
-  const auto clients = [&] { return idle.Call({"INFO"}).text; };
+  const auto clients = [&] { return idle.Call({"INFO", "sprockets"}).text; };
   CHECK(WaitUntil([&] { return clients().find("connected_clients:1\r\n") != std::string::npos; }, 60s));
   CHECK(stack.Xadd("issue-stream", {"data", "1"}).Landed());
 }
@@ -123,7 +123,8 @@ TEST_CASE("a client that sends and is gone before it is read takes nobody along"
 }
 
 TEST_CASE("an XADD that can never be stored is INVALID, and the connection stays", "[door]") {
-  Stack stack({.sidecar_options = {"--max-event-bytes", "64KiB"}});
+  // Where commands are relayed an id of the client's is Redis's business.
+  Stack stack({.sidecar_options = {"--max-event-bytes", "64KiB", "--relay", "off"}});
   RespClient client = stack.sidecar.Connect();
   const std::vector<Command> invalid = {
       {"XADD"},
@@ -188,7 +189,7 @@ TEST_CASE("replies keep the order of the requests, whichever path each event too
     commands.insert(commands.end(), {{"XADD", "s", "*", "n", n},
                                      {"ECHO", n},
                                      {"XADD", "refused", "*", "n", n},
-                                     {"XADD", "s", "1-1", "n", n},
+                                     {"XADD", "s", "*", "n"},
                                      {"NONSENSE", n}});
   }
   RespClient client = stack.sidecar.Connect();
@@ -231,7 +232,7 @@ TEST_CASE("what clients say before their first XADD is answered as Redis would",
   CHECK(call({"PING"}) == Reply{.type = Type::kSimple, .text = "PONG", .integer = 0, .elements = {}});
   CHECK(call({"ping", "hello"}).text == "hello");
   CHECK(call({"ECHO", "x\r\ny"}).text == "x\r\ny");
-  CHECK(call({"HELLO", "3"}).IsError("NOPROTO"));
+  CHECK(call({"HELLO", "4"}).IsError("NOPROTO"));
   CHECK(call({"HELLO", "2"}).type == Type::kArray);
   CHECK(call({"HELLO", "2", "AUTH", "default", "x", "SETNAME", "me"}).type == Type::kArray);
   CHECK(call({"CLIENT", "GETNAME"}).text == "me");
@@ -244,16 +245,14 @@ TEST_CASE("what clients say before their first XADD is answered as Redis would",
   CHECK(call({"CLIENT", "GETNAME"}).text == "alfred");
   CHECK(call({"CLIENT", "ID"}).type == Type::kInteger);
   CHECK(call({"CLIENT", "MAINT_NOTIFICATIONS", "ON"}).IsError("ERR"));
-  CHECK(call({"CLIENT", "TRACKING", "ON"}).IsError("ERR"));
   CHECK(call({"COMMAND"}).type == Type::kArray);
-  CHECK(call({"COMMAND", "DOCS"}).type == Type::kArray);
   CHECK(call({"COMMAND", "COUNT"}).type == Type::kInteger);
   CHECK(call({"CONFIG", "GET", "save"}).type == Type::kArray);
   const std::string info = call({"INFO"}).text;
   for (const char* line : {"role:master\r\n", "loading:0\r\n", "# Sprockets\r\n"})
     CHECK(info.find(line) != std::string::npos);
   CHECK(call({"RESET"}).text == "RESET");
-  CHECK(call({"GET", "x"}).text.starts_with("ERR unknown command"));
+  CHECK(call({"NONSENSE", "x"}).text.starts_with("ERR unknown command"));
   CHECK(call({"QUIT"}).text == "OK");
   CHECK(client.WaitClosed());
 }
@@ -293,7 +292,7 @@ TEST_CASE("large commands that come all at once wait for each other, and every o
 TEST_CASE("a storm of unknown commands is answered, each one, and the connection stays", "[door]") {
   Stack stack;
   RespClient client = stack.sidecar.Connect();
-  const std::vector<Command> storm(20'000, Command{"FLUSHALL", "now"});
+  const std::vector<Command> storm(20'000, Command{"NONSENSE", "now"});
   for (const Reply& reply : client.Pipeline(storm)) REQUIRE(reply.text.starts_with("ERR unknown command"));
   CHECK(client.Call({"XADD", "s", "*", "a", "b"}).Landed());
 }

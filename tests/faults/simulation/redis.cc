@@ -175,7 +175,7 @@ std::string Redis::Xinfo(const std::string& name) const {
   AppendInteger(out, static_cast<int64_t>(stream.added));
   AppendBulk(out, "first-entry");
   if (stream.entries.empty()) {
-    AppendNullBulk(out);
+    AppendNull(out, 2);
   } else {
     AppendEntry(out, stream.entries.front());
   }
