@@ -23,7 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST_CASE("between a refused MULTI and what ends it no XADD is taken", "[patience]") {
-  Stack stack;
+  Stack stack({.sidecar_options = {"--relay", "off"}});
   RespClient client = stack.sidecar.Connect();
   const Command xadd = {"XADD", "s", "*", "data", "1"};
   SECTION("EXEC") {
