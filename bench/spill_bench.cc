@@ -14,8 +14,8 @@
 #include "bench/events.h"
 #include "bench/raw_table.h"
 #include "shared/base/clock.h"
+#include "shared/spill/disk_folder.h"
 #include "shared/spill/file.h"
-#include "shared/spill/folder.h"
 
 namespace sprockets::bench {
 namespace {
@@ -63,14 +63,14 @@ Status CommitBatch(SpillWriter& writer, const std::vector<EventView>& events, in
 
 void SpillEvents(benchmark::State& state) {
   const ScratchFolder scratch;
-  auto folder = SpillFolder::Open(scratch.path());
+  auto folder = DiskFolder::Open(scratch.path());
   if (!folder.ok()) return state.SkipWithError(folder.error().message.c_str());
   SpillWriter::Options options;
   options.number = 1;
   options.producer = "bench";
   options.event_id_field = kEventIdField;
   options.begun_ms = WallClockMs();
-  auto writer = SpillWriter::Create(folder.value(), options);
+  auto writer = folder.value().CreateActive(options);
   if (!writer.ok()) return state.SkipWithError(writer.error().message.c_str());
 
   const std::string payload = Payload(static_cast<size_t>(state.range(1)));

@@ -79,7 +79,8 @@ int Sidecar::Run() {
 
 // The door opens last: whoever gets in finds everything standing.
 Status Sidecar::Open() {
-  ASSIGN_OR_RETURN(OpenedFolder opened, OpenSpillFolder(config_.spill_dir));
+  ASSIGN_OR_RETURN(folder_, DiskFolder::Open(config_.spill_dir));
+  ASSIGN_OR_RETURN(OpenedFolder opened, OpenSpillFolder(*folder_));
   lock_ = std::move(opened.lock);
 
   redis_ = std::make_unique<Upstream>(&loop_, &clock_,
@@ -101,7 +102,7 @@ Status Sidecar::Open() {
   options.earlier_life_in_flight = !opened.state->nothing_was_in_flight();
   router_ =
       std::make_unique<Router>(options, IdentityHasher(), RouterSinks{redis_.get(), disk_.get(), &degradation_log_});
-  ASSIGN_OR_RETURN(FolderReader earlier, ReadEarlierLives(opened.folder));
+  ASSIGN_OR_RETURN(FolderReader earlier, ReadEarlierLives());
 
   SpillStore::Options spill;
   spill.producer = options.producer;
@@ -112,8 +113,7 @@ Status Sidecar::Open() {
   spill.spill_max_bytes = config_.spill_max_bytes;
   spill.most_doubt_bytes = config_.max_inflight_bytes;
   const auto make_store = [&](SpillStore::Post post) {
-    return std::make_unique<SpillStore>(opened.folder, *std::move(opened.state), spill, std::move(earlier),
-                                        std::move(post));
+    return std::make_unique<SpillStore>(*folder_, *std::move(opened.state), spill, std::move(earlier), std::move(post));
   };
   disk_->Start(make_store, earlier);
   admin_ = std::make_unique<Admin>(router_.get(), redis_.get(), relay_.get(), disk_.get(), &clock_);
@@ -133,11 +133,11 @@ Status Sidecar::Open() {
 }
 
 // What there is time for before the door opens.
-Result<FolderReader> Sidecar::ReadEarlierLives(const SpillFolder& folder) {
-  ASSIGN_OR_RETURN(FolderReader reader, FolderReader::Open(folder, {.hasher = router_->hasher(),
-                                                                    .max_inflight_bytes = config_.max_inflight_bytes,
-                                                                    .window_capacity = config_.dedupe_window,
-                                                                    .most_unknown = Window::kMostUnknown}));
+Result<FolderReader> Sidecar::ReadEarlierLives() {
+  ASSIGN_OR_RETURN(FolderReader reader, FolderReader::Open(*folder_, {.hasher = router_->hasher(),
+                                                                      .max_inflight_bytes = config_.max_inflight_bytes,
+                                                                      .window_capacity = config_.dedupe_window,
+                                                                      .most_unknown = Window::kMostUnknown}));
   const int64_t until_ms = SteadyClockMs() + kReadBeforeOpeningMs;
   do {
     ASSIGN_OR_RETURN(const EarlierEvents events, reader.ReadNext());

@@ -9,7 +9,7 @@
 #include <uv.h>
 
 #include "shared/base/result.h"
-#include "shared/spill/folder.h"
+#include "shared/spill/disk_folder.h"
 #include "sidecar/admin/admin.h"
 #include "sidecar/admin/degradation_log.h"
 #include "sidecar/config.h"
@@ -37,7 +37,7 @@ class Sidecar {
 
  private:
   Status Open();
-  Result<FolderReader> ReadEarlierLives(const SpillFolder& folder);
+  Result<FolderReader> ReadEarlierLives();
   void WatchLoop();
   void CloseLoop();
 
@@ -52,6 +52,7 @@ class Sidecar {
   const SidecarConfig config_;
   uv_loop_t loop_{};
   LoopClock clock_{&loop_};
+  std::optional<DiskFolder> folder_;
   std::optional<FileLock> lock_;
   DegradationLog degradation_log_;
   std::unique_ptr<Upstream> redis_;

@@ -22,6 +22,7 @@
 #include "shared/base/limits.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
+#include "shared/spill/disk_folder.h"
 
 namespace sprockets {
 namespace {
@@ -295,9 +296,9 @@ class Drain : public Command {
   Result<Outcome> Run(Output& output) override {
     CatchStopSignals();
     // The folder must be there already: a mistyped path is not a new spill folder.
-    ASSIGN_OR_RETURN(const SpillFolder existing, SpillFolder::OpenExisting(run_.spill_dir));
+    ASSIGN_OR_RETURN(const DiskFolder existing, DiskFolder::OpenExisting(run_.spill_dir));
     if (run_.dry_run) return DryRun(run_, existing, output);
-    ASSIGN_OR_RETURN(const SpillFolder folder, SpillFolder::Open(existing.path()));
+    ASSIGN_OR_RETURN(const DiskFolder folder, DiskFolder::Open(existing.path()));
     return run_.follow ? Follow(run_, folder, output) : RunOnce(run_, folder, output);
   }
 

@@ -14,6 +14,7 @@
 #include "replayer/drain/folder_survey.h"
 #include "replayer/drain/pass.h"
 #include "shared/base/log.h"
+#include "shared/spill/disk_folder.h"
 #include "shared/spill/file.h"
 
 namespace sprockets {
@@ -53,10 +54,10 @@ class Printer {
   /// Rows that cannot be read are named on stderr, and the others are printed all the same.
   int64_t bad_rows() const { return bad_rows_; }
 
-  Status PrintFile(const SpillFileInfo& info, bool only_what_waits) {
-    ASSIGN_OR_RETURN(SpillFile file, SpillFile::Open(info));
-    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
-    ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, file.RejectedRows());
+  Status PrintFile(const SpillFolder& folder, const SpillFileInfo& info, bool only_what_waits) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder.OpenFile(info));
+    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
+    ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, file->RejectedRows());
     for (const SpilledStream& stream : streams) {
       if (is_full()) return {};
       if (options_.stream && stream.name != *options_.stream) continue;
@@ -75,7 +76,7 @@ class Printer {
         ++bad_rows_;
         LogWarning("bad-row", {{"file", info.path.filename().native()}, {"ticket", ticket}, {"why", reason}});
       };
-      RETURN_IF_ERROR(file.Visit(stream, after, 0, print, name_bad));
+      RETURN_IF_ERROR(file->Visit(stream, after, 0, print, name_bad));
     }
     return {};
   }
@@ -88,14 +89,14 @@ class Printer {
 };
 
 Status ShowEvents(const ShowOptions& options, Printer* printer) {
-  ASSIGN_OR_RETURN(const SpillFolder folder, SpillFolder::OpenExisting(options.spill_dir));
+  ASSIGN_OR_RETURN(const DiskFolder folder, DiskFolder::OpenExisting(options.spill_dir));
   if (!options.file.empty()) {
     ASSIGN_OR_RETURN(const SpillFileInfo info, FindSpillFile(folder, options.file));
     if (info.state == SpillFileInfo::State::kActive && !info.suspect && !info.quarantined) {
       return Error{ErrorCode::kRefused, info.path.filename().native() +
                                             " is being written by a sidecar, or was left by one: drain seals it"};
     }
-    return printer->PrintFile(info, false);
+    return printer->PrintFile(folder, info, false);
   }
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
   for (const SpillFileInfo& info : files) {
@@ -104,7 +105,7 @@ Status ShowEvents(const ShowOptions& options, Printer* printer) {
                  {{"file", info.path.filename().native()}, {"way_out", "drain --salvage takes what can be read"}});
     }
     if (!WaitsForDrain(info) || printer->is_full()) continue;
-    RETURN_IF_ERROR(printer->PrintFile(info, true));
+    RETURN_IF_ERROR(printer->PrintFile(folder, info, true));
   }
   ASSIGN_OR_RETURN(const std::optional<ActiveFile> active, FindActiveFile(folder, ""));
   if (!active) return {};

@@ -15,6 +15,7 @@
 #include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
+#include "shared/spill/disk_folder.h"
 
 namespace sprockets {
 namespace {
@@ -68,7 +69,7 @@ Status AddActive(const Where& where, const SpillFolder& folder, Look* look) {
 }
 
 Result<Look> TakeLook(const Where& where) {
-  ASSIGN_OR_RETURN(const SpillFolder folder, SpillFolder::OpenExisting(where.spill_dir));
+  ASSIGN_OR_RETURN(const DiskFolder folder, DiskFolder::OpenExisting(where.spill_dir));
   Look look;
   ASSIGN_OR_RETURN(look.files, SurveyFolder(folder));
   ASSIGN_OR_RETURN(look.bytes, folder.TotalBytes());

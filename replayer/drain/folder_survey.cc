@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 
 #include "shared/base/text.h"
 #include "shared/spill/file.h"
@@ -10,9 +11,9 @@
 namespace sprockets {
 namespace {
 
-Result<std::vector<StreamSurvey>> SurveyStreams(const SpillFileInfo& info) {
-  ASSIGN_OR_RETURN(SpillFile file, SpillFile::Open(info));
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
+Result<std::vector<StreamSurvey>> SurveyStreams(const SpillFolder& folder, const SpillFileInfo& info) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder.OpenFile(info));
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
   std::vector<StreamSurvey> surveys;
   for (const SpilledStream& stream : streams) {
     StreamSurvey& survey = surveys.emplace_back();
@@ -24,7 +25,7 @@ Result<std::vector<StreamSurvey>> SurveyStreams(const SpillFileInfo& info) {
       survey.oldest_ms = event.received_ms;
       return false;
     };
-    RETURN_IF_ERROR(file.Visit(stream, stream.cursor.done_ticket, 0, first));
+    RETURN_IF_ERROR(file->Visit(stream, stream.cursor.done_ticket, 0, first));
   }
   return surveys;
 }
@@ -42,7 +43,7 @@ Result<std::vector<FileSurvey>> SurveyFolder(const SpillFolder& folder) {
       survey.not_read =
           info.suspect ? "suspect: drain settles every row" : "active: the sidecar's (its STATUS counts the rows)";
     } else {
-      Result<std::vector<StreamSurvey>> streams = SurveyStreams(info);
+      Result<std::vector<StreamSurvey>> streams = SurveyStreams(folder, info);
       // It was drained or removed between the listing and now.
       if (!streams.ok() && streams.error().code == ErrorCode::kNotFound) continue;
       if (streams.ok()) {

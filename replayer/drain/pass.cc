@@ -2,6 +2,7 @@
 #include "replayer/drain/pass.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -160,9 +161,9 @@ Status DrainPass::DrainAll() {
 }
 
 Result<DrainPass::Next> DrainPass::DrainFile(const SpillFileInfo& info) {
-  Result<SpillFile> opened = SpillFile::Open(info);
+  const Result<std::unique_ptr<SpillFile>> opened = folder_.OpenFile(info);
   if (!opened.ok()) return PassOver(info, opened.error());
-  SpillFile file = std::move(opened).value();
+  SpillFile& file = *opened.value();
   RETURN_IF_ERROR(RefuseOtherDatabase(file));
   RETURN_IF_ERROR(RefuseOtherRedis(file));
   if (const Status verified = file.VerifyAsRead(); !verified.ok()) return PassOver(info, verified.error());
@@ -170,7 +171,7 @@ Result<DrainPass::Next> DrainPass::DrainFile(const SpillFileInfo& info) {
   bool all_done = true;
   const Result<Next> next = DrainStreams(file, &all_done);
   if (!next.ok()) return PassOver(info, next.error());
-  if (all_done) RETURN_IF_ERROR(Finish(std::move(file)));
+  if (all_done) RETURN_IF_ERROR(Finish(file));
   return next;
 }
 
@@ -249,7 +250,7 @@ bool DrainPass::IsSelected(const SpilledStream& stream) const {
   return GlobMatch(options_.streams, stream.name);
 }
 
-Status DrainPass::Finish(SpillFile file) {
+Status DrainPass::Finish(SpillFile& file) {
   const SpillFileInfo info = file.info();
   RETURN_IF_ERROR(file.MarkDrained(WallClockMs()));
   RETURN_IF_ERROR(file.Close());
@@ -258,43 +259,43 @@ Status DrainPass::Finish(SpillFile file) {
 }
 
 Status DrainPass::OfferAgain(const SpillFileInfo& info) {
-  ASSIGN_OR_RETURN(SpillFile file, SpillFile::Open(info));
-  RETURN_IF_ERROR(file.Verify());
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
+  ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder_.OpenFile(info));
+  RETURN_IF_ERROR(file->Verify());
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
   RETURN_IF_ERROR(RefuseIfLowerFileWaits(info, streams));
-  RETURN_IF_ERROR(RefuseOtherDatabase(file));
+  RETURN_IF_ERROR(RefuseOtherDatabase(*file));
   RETURN_IF_ERROR(session_.Connect());
   RETURN_IF_ERROR(RefuseOtherServer());
-  RETURN_IF_ERROR(session_.FenceFor(file));
+  RETURN_IF_ERROR(session_.FenceFor(*file));
   // A run that ends before its time leaves the marker, and the next drain goes on with it.
   RETURN_IF_ERROR(folder_.MarkOffered(info.number));
-  RETURN_IF_ERROR(file.ResetCursors());
-  ASSIGN_OR_RETURN(const Next next, OfferRest(std::move(file)));
+  RETURN_IF_ERROR(file->ResetCursors());
+  ASSIGN_OR_RETURN(const Next next, OfferRest(*file));
   static_cast<void>(next);
   return {};
 }
 
 /// What is left of a drained file that is offered again.
-Result<DrainPass::Next> DrainPass::OfferRest(SpillFile file) {
+Result<DrainPass::Next> DrainPass::OfferRest(SpillFile& file) {
   offers_again_ = true;
   bool all_done = true;
   Result<Next> next = DrainStreams(file, &all_done);
   offers_again_ = false;
   if (!next.ok()) return next;
   if (!all_done) report_.Worsen(DrainResult::kLeft);
-  RETURN_IF_ERROR(all_done ? Finish(std::move(file)) : file.Close());
+  RETURN_IF_ERROR(all_done ? Finish(file) : file.Close());
   return next;
 }
 
 /// A run with --file was interrupted, so nobody knows yet whether every event of the file is in Redis.
 Result<DrainPass::Next> DrainPass::FinishOffer(const SpillFileInfo& info) {
-  Result<SpillFile> opened = SpillFile::Open(info);
+  const Result<std::unique_ptr<SpillFile>> opened = folder_.OpenFile(info);
   if (!opened.ok()) return PassOver(info, opened.error());
-  SpillFile file = std::move(opened).value();
+  SpillFile& file = *opened.value();
   RETURN_IF_ERROR(RefuseOtherDatabase(file));
   LogInfo("offering-again", {{"file", NameOf(info)}, {"why", "a drain --file of it was interrupted"}});
   RETURN_IF_ERROR(session_.FenceFor(file));
-  return OfferRest(std::move(file));
+  return OfferRest(file);
 }
 
 /// For the order: what was spilled earlier goes first.
@@ -302,8 +303,8 @@ Status DrainPass::RefuseIfLowerFileWaits(const SpillFileInfo& info, const std::v
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
   for (const SpillFileInfo& lower : files) {
     if (lower.number >= info.number || !WaitsForDrain(lower)) continue;
-    ASSIGN_OR_RETURN(SpillFile file, SpillFile::Open(lower));
-    ASSIGN_OR_RETURN(const std::vector<SpilledStream> waiting, file.Streams());
+    ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder_.OpenFile(lower));
+    ASSIGN_OR_RETURN(const std::vector<SpilledStream> waiting, file->Streams());
     for (const SpilledStream& stream : waiting) {
       const auto is_same = [&](const SpilledStream& other) { return other.name == stream.name && IsSelected(other); };
       if (stream.rows_left == 0 || std::none_of(streams.begin(), streams.end(), is_same)) continue;
@@ -317,7 +318,7 @@ Status DrainPass::RefuseIfLowerFileWaits(const SpillFileInfo& info, const std::v
 Status RemoveOldDrained(const SpillFolder& folder, int64_t keep_ms) {
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
   for (const SpillFileInfo& info : files) {
-    if (IsExpendable(info, WallClockMs() - keep_ms)) RETURN_IF_ERROR(folder.Remove(info));
+    if (IsExpendable(folder, info, WallClockMs() - keep_ms)) RETURN_IF_ERROR(folder.Remove(info));
   }
   return {};
 }
@@ -327,9 +328,9 @@ Result<uint64_t> CountRejected(const SpillFolder& folder) {
   uint64_t count = 0;
   for (const SpillFileInfo& info : files) {
     if (info.state != SpillFileInfo::State::kDrained && !WaitsForDrain(info)) continue;
-    Result<SpillFile> file = SpillFile::Open(info);
+    const Result<std::unique_ptr<SpillFile>> file = folder.OpenFile(info);
     if (!file.ok()) continue;
-    const Result<std::vector<SpillFile::Rejected>> rejected = file.value().RejectedRows();
+    const Result<std::vector<SpillFile::Rejected>> rejected = file.value()->RejectedRows();
     if (!rejected.ok() || rejected.value().empty()) continue;
     count += rejected.value().size();
     LogWarning("rejected-rows-kept",
@@ -347,9 +348,9 @@ Result<uint64_t> CountLeft(const SpillFolder& folder, std::string_view streams_g
   uint64_t left = 0;
   for (const SpillFileInfo& info : files) {
     if (!WaitsForDrain(info)) continue;
-    Result<SpillFile> file = SpillFile::Open(info);
+    const Result<std::unique_ptr<SpillFile>> file = folder.OpenFile(info);
     if (!file.ok()) continue;
-    const Result<std::vector<SpilledStream>> streams = file.value().Streams();
+    const Result<std::vector<SpilledStream>> streams = file.value()->Streams();
     if (!streams.ok()) continue;
     for (const SpilledStream& stream : streams.value()) {
       if (GlobMatch(streams_glob, stream.name)) left += static_cast<uint64_t>(stream.rows_left);

@@ -46,10 +46,10 @@ class DrainPass {
   Status SealLeftBehind();
   Result<Next> DrainFile(const SpillFileInfo& info);
   Result<Next> FinishOffer(const SpillFileInfo& info);
-  Result<Next> OfferRest(SpillFile file);
+  Result<Next> OfferRest(SpillFile& file);
   Result<Next> DrainStreams(SpillFile& file, bool* all_done);
   Result<StreamDrain::End> DrainStream(SpillFile& file, const SpilledStream& stream);
-  Status Finish(SpillFile file);
+  Status Finish(SpillFile& file);
   Result<Next> PassOver(const SpillFileInfo& info, const Error& error);
   Status RefuseIfLowerFileWaits(const SpillFileInfo& info, const std::vector<SpilledStream>& streams);
   StreamSettler::Options SettlerOptions(const SpillFile& file, std::string_view target) const;

@@ -106,15 +106,15 @@ Status CopyPlaces(const SpillFolder& folder, int64_t number, const std::vector<S
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
   for (const SpillFileInfo& info : files) {
     if (info.number != number) continue;
-    ASSIGN_OR_RETURN(SpillFile file, SpillFile::Open(info));
-    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
+    ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder.OpenFile(info));
+    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
     for (const SpilledStream& stream : streams) {
       const auto is_same = [&](const SpilledStream& other) { return other.name == stream.name; };
       const auto source = std::find_if(damaged.begin(), damaged.end(), is_same);
       if (source == damaged.end()) continue;
-      for (const LedTo& place : source->led_to) RETURN_IF_ERROR(file.KeepLedTo(stream.id, place));
+      for (const LedTo& place : source->led_to) RETURN_IF_ERROR(file->KeepLedTo(stream.id, place));
     }
-    RETURN_IF_ERROR(file.Close());
+    RETURN_IF_ERROR(file->Close());
   }
   return {};
 }
@@ -128,20 +128,20 @@ Status Salvage(const SpillFolder& folder, const SpillFileInfo& info, DrainReport
   if (!lock.ok())
     return Error{lock.error()}.Prefixed("salvage needs the sidecar stopped, because it makes a new spill file");
 
-  ASSIGN_OR_RETURN(SpillFile damaged, SpillFile::Open(info));
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, damaged.Streams());
-  const Result<std::vector<ConnectionId>> connections = damaged.Connections();
+  ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> damaged, folder.OpenFile(info));
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, damaged->Streams());
+  const Result<std::vector<ConnectionId>> connections = damaged->Connections();
   ASSIGN_OR_RETURN(const int64_t number, folder.NextNumber());
   SpillWriter::Options options;
   options.number = number;
-  options.producer = damaged.producer();
-  options.event_id_field = damaged.event_id_field();
+  options.producer = damaged->producer();
+  options.event_id_field = damaged->event_id_field();
   options.begun_ms = WallClockMs();
-  options.database = damaged.database();
-  options.connections_lost = damaged.connections_lost() || !connections.ok();
-  ASSIGN_OR_RETURN(const std::unique_ptr<SpillWriter> writer, SpillWriter::Create(folder, options));
+  options.database = damaged->database();
+  options.connections_lost = damaged->connections_lost() || !connections.ok();
+  ASSIGN_OR_RETURN(const std::unique_ptr<SpillWriter> writer, folder.CreateActive(options));
 
-  RowCopier copier(damaged, *writer, report);
+  RowCopier copier(*damaged, *writer, report);
   RETURN_IF_ERROR(copier.CopyAll(streams));
   if (connections.ok() && !connections.value().empty()) {
     RETURN_IF_ERROR(writer->Begin());
@@ -151,8 +151,8 @@ Status Salvage(const SpillFolder& folder, const SpillFileInfo& info, DrainReport
   RETURN_IF_ERROR(writer->Seal(folder));
   if (copier.copied() > 0) RETURN_IF_ERROR(folder.MarkSuspect(number));
   if (copier.copied() > 0) RETURN_IF_ERROR(CopyPlaces(folder, number, streams));
-  const std::string damage = damaged.wal_damage();
-  RETURN_IF_ERROR(damaged.Close());
+  const std::string damage = damaged->wal_damage();
+  RETURN_IF_ERROR(damaged->Close());
   // Only now that the good rows are sealed may the original leave.
   RETURN_IF_ERROR(folder.Move(info.number, info.state, SpillFileInfo::State::kDrained));
   if (!damage.empty()) report.Warn("rows-out-of-reach", {{"file", name}, {"why", damage}});

@@ -111,11 +111,11 @@ Status Session::ListFiles() {
                    folder_.List([this](int64_t number) { return !listed_files_.contains(number); }));
   for (const SpillFileInfo& info : new_files) {
     if (!IsListable(info)) continue;
-    Result<SpillFile> file = SpillFile::Open(info);
+    const Result<std::unique_ptr<SpillFile>> file = folder_.OpenFile(info);
     if (!file.ok() && file.error().code == ErrorCode::kForeign) return std::move(file).error();
     if (!file.ok()) continue;
-    const Result<std::vector<ConnectionId>> connections = file.value().Connections();
-    const auto renamed = file.value().RenamedStreams();
+    const Result<std::vector<ConnectionId>> connections = file.value()->Connections();
+    const auto renamed = file.value()->RenamedStreams();
     if (!connections.ok() || !renamed.ok()) continue;
     Know(connections.value());
     for (const auto& [stream, target] : renamed.value()) led_elsewhere_[stream].insert(target);

@@ -197,9 +197,9 @@ Status StreamSettler::LookIntoLaterFiles(const StreamFacts& facts) {
 
 /// Whatever cannot be read here is dealt with when the file's turn comes.
 Status StreamSettler::LookIntoFile(const SpillFileInfo& info, const StreamFacts& facts, uint64_t* affordable_rows) {
-  Result<SpillFile> opened = SpillFile::Open(info);
-  if (!opened.ok() || opened.value().event_id_field() != file_.event_id_field()) return {};
-  SpillFile& file = opened.value();
+  const Result<std::unique_ptr<SpillFile>> opened = searches_.folder().OpenFile(info);
+  if (!opened.ok() || opened.value()->event_id_field() != file_.event_id_field()) return {};
+  SpillFile& file = *opened.value();
   const Result<std::vector<SpilledStream>> streams = file.Streams();
   const Result<std::vector<ConnectionId>> connections = file.Connections();
   if (!streams.ok() || !connections.ok()) return file.Close();

@@ -1,18 +1,13 @@
 // The flag behind SIGINT and SIGTERM.
 #include "replayer/terminal/stop.h"
 
-#include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <csignal>
-#include <thread>
 
 #include "shared/base/clock.h"
 
 namespace sprockets {
 namespace {
-
-constexpr int64_t kLookEveryMs = 50;
 
 // Any thread asks, and the handler may run on any.
 std::atomic<bool> stop_requested = false;
@@ -41,13 +36,8 @@ void ClearStopRequest() {
 }
 
 bool SleepUnlessStopped(int64_t ms) {
-  const int64_t until = SteadyClockMs() + ms;
-  while (!StopRequested()) {
-    const int64_t left = until - SteadyClockMs();
-    if (left <= 0) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(left, kLookEveryMs)));
-  }
-  return false;
+  SleepMs(ms, StopRequested);
+  return !StopRequested();
 }
 
 }  // namespace sprockets

@@ -13,7 +13,7 @@
 namespace sprockets {
 
 enum class LogFormat { kText, kJson };
-enum class LogLevel { kDebug, kInfo, kWarning, kError };
+enum class LogLevel { kDebug, kInfo, kWarning, kError, kNone };
 
 /// One value of a line. Strings are escaped on the way out.
 struct LogField {
@@ -29,7 +29,7 @@ struct LogField {
   bool is_number = false;
 };
 
-/// Once, before the first line. Without it, lines are text at level info.
+/// Once, before the first line. Without it, lines are text at level info. At level kNone nothing is written.
 void InitLog(LogFormat format, LogLevel level = LogLevel::kInfo);
 
 /// From now on lines are written by a thread of their own. While stderr takes none, up to 1 MiB of them wait; what is

@@ -1,7 +1,7 @@
 // The spill folder: which files lie in it, what state each is in, who may touch it. Names only; what is inside a file
 // is file.h's business.
 //
-//   lock, drain.lock                          flock'ed, see Lock
+//   lock, drain.lock                          flock'ed, see LockForWriting
 //   state.sqlite                              state_file.h
 //   spill-000007.active.sqlite                being written (or left by a killed sidecar, or suspect)
 //   spill-000007.sealed.sqlite                complete, waiting for the drain
@@ -13,8 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <optional>
-#include <string_view>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -22,23 +21,26 @@
 
 namespace sprockets {
 
-/// An exclusive flock on a file, held until destruction. The kernel drops it when the process dies.
+class SpillFile;
+class SpillWriter;
+class StateStore;
+struct FoundInFolder;
+struct SpillWriterOptions;
+
+/// An exclusive lock, held until destruction, or until the process dies.
 class FileLock {
  public:
+  /// Its destruction lets go of the lock.
+  struct Hold {
+    virtual ~Hold() = default;
+  };
+
   FileLock() = default;
-  FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileLock& operator=(FileLock&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~FileLock();
-  bool held() const { return fd_ >= 0; }
+  explicit FileLock(std::unique_ptr<Hold> hold) : hold_(std::move(hold)) {}
+  bool held() const { return hold_ != nullptr; }
 
  private:
-  friend class SpillFolder;
-  explicit FileLock(int fd) : fd_(fd) {}
-  static Result<FileLock> Take(const std::filesystem::path& path, int64_t wait_ms);
-  int fd_ = -1;
+  std::unique_ptr<Hold> hold_;
 };
 
 struct SpillFileInfo {
@@ -53,60 +55,78 @@ struct SpillFileInfo {
   int64_t bytes = 0;  // with its -wal and -journal
 };
 
+/// The disk, as far as spill files are concerned: what the sidecar and the drain know of it. DiskFolder is the real
+/// one; the simulation brings one that keeps everything in memory.
 class SpillFolder {
  public:
-  /// Creates the folder (mode 0700; its parent must exist) and drained/ where missing. kIo names what cannot be used
-  /// and why. The path may lead through symbolic links: path() is the real one.
-  static Result<SpillFolder> Open(const std::filesystem::path& path);
-  /// Of an existing folder, for reading only; kNotFound with the way out if there is none.
-  static Result<SpillFolder> OpenExisting(const std::filesystem::path& path);
+  virtual ~SpillFolder() = default;
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path StatePath() const { return path_ / "state.sqlite"; }
   std::filesystem::path PathOf(int64_t number, SpillFileInfo::State state) const;
 
   /// "lock": held by the sidecar, or by a drainer that seals in its absence. Waits up to `wait_ms`; kBusy after that.
-  Result<FileLock> LockForWriting(int64_t wait_ms) const;
+  virtual Result<FileLock> LockForWriting(int64_t wait_ms) const = 0;
   /// "drain.lock": excludes a second drainer.
-  Result<FileLock> LockForDraining(int64_t wait_ms) const;
+  virtual Result<FileLock> LockForDraining(int64_t wait_ms) const = 0;
+
+  /// Creates the next active file; it must not exist. On failure nothing is left behind.
+  virtual Result<std::unique_ptr<SpillWriter>> CreateActive(SpillWriterOptions options) const = 0;
+  /// Opens a file that no SpillWriter has open, in whatever state: an active file (left behind, or suspect) is
+  /// recovered: its WAL is checkpointed, synced, and left (rollback journal), so that its rows count. kForeign,
+  /// kCorrupt, kBusy as they come. Whoever lists the folder while a sidecar runs (the lock is held) passes over an
+  /// active file without a marker: it is the sidecar's, and opening it would wait 30 s for the sidecar's lock and end
+  /// in kBusy.
+  virtual Result<std::unique_ptr<SpillFile>> OpenFile(const SpillFileInfo& file) const = 0;
+  /// What StateFile::Open and StateFile::OpenExisting stand on.
+  virtual Result<std::unique_ptr<StateStore>> OpenState(const FoundInFolder& found) const = 0;
+  virtual Result<std::unique_ptr<StateStore>> OpenExistingState() const = 0;
 
   /// Every spill file, by number. A number that stands there in two states is kCorrupt: states change by rename, so
   /// that is no crash of ours. Names that are not ours are passed over. Files may move on meanwhile; each is listed
   /// once.
   Result<std::vector<SpillFileInfo>> List() const;
   /// Those whose number is `wanted`: the others cost no more than their names. For whoever lists again and again.
-  Result<std::vector<SpillFileInfo>> List(const std::function<bool(int64_t number)>& wanted) const;
+  virtual Result<std::vector<SpillFileInfo>> List(const std::function<bool(int64_t number)>& wanted) const = 0;
   /// Does this file still stand there? Somebody may have deleted it while it was open.
-  bool Has(int64_t number, SpillFileInfo::State state) const;
+  virtual bool Has(int64_t number, SpillFileInfo::State state) const = 0;
+  /// Nothing was ever committed to it: a process was killed while it created the file. A file that cannot be asked may
+  /// have some.
+  virtual bool HasNoBytes(const SpillFileInfo& file) const = 0;
   /// The smallest number above every file (and marker) in the folder, at least 1.
-  Result<int64_t> NextNumber() const;
+  virtual Result<int64_t> NextNumber() const = 0;
   /// Lays aside some room (16 MiB, less on a small disk) that nothing is ever spilled into, so that recovery and drain
   /// have what they need on a disk that others have filled. kFull where there is none to lay aside.
-  Status KeepReserve() const;
+  virtual Status KeepReserve() const = 0;
   /// Frees it if the disk is nearly full. Before recovering or draining.
-  Status SpendReserve() const;
+  virtual Status SpendReserve() const = 0;
   /// All bytes of spill files, drained ones included.
-  Result<int64_t> TotalBytes() const;
+  virtual Result<int64_t> TotalBytes() const = 0;
   /// Bytes that the file system still gives to us (f_bavail).
-  Result<int64_t> FreeBytes() const;
+  virtual Result<int64_t> FreeBytes() const = 0;
 
   /// Creates the empty marker and syncs the folder.
-  Status MarkSuspect(int64_t number) const;
-  Status MarkQuarantined(int64_t number) const;
-  Status MarkOffered(int64_t number) const;
-  Status ClearOffered(int64_t number) const;
+  virtual Status MarkSuspect(int64_t number) const = 0;
+  virtual Status MarkQuarantined(int64_t number) const = 0;
+  virtual Status MarkOffered(int64_t number) const = 0;
+  virtual Status ClearOffered(int64_t number) const = 0;
 
   /// Syncs a file, renames it from one state to another and syncs the folders. kBusy while a -wal or -journal with
   /// bytes in it lies beside it: all that is in there would be lost. Never replaces a file. Markers of a drained file
   /// are removed.
-  Status Move(int64_t number, SpillFileInfo::State from, SpillFileInfo::State to) const;
-  /// Syncs the folder itself, so that a file just created is still there after a power loss.
-  Status Sync() const;
+  virtual Status Move(int64_t number, SpillFileInfo::State from, SpillFileInfo::State to) const = 0;
   /// Deletes a file with its -wal, -journal and markers.
-  Status Remove(const SpillFileInfo& file) const;
+  virtual Status Remove(const SpillFileInfo& file) const = 0;
+
+ protected:
+  /// `path` is the real one, without symbolic links.
+  explicit SpillFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  SpillFolder(const SpillFolder&) = default;
+  SpillFolder(SpillFolder&&) = default;
+  SpillFolder& operator=(const SpillFolder&) = default;
+  SpillFolder& operator=(SpillFolder&&) = default;
 
  private:
-  explicit SpillFolder(std::filesystem::path path) : path_(std::move(path)) {}
   std::filesystem::path path_;
 };
 

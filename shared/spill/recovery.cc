@@ -1,8 +1,7 @@
 // What becomes of the files that a killed sidecar left behind: every step may be killed itself and is then taken again.
 // At the start, on the thread that holds the folder's lock.
-#include <filesystem>
+#include <memory>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -11,27 +10,15 @@
 namespace sprockets {
 namespace {
 
-/// Has the file no bytes, or does it not exist? A file that cannot be asked may have some.
-bool HasNoBytes(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto bytes = std::filesystem::file_size(path, error);
-  return error ? error == std::errc::no_such_file_or_directory : bytes == 0;
-}
-
-/// Nothing was ever committed to it: a process was killed while it created the file.
-bool IsEmpty(const SpillFileInfo& file) {
-  return HasNoBytes(file.path) && HasNoBytes(file.path.native() + "-wal");
-}
-
 /// Seals one file, or removes it if it holds no row. Returns its rows.
 Result<int64_t> SealLeftBehind(const SpillFolder& folder, const SpillFileInfo& info) {
   int64_t rows = 0;
   {
-    ASSIGN_OR_RETURN(SpillFile file, SpillFile::Open(info));
-    RETURN_IF_ERROR(file.Verify());
-    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
+    ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder.OpenFile(info));
+    RETURN_IF_ERROR(file->Verify());
+    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
     for (const SpilledStream& stream : streams) rows += stream.rows;
-    RETURN_IF_ERROR(rows > 0 ? file.FinishAsSealed() : file.Close());
+    RETURN_IF_ERROR(rows > 0 ? file->FinishAsSealed() : file->Close());
   }
   RETURN_IF_ERROR(rows > 0 ? folder.Move(info.number, SpillFileInfo::State::kActive, SpillFileInfo::State::kSealed)
                            : folder.Remove(info));
@@ -64,7 +51,7 @@ Result<RecoveryReport> RecoverLeftBehind(const SpillFolder& folder) {
         report.suspect.push_back(rows.error().message);
         break;
       default:
-        if (IsEmpty(file)) {
+        if (folder.HasNoBytes(file)) {
           RETURN_IF_ERROR(folder.Remove(file));
         } else {
           RETURN_IF_ERROR(folder.MarkQuarantined(file.number));

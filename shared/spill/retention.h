@@ -12,6 +12,6 @@ namespace sprockets {
 /// Every row of the file is in Redis, and has been since `drained_before_ms` (milliseconds since 1970). False for one
 /// that holds the only copy of something: rows that Redis would not take, what --salvage could not read, a file that
 /// cannot be opened or is offered again.
-bool IsExpendable(const SpillFileInfo& file, int64_t drained_before_ms);
+bool IsExpendable(const SpillFolder& folder, const SpillFileInfo& file, int64_t drained_before_ms);
 
 }  // namespace sprockets

@@ -55,6 +55,12 @@ struct LedTo {
   std::string run_id;  // of the server at that time
 };
 
+/// Where the open range of a stream is led, if that is another stream.
+inline std::optional<LedTo> LedElsewhere(const Cursor& cursor, const std::string& stream) {
+  if (!cursor.open || cursor.open->target == stream) return std::nullopt;
+  return LedTo{cursor.open->target, cursor.open->anchor, cursor.open->run_id};
+}
+
 /// A stream of a file.
 struct SpilledStream {
   int64_t id = 0;

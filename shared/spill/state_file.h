@@ -10,32 +10,55 @@
 #include "shared/base/result.h"
 #include "shared/redis/connection_id.h"
 #include "shared/spill/folder.h"
+#include "shared/spill/known_connections.h"
 
 namespace sprockets {
 
+/// What the rest of the folder says, where there is no state file to ask.
+struct FoundInFolder {
+  bool folder_has_files = false;
+  int64_t highest_ticket = 0;
+};
+
+/// Where a StateFile lies; SpillFolder opens it.
+class StateStore {
+ public:
+  struct Content {
+    KnownConnections connections;
+    bool nothing_in_flight = false;
+    int64_t reserved_ticket = 0;  // no ticket up to here may be given again
+
+    /// Of one that is made anew.
+    static Content First(const FoundInFolder& found);
+  };
+
+  virtual ~StateStore() = default;
+  /// As it was last read or written.
+  virtual const Content& content() const = 0;
+  /// One commit. On an error it may be stored or not, and later ones may fail, too.
+  virtual Status Write(const Content& next) = 0;
+  /// The object is unusable afterwards.
+  virtual Status Close() = 0;
+};
+
 class StateFile {
  public:
-  /// Creates it where missing: then tickets go on above `highest_ticket_found` (in the folder's files), and if
-  /// `folder_has_files` the connections of earlier lives are lost (connections_lost). An unreadable state file is set
-  /// aside as state.sqlite.broken-<n>, with the same effect. kForeign if it is of a newer version.
-  struct Found {
-    bool folder_has_files = false;
-    int64_t highest_ticket = 0;
-  };
+  using Found = FoundInFolder;
+
+  /// Creates it where missing: then tickets go on above `highest_ticket` of what was found, and if `folder_has_files`
+  /// the connections of earlier lives are lost (connections_lost). An unreadable state file is set aside as
+  /// state.sqlite.broken-<n>, with the same effect. kForeign if it is of a newer version.
   static Result<StateFile> Open(const SpillFolder& folder, const Found& found);
   /// As it is, for a drainer in the sidecar's absence; kNotFound if there is none.
   static Result<StateFile> OpenExisting(const SpillFolder& folder);
-  StateFile(StateFile&&) noexcept;
-  StateFile& operator=(StateFile&&) noexcept;
-  ~StateFile();
 
   /// Every connection that was written down and is not known to be dead, the live one included.
-  const std::vector<ConnectionId>& connections() const;
+  const std::vector<ConnectionId>& connections() const { return known().listed(); }
   /// Earlier connections exist that nobody can name: no fence is complete until the server's run_id has changed.
-  bool connections_lost() const;
+  bool connections_lost() const { return known().lost(); }
   /// When the life before this one ended, nothing that it had sent was without its answer, and nobody had been told
   /// UNKNOWN (NoteNothingInFlight); or there was none.
-  bool nothing_was_in_flight() const;
+  bool nothing_was_in_flight() const { return nothing_was_in_flight_; }
 
   /// One commit: adds `live` and strikes off `dead`. Before the live one carries its first event.
   /// Clears connections_lost if the server's run_id is another one than at the first call after the loss.
@@ -43,11 +66,11 @@ class StateFile {
   /// One commit: strikes off `dead`.
   Status Strike(std::span<const ConnectionId> dead);
 
-  /// The next ticket: 1, 2, … never again, over all lives. Reserves a block of 10 000 with one commit whenever the last
-  /// is used up.
+  /// The next ticket: 1, 2, … never again, over all lives. Reserves a block of 100 000 with one commit whenever the
+  /// last is used up.
   Result<int64_t> NextTicket();
   /// No ticket above it was ever given.
-  int64_t highest_ticket() const;
+  int64_t highest_ticket() const { return next_ticket_ - 1; }
   /// One commit: no connection carries an event, and none ever will again but one that is recorded after this; what
   /// earlier ones left in doubt is stored. Recording a connection takes it back. Nothing is written where the life
   /// before this one may have left something in flight and this one has recorded no connection: it has settled nothing.
@@ -57,9 +80,13 @@ class StateFile {
   Status Close();
 
  private:
-  struct Impl;
-  explicit StateFile(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  StateFile(std::unique_ptr<StateStore> store, int64_t highest_ticket);
+  const KnownConnections& known() const { return store_->content().connections; }
+
+  std::unique_ptr<StateStore> store_;
+  bool nothing_was_in_flight_;  // as it was opened
+  bool recorded_ = false;       // a connection, since it was opened: it fences what earlier ones had in flight
+  int64_t next_ticket_;
 };
 
 }  // namespace sprockets

@@ -48,19 +48,19 @@ Status FolderReader::Read(const SpillFileInfo& info, EarlierEvents* events) {
   // bytes as may have been left unanswered. Suspect files are read in any case.
   const bool has_place = rows_ < options_.window_capacity || bytes_ < 2 * options_.max_inflight_bytes;
   if (!waits && !has_place && !info.suspect) return {};
-  ASSIGN_OR_RETURN(SpillFile file, OpenWaitingOrDrained(folder_, info));
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
-  if (file.info().state != SpillFileInfo::State::kDrained) {
-    SpillReport::File known{info.path.filename(), 0, info.bytes, file.begun_ms()};
+  ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, OpenWaitingOrDrained(folder_, info));
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
+  if (file->info().state != SpillFileInfo::State::kDrained) {
+    SpillReport::File known{info.path.filename(), 0, info.bytes, file->begun_ms()};
     for (const SpilledStream& stream : streams) known.rows += stream.rows_left;
     waiting_[info.number] = known;
   }
   if (options_.window_capacity == 0) return {};
   for (const SpilledStream& stream : streams) {
-    if (file.info().suspect) {
-      RETURN_IF_ERROR(ReadUnknown(file, stream, events));
+    if (file->info().suspect) {
+      RETURN_IF_ERROR(ReadUnknown(*file, stream, events));
     } else if (has_place) {
-      RETURN_IF_ERROR(ReadSpilled(file, stream, events));
+      RETURN_IF_ERROR(ReadSpilled(*file, stream, events));
     }
   }
   rows_ += events->spilled.size();
@@ -127,14 +127,14 @@ FileTrouble TroubleOf(const Error& error) {
   }
 }
 
-Result<SpillFile> OpenWaitingOrDrained(const SpillFolder& folder, const SpillFileInfo& listed) {
-  auto file = SpillFile::Open(listed);
+Result<std::unique_ptr<SpillFile>> OpenWaitingOrDrained(const SpillFolder& folder, const SpillFileInfo& listed) {
+  auto file = folder.OpenFile(listed);
   if (file.ok() || file.error().code != ErrorCode::kNotFound || listed.state == SpillFileInfo::State::kDrained)
     return file;
   SpillFileInfo drained = listed;
   drained.state = SpillFileInfo::State::kDrained;
   drained.path = folder.PathOf(drained.number, drained.state);
-  return SpillFile::Open(drained);
+  return folder.OpenFile(drained);
 }
 
 Status Quarantine(const SpillFolder& folder, const SpillFileInfo& info, const Error& error) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <queue>
 #include <set>
 #include <string>
@@ -30,6 +31,7 @@ class FolderReader {
     size_t window_capacity = 0;      // beyond that, as many of the newest rows with a client's id are enough
     size_t most_unknown = 0;
   };
+  /// The folder must outlive it.
   static Result<FolderReader> Open(const SpillFolder& folder, const Options& options);
 
   /// Files that are still to be read.
@@ -55,7 +57,7 @@ class FolderReader {
   Status ReadUnknown(SpillFile& file, const SpilledStream& stream, EarlierEvents* events);
   bool WouldKeep(int64_t received_ms) const;
 
-  SpillFolder folder_;
+  const SpillFolder& folder_;
   Options options_;
   std::vector<SpillFileInfo> files_;      // the newest last
   std::vector<SpillFileInfo> postponed_;  // likewise
@@ -80,7 +82,7 @@ enum class FileTrouble {
 FileTrouble TroubleOf(const Error& error);
 
 /// A drain may run meanwhile: a file that waited when the folder was listed may lie in drained/ now.
-Result<SpillFile> OpenWaitingOrDrained(const SpillFolder& folder, const SpillFileInfo& listed);
+Result<std::unique_ptr<SpillFile>> OpenWaitingOrDrained(const SpillFolder& folder, const SpillFileInfo& listed);
 
 /// One bad file must not keep the sidecar from starting: it is set aside where it stands, for `drain --salvage`.
 Status Quarantine(const SpillFolder& folder, const SpillFileInfo& info, const Error& error);

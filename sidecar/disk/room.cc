@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <utility>
 #include <vector>
 
 #include "shared/base/clock.h"
@@ -20,7 +19,7 @@ constexpr int64_t kRelistWhenFullMs = 1'000;
 
 }  // namespace
 
-Room::Room(SpillFolder folder, Options options) : folder_(std::move(folder)), options_(options) {}
+Room::Room(const SpillFolder& folder, Options options) : folder_(folder), options_(options) {}
 
 int64_t Room::WantedFor(int64_t bytes) {
   return 2 * bytes + kReservedDiskBytes;
@@ -74,7 +73,7 @@ Result<int64_t> Room::RemoveDrained(int64_t bytes) {
   for (const SpillFileInfo& file : files) {
     if (removed >= bytes) return removed;
     if (file.state != SpillFileInfo::State::kDrained || kept_.contains(file.number)) continue;
-    if (!IsExpendable(file, std::numeric_limits<int64_t>::max())) {
+    if (!IsExpendable(folder_, file, std::numeric_limits<int64_t>::max())) {
       kept_.insert(file.number);  // so that it is not opened for each batch
       continue;
     }

@@ -17,7 +17,8 @@ class Room {
     int64_t doubt_bytes = 0;   // of events in doubt that are stored although there is no room: what one connection may
                                // carry
   };
-  Room(SpillFolder folder, Options options);
+  /// The folder must outlive it.
+  Room(const SpillFolder& folder, Options options);
 
   /// What the disk needs free for a batch of `bytes`: its rows, their copy in the WAL, and a reserve.
   static int64_t WantedFor(int64_t bytes);
@@ -42,7 +43,7 @@ class Room {
   Result<int64_t> UsedBytes(int64_t active_bytes, int64_t relist_ms);
   Result<int64_t> RemoveDrained(int64_t bytes);
 
-  SpillFolder folder_;
+  const SpillFolder& folder_;
   const Options options_;
   int64_t other_bytes_ = 0;          // of the folder's files but the active one, as they were listed
   int64_t listed_ms_ = 0;            // when, on the steady clock; 0: it must be done anew

@@ -1,8 +1,6 @@
 #include "sidecar/disk/spill_store.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -20,8 +18,8 @@ constexpr int64_t kLogRefusedEveryMs = 10'000;
 
 }  // namespace
 
-SpillStore::SpillStore(SpillFolder folder, StateFile state, Options options, FolderReader earlier, Post post)
-    : folder_(std::move(folder)),
+SpillStore::SpillStore(const SpillFolder& folder, StateFile state, Options options, FolderReader earlier, Post post)
+    : folder_(folder),
       state_(std::move(state)),
       options_(std::move(options)),
       earlier_(std::move(earlier)),
@@ -256,7 +254,7 @@ Status SpillStore::OpenFile() {
   options.database = options_.database;
   options.server = options_.server;
   options.connections_lost = state_->connections_lost();
-  ASSIGN_OR_RETURN(file_, SpillWriter::Create(folder_, options));
+  ASSIGN_OR_RETURN(file_, folder_.CreateActive(options));
   tails_.clear();
   room_.Relist();
   LogInfo("spill-file-begun", {{"number", number}});
@@ -311,7 +309,7 @@ Status SpillStore::CheckRoom(int64_t bytes) {
 // The WAL needs as much again, once: where that is missing, neither a checkpoint nor the next start could put its rows
 // into the file, so it is done while there is room.
 Status SpillStore::CheckDisk(int64_t wanted) {
-  ASSIGN_OR_RETURN(const bool is_free, room_.IsFree(wanted + WalBytes()));
+  ASSIGN_OR_RETURN(const bool is_free, room_.IsFree(wanted + (file_ == nullptr ? 0 : file_->WalBytes())));
   if (is_free) return {};
   if (file_ != nullptr) {
     if (Status checkpointed = file_->CheckpointIfDue(/*force=*/true); !checkpointed.ok()) {
@@ -320,14 +318,6 @@ Status SpillStore::CheckDisk(int64_t wanted) {
     }
   }
   return room_.CheckFree(wanted);
-}
-
-int64_t SpillStore::WalBytes() const {
-  if (file_ == nullptr) return 0;
-  std::error_code error;
-  const auto bytes = std::filesystem::file_size(
-      folder_.PathOf(file_->number(), SpillFileInfo::State::kActive).native() + "-wal", error);
-  return error ? 0 : static_cast<int64_t>(bytes);
 }
 
 // After the answers: nobody waits for this.

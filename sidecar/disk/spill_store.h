@@ -66,8 +66,8 @@ class SpillStore {
   /// Takes what is done, as soon as it is: before any housekeeping.
   using Post = std::function<void(std::vector<SpillCompletion>)>;
 
-  /// `earlier` may have read some of the folder already.
-  SpillStore(SpillFolder folder, StateFile state, Options options, FolderReader earlier, Post post);
+  /// The folder must outlive it. `earlier` may have read some of it already.
+  SpillStore(const SpillFolder& folder, StateFile state, Options options, FolderReader earlier, Post post);
 
   /// Does the jobs in order; neighbouring events go to disk in one transaction. The jobs are used up.
   void Process(std::span<SpillJob> jobs);
@@ -96,7 +96,6 @@ class SpillStore {
   Status OpenState();
   Status CheckRoom(int64_t bytes);
   Status CheckDisk(int64_t wanted);
-  int64_t WalBytes() const;
   void Refuse(Batch batch, const Error& error);
   void RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error);
   void LogRefused();
@@ -105,7 +104,7 @@ class SpillStore {
   Status MarkDistrusted();
   Status SealActive(std::string* name);
 
-  SpillFolder folder_;
+  const SpillFolder& folder_;
   std::optional<StateFile> state_;
   const Options options_;
   FolderReader earlier_;

@@ -1,6 +1,7 @@
 #include "sidecar/disk/start_up.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "shared/base/log.h"
@@ -14,8 +15,8 @@ namespace {
 constexpr int64_t kLockWaitMs = 30'000;
 
 Result<int64_t> HighestTicketIn(const SpillFolder& folder, const SpillFileInfo& info) {
-  ASSIGN_OR_RETURN(SpillFile file, OpenWaitingOrDrained(folder, info));
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.Streams());
+  ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, OpenWaitingOrDrained(folder, info));
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
   int64_t highest = 0;
   for (const SpilledStream& stream : streams) highest = std::max(highest, stream.last_ticket);
   return highest;
@@ -44,8 +45,7 @@ bool StateFileIsThere(const SpillFolder& folder) {
 
 }  // namespace
 
-Result<OpenedFolder> OpenSpillFolder(const std::string& path) {
-  ASSIGN_OR_RETURN(SpillFolder folder, SpillFolder::Open(path));
+Result<OpenedFolder> OpenSpillFolder(const SpillFolder& folder) {
   ASSIGN_OR_RETURN(FileLock lock,
                    folder.LockForWriting(kLockWaitMs).Prefixed("another sidecar uses this spill folder"));
   RETURN_IF_ERROR(folder.SpendReserve());
@@ -59,7 +59,7 @@ Result<OpenedFolder> OpenSpillFolder(const std::string& path) {
   // every file has to be asked, drained ones, too.
   if (has_files && StateFileIsThere(folder)) files.erase(files.begin(), files.end() - 1);
   ASSIGN_OR_RETURN(const int64_t highest_ticket, HighestTicketIn(folder, files));
-  OpenedFolder opened{folder, std::move(lock), {}};
+  OpenedFolder opened{std::move(lock), {}};
   ASSIGN_OR_RETURN(opened.state,
                    StateFile::Open(folder, {.folder_has_files = has_files, .highest_ticket = highest_ticket}));
   if (opened.state->connections_lost())

@@ -12,13 +12,12 @@
 namespace sprockets {
 
 struct OpenedFolder {
-  SpillFolder folder;
   FileLock lock;
   std::optional<StateFile> state;
 };
 
 /// Waits up to 30 s for the lock (a drain may be sealing). kBusy: another sidecar has it. kForeign: a file is of a
 /// newer version.
-Result<OpenedFolder> OpenSpillFolder(const std::string& path);
+Result<OpenedFolder> OpenSpillFolder(const SpillFolder& folder);
 
 }  // namespace sprockets

@@ -14,8 +14,9 @@
 #include <utility>
 #include <vector>
 
-#include "shared/spill/file.h"
+#include "shared/spill/disk_folder.h"
 #include "shared/spill/layout.h"
+#include "shared/spill/sqlite_file.h"
 #include "tests/fuzz/any_event.h"
 #include "tests/fuzz/scratch.h"
 
@@ -45,7 +46,7 @@ Original MakeOriginal(const SpillFolder& folder, State state) {
   options.number = 1;
   options.producer = "prod";
   options.event_id_field = kEventIdField;
-  const std::unique_ptr<SpillWriter> writer = Must(SpillWriter::Create(folder, options));
+  const std::unique_ptr<SpillWriter> writer = Must(folder.CreateActive(options));
 
   Original original{state, {}, {}, {}};
   int64_t ticket = 1;
@@ -138,7 +139,7 @@ class Reading {
 
 /// Opens, verifies and reads everything. False: somewhere it said no.
 bool ReadAll(const SpillFileInfo& info, Reading* reading) {
-  auto file = SpillFile::Open(info);
+  auto file = SqliteFile::Open(info);
   if (!file.ok()) return false;
   bool good = file.value().Verify().ok();
   good = file.value().Connections().ok() && good;
@@ -177,8 +178,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace sprockets;
   using namespace sprockets::fuzz;
   static const ScratchFolder scratch;
-  static const Original kSealed = MakeOriginal(Must(SpillFolder::Open(scratch.path() / "sealed")), State::kSealed);
-  static const Original kActive = MakeOriginal(Must(SpillFolder::Open(scratch.path() / "active")), State::kActive);
+  static const Original kSealed = MakeOriginal(Must(DiskFolder::Open(scratch.path() / "sealed")), State::kSealed);
+  static const Original kActive = MakeOriginal(Must(DiskFolder::Open(scratch.path() / "active")), State::kActive);
 
   FuzzedDataProvider input(data, size);
   const Original& original = input.ConsumeBool() ? kSealed : kActive;
@@ -191,7 +192,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string wal = original.wal;
   Damage(input, damage_wal ? &wal : &database);
 
-  const SpillFolder folder = Must(SpillFolder::Open(scratch.path() / "damaged"));
+  const DiskFolder folder = Must(DiskFolder::Open(scratch.path() / "damaged"));
   info.path = folder.PathOf(1, info.state);
   WriteBytes(info.path, database);
   if (!wal.empty()) WriteBytes(info.path.native() + "-wal", wal);

@@ -7,6 +7,7 @@
 
 #include "shared/base/limits.h"
 #include "shared/redis/resp.h"
+#include "shared/spill/disk_folder.h"
 #include "sidecar/core/router.h"
 #include "sidecar/disk/spill_store.h"
 #include "sidecar/disk/start_up.h"
@@ -21,14 +22,14 @@ constexpr std::string_view kEventIdField = "event_id";
 class SpillPath : ReplySink, RedisSink, SpillSink, RouterNotices {
  public:
   SpillPath() : router_(Options(), IdentityHasher(), {this, this, this}) {
-    OpenedFolder opened = Must(OpenSpillFolder(scratch_.path() / "spill"));
+    OpenedFolder opened = Must(OpenSpillFolder(folder_));
     SpillStore::Options options;
     options.producer = Options().producer;
     options.event_id_field = kEventIdField;
     options.spill_file_bytes = 4 << 20;
     options.spill_max_bytes = 32 << 20;
-    store_.emplace(opened.folder, *std::move(opened.state), options,
-                   Must(FolderReader::Open(opened.folder, {.hasher = router_.hasher()})),
+    store_.emplace(folder_, *std::move(opened.state), options,
+                   Must(FolderReader::Open(folder_, {.hasher = router_.hasher()})),
                    [this](std::vector<SpillCompletion> done) { done_ = std::move(done); });
     lock_ = std::move(opened.lock);
   }
@@ -68,6 +69,7 @@ class SpillPath : ReplySink, RedisSink, SpillSink, RouterNotices {
   void StreamAcceptedAgain(const StreamState&) override {}
 
   const ScratchFolder scratch_;
+  const DiskFolder folder_ = Must(DiskFolder::Open(scratch_.path() / "spill"));
   Router router_;
   FileLock lock_;
   std::optional<SpillStore> store_;

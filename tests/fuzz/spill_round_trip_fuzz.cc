@@ -7,7 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "shared/spill/file.h"
+#include "shared/spill/disk_folder.h"
+#include "shared/spill/sqlite_file.h"
 #include "tests/fuzz/any_event.h"
 #include "tests/fuzz/scratch.h"
 
@@ -50,7 +51,7 @@ std::vector<Row> WriteRows(FuzzedDataProvider& input, SpillWriter& writer) {
 }
 
 std::vector<Row> ReadRows(const SpillFileInfo& info) {
-  SpillFile file = Must(SpillFile::Open(info));
+  SqliteFile file = Must(SqliteFile::Open(info));
   Must(file.Verify());
   std::vector<Row> rows;
   for (const SpilledStream& stream : Must(file.Streams())) {
@@ -73,7 +74,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace sprockets;
   using namespace sprockets::fuzz;
   static const ScratchFolder scratch;
-  const SpillFolder folder = Must(SpillFolder::Open(scratch.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(scratch.path() / "spill"));
   FuzzedDataProvider input(data, size);
   const bool left_behind = input.ConsumeBool();
 
@@ -81,7 +82,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.number = 1;
   options.producer = "prod";
   options.event_id_field = kEventIdField;
-  std::unique_ptr<SpillWriter> writer = Must(SpillWriter::Create(folder, options));
+  std::unique_ptr<SpillWriter> writer = Must(folder.CreateActive(options));
   const std::vector<Row> written = WriteRows(input, *writer);
   if (left_behind) {
     writer->Abandon();

@@ -150,7 +150,7 @@ int64_t WriteSpillFile(const SpillFolder& folder, const std::vector<TestEvent>& 
   writer_options.event_id_field = "event_id";
   writer_options.begun_ms = WallClockMs();
   writer_options.connections_lost = options.connections_lost;
-  auto writer = Must(SpillWriter::Create(folder, writer_options));
+  auto writer = Must(folder.CreateActive(writer_options));
   Must(writer->Begin());
   Must(writer->AddConnections(options.connections));
   for (const TestEvent& event : events) {
@@ -210,7 +210,7 @@ Run RunReplayer(const Strings& arguments) {
 }
 
 Stage::Stage(Strings redis_options)
-    : redis(std::move(redis_options)), folder(Must(SpillFolder::Open(temp.path() / "spill"))) {}
+    : redis(std::move(redis_options)), folder(Must(DiskFolder::Open(temp.path() / "spill"))) {}
 
 Run Stage::Command(const std::string& command, const Strings& more) const {
   Strings arguments{command, "--spill-dir", folder.path().native()};

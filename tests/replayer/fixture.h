@@ -17,8 +17,8 @@
 #include "replayer/redis/client.h"
 #include "shared/redis/connection_id.h"
 #include "shared/redis/stream_id.h"
+#include "shared/spill/disk_folder.h"
 #include "shared/spill/file.h"
-#include "shared/spill/folder.h"
 
 namespace sprockets::testing {
 
@@ -101,7 +101,7 @@ Run RunReplayer(const Strings& arguments);
 struct Stage {
   PrivateRedis redis;
   TempFolder temp;
-  SpillFolder folder;
+  DiskFolder folder;
 
   explicit Stage(Strings redis_options = {});
   Run Drain(const Strings& more = {}) const;

@@ -14,13 +14,13 @@ std::string ClientEvent::Key(const std::string& made_id) const {
                     : stream + "|data|" + payload + "|event_id|" + id;
 }
 
-Sidecar::Sidecar(World* world, std::vector<ClientEvent>* events) : world_(world), events_(events) {}
+Sidecar::Sidecar(World* world, std::vector<ClientEvent>* events) : world_(world), events_(events), folder_(world) {}
 Sidecar::~Sidecar() {
   if (running()) Die();
 }
 
 bool Sidecar::Start() {
-  auto opened = OpenSpillFolder("sim");
+  auto opened = OpenSpillFolder(folder_);
   if (!opened.ok()) return false;
   opened_ = std::make_unique<OpenedFolder>(std::move(opened).value());
   RouterOptions options;
@@ -28,10 +28,10 @@ bool Sidecar::Start() {
   std::array<uint8_t, 32> key{};
   options.earlier_life_in_flight = !opened_->state->nothing_was_in_flight();
   router_ = std::make_unique<Router>(options, IdentityHasher(key), RouterSinks{this, this, this});
-  auto earlier = FolderReader::Open(opened_->folder, {.hasher = router_->hasher(),
-                                                      .max_inflight_bytes = options.max_inflight_bytes,
-                                                      .window_capacity = options.dedupe_window,
-                                                      .most_unknown = Window::kMostUnknown});
+  auto earlier = FolderReader::Open(folder_, {.hasher = router_->hasher(),
+                                              .max_inflight_bytes = options.max_inflight_bytes,
+                                              .window_capacity = options.dedupe_window,
+                                              .most_unknown = Window::kMostUnknown});
   SPROCKETS_ASSERT(earlier.ok());
   // However much of a large folder was read before the door opened: the rest is read between other things.
   size_t read_first = 1 + world_->random() % 3;
@@ -45,7 +45,7 @@ bool Sidecar::Start() {
   SpillStore::Options store;
   store.producer = options.producer;
   store.event_id_field = "event_id";
-  store_ = std::make_unique<SpillStore>(opened_->folder, *std::move(opened_->state), store, std::move(earlier).value(),
+  store_ = std::make_unique<SpillStore>(folder_, *std::move(opened_->state), store, std::move(earlier).value(),
                                         [this](std::vector<SpillCompletion> done) {
                                           for (SpillCompletion& completion : done)
                                             done_.push_back(std::move(completion));

@@ -14,6 +14,7 @@
 #include "sidecar/core/router.h"
 #include "sidecar/disk/spill_store.h"
 #include "sidecar/disk/start_up.h"
+#include "tests/faults/simulation/disk.h"
 #include "tests/faults/simulation/world.h"
 
 struct redisReply;
@@ -106,6 +107,7 @@ class Sidecar : public ReplySink, public RedisSink, public SpillSink, public Rou
 
   World* const world_;
   std::vector<ClientEvent>* const events_;
+  const SimulatedFolder folder_;
   std::unique_ptr<OpenedFolder> opened_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<SpillStore> store_;

@@ -10,6 +10,7 @@
 
 #include "replayer/drain/options.h"
 #include "replayer/drain/pass.h"
+#include "tests/faults/simulation/disk.h"
 #include "tests/faults/simulation/sidecar_driver.h"
 #include "tests/faults/simulation/world.h"
 
@@ -184,10 +185,10 @@ class Deployment {
       if (world.Chance(world.faults.background)) Elsewhere([this] { AnyStep(50); });
     };
     Alive([&] {
-      const auto folder = SpillFolder::OpenExisting("sim");
-      const auto lock = folder.value().LockForDraining(0);
+      const SimulatedFolder folder(&world);
+      const auto lock = folder.LockForDraining(0);
       if (!lock.ok()) return;
-      DrainPass pass(options, folder.value(), report, DialInWorld);
+      DrainPass pass(options, folder, report, DialInWorld);
       if (pass.SealActive().ok()) (void)pass.DrainAll();
     });
     world.elsewhere = nullptr;

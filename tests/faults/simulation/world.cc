@@ -3,13 +3,9 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "replayer/terminal/stop.h"
-#include "shared/base/clock.h"
 #include "shared/base/log.h"
 
-namespace sprockets {
-
-namespace sim {
+namespace sprockets::sim {
 
 namespace {
 World* the_world = nullptr;
@@ -23,6 +19,7 @@ World& TheWorld() {
 World::World(uint64_t seed) : random(seed), redis(&random), prints(std::getenv("SPROCKETS_PRINT") != nullptr) {
   SPROCKETS_ASSERT(the_world == nullptr);
   the_world = this;
+  InitLog(LogFormat::kText, prints ? LogLevel::kInfo : LogLevel::kNone);
 }
 
 World::~World() {
@@ -46,32 +43,15 @@ void World::Step(std::string_view what) {
   }
 }
 
-}  // namespace sim
-
-// ---- The product's surroundings
-
-int64_t WallClockMs() {
-  return sim::TheWorld().redis.now_ms;
-}
-int64_t SteadyClockMs() {
-  return sim::TheWorld().redis.now_ms;
+int64_t WorldClock::WallMs() {
+  return world_->redis.now_ms;
 }
 
-void InitLog(LogFormat, LogLevel) {}
-void Log(LogLevel, std::string_view, std::initializer_list<LogField>) {}
-
-void CatchStopSignals() {}
-bool StopRequested() {
-  return false;
-}
-void ClearStopRequest() {}
-// However long: the drain's jitter is truly random, and a run must be repeatable.
-bool SleepUnlessStopped(int64_t) {
-  sim::World& world = sim::TheWorld();
-  world.redis.now_ms += 100;
-  if (world.elsewhere) world.elsewhere();
-  world.Step("sleep");
-  return true;
+void WorldClock::Sleep(int64_t, const std::function<bool()>& is_over) {
+  if (is_over && is_over()) return;
+  world_->redis.now_ms += 100;
+  if (world_->elsewhere) world_->elsewhere();
+  world_->Step("sleep");
 }
 
-}  // namespace sprockets
+}  // namespace sprockets::sim

@@ -1,7 +1,6 @@
 // A world in which nothing is real but the decisions: the product's own link's protocol, router, window, breaker, spill
-// store, settler and drain run unchanged over a simulated Redis, disk, clock and clients. The drain is handed its
-// network; disk and clock are put in when the program is linked: they define the members of SpillFolder, SpillWriter,
-// SpillFile and StateFile that the product's headers declare.
+// store, recovery, settler and drain run unchanged over a simulated Redis, disk, clock and clients. Each of those is
+// put in through an interface of the product: Wire, SpillFolder (disk.h), Clock.
 //
 // Everything random comes from one seed, so that a run can be repeated to the last step.
 #pragma once
@@ -19,9 +18,11 @@
 #include <vector>
 
 #include "replayer/redis/wire.h"
+#include "shared/base/clock.h"
 #include "shared/redis/connection_id.h"
 #include "shared/redis/stream_id.h"
 #include "shared/spill/file.h"
+#include "shared/spill/state_file.h"
 
 namespace sprockets::sim {
 
@@ -59,17 +60,9 @@ struct DiskFile {
   bool held_by_sidecar = false;
 };
 
-struct DiskState {
-  std::vector<ConnectionId> connections;
-  bool lost = false;
-  std::string lost_under;  // the server's life at the first record after the loss
-  int64_t next_ticket = 1;
-  bool nothing_in_flight = false;
-};
-
 struct Disk {
   std::map<int64_t, DiskFile> files;
-  std::optional<DiskState> state;
+  std::optional<StateStore::Content> state;
   bool writing_locked = false;
   bool draining_locked = false;
 };
@@ -153,6 +146,21 @@ struct Faults {
   int background = 0;  // something else happens while the drain works
 };
 
+class World;
+
+/// The world's time, which nothing but the world's steps takes.
+class WorldClock final : public Clock {
+ public:
+  explicit WorldClock(World* world) : world_(world) {}
+  int64_t WallMs() override;
+  int64_t SteadyMs() override { return WallMs(); }
+  /// Equally long, however long: the drain's jitter is truly random, and a run must be repeatable.
+  void Sleep(int64_t ms, const std::function<bool()>& is_over) override;
+
+ private:
+  World* const world_;
+};
+
 class World {
  public:
   explicit World(uint64_t seed);
@@ -177,6 +185,10 @@ class World {
   std::function<void()> elsewhere;
   /// SPROCKETS SEAL, over the socket.
   std::function<Status()> seal;
+
+ private:
+  WorldClock clock_{this};
+  const ClockInPlace clock_in_place_{&clock_};
 };
 
 /// The world that the simulated parts live in; one at a time.

@@ -19,8 +19,8 @@
 #include <thread>
 #include <vector>
 
-#include "shared/spill/file.h"
-#include "shared/spill/folder.h"
+#include "shared/spill/disk_folder.h"
+#include "shared/spill/sqlite_file.h"
 #include "tests/faults/soak/expect.h"
 #include "tests/faults/soak/plan.h"
 #include "tests/faults/soak/set_soak.h"
@@ -337,7 +337,7 @@ class Soak {
   }
 
   std::vector<SpillFileInfo> SpillFilesNow() const {
-    return SpillFolder::OpenExisting(stack_.sidecar.spill_dir()).value().List().value();
+    return DiskFolder::OpenExisting(stack_.sidecar.spill_dir()).value().List().value();
   }
 
   /// A drain has ended by itself. If it says verified, then every row of every drained file is in its stream, once, and
@@ -358,7 +358,7 @@ class Soak {
         Expect(!waited_.contains(info.number), "a drain said verified and left " + info.path.filename().native());
         continue;
       }
-      SpillFile file = SpillFile::Open(info).value();
+      SqliteFile file = SqliteFile::Open(info).value();
       const std::vector<SpilledStream> streams = file.Streams().value();
       for (const SpilledStream& stream : streams) {
         const Status visited = file.Visit(stream, 0, 0, [&](const SpilledEvent& row) {
@@ -395,10 +395,10 @@ class Soak {
   /// Of the drained files that are still there. Where a server refuses a drain's events for a moment, those behind them
   /// that were on their way already go first; so no order is expected of such a round.
   void NoteTicketsNeverSent() {
-    const auto folder = SpillFolder::OpenExisting(stack_.sidecar.spill_dir());
+    const auto folder = DiskFolder::OpenExisting(stack_.sidecar.spill_dir());
     const std::vector<SpillFileInfo> files = folder.value().List().value();
     for (const SpillFileInfo& info : files) {
-      SpillFile file = SpillFile::Open(info).value();
+      SqliteFile file = SqliteFile::Open(info).value();
       const std::vector<SpilledStream> streams = file.Streams().value();
       for (const SpilledStream& stream : streams) {
         const Status visited = file.Visit(stream, 0, 0, [&](const SpilledEvent& event) {

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "shared/spill/sqlite_file.h"
 #include "tests/replayer/fixture.h"
 
 namespace sprockets::testing {
@@ -37,7 +38,7 @@ inline void Leave(const Stage& stage, int64_t number,
                   const std::function<void(SpillFile&, const SpilledStream&)>& change) {
   for (const SpillFileInfo& info : stage.Files()) {
     if (info.number != number) continue;
-    SpillFile file = SpillFile::Open(info).value();
+    SqliteFile file = SqliteFile::Open(info).value();
     const std::vector<SpilledStream> streams = file.Streams().value();
     change(file, streams.front());
     REQUIRE(file.Close().ok());

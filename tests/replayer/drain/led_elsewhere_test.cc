@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "shared/spill/sqlite_file.h"
 #include "tests/replayer/fixture.h"
 
 namespace sprockets::testing {
@@ -23,7 +24,7 @@ StreamId Add(const PrivateRedis& redis, const TestEvent& event, const std::strin
 
 /// The first five rows were drained into their own stream, by hand.
 void DrainHalf(const Stage& stage, const std::vector<TestEvent>& events) {
-  SpillFile file = SpillFile::Open(stage.Files().at(0)).value();
+  SqliteFile file = SqliteFile::Open(stage.Files().at(0)).value();
   const SpilledStream stream = file.Streams().value().front();
   Cursor cursor;
   int rows = 0;
@@ -108,7 +109,7 @@ TEST_CASE("what salvage takes out of a file whose events were led elsewhere is l
   REQUIRE(stage.Drain({"--rename", "st=st2"}).exit_code == 0);
   const int64_t number = stage.Files().at(0).number;
   REQUIRE(stage.folder.Move(number, SpillFileInfo::State::kDrained, SpillFileInfo::State::kSealed).ok());
-  SpillFile file = SpillFile::Open(stage.Files().at(0)).value();
+  SqliteFile file = SqliteFile::Open(stage.Files().at(0)).value();
   REQUIRE(file.ResetCursors().ok());
   REQUIRE(file.Close().ok());
   REQUIRE(stage.folder.MarkQuarantined(number).ok());
@@ -147,7 +148,7 @@ TEST_CASE("a range that a drain left open proves nothing once its stream was rem
   const std::vector<TestEvent> events = Ten();
   WriteSpillFile(stage.folder, events);
   const StreamId anchor = Add(stage.redis, Event("st", "before"), "st");
-  SpillFile file = SpillFile::Open(stage.Files().at(0)).value();
+  SqliteFile file = SqliteFile::Open(stage.Files().at(0)).value();
   const SpilledStream stream = file.Streams().value().front();
   Cursor cursor;
   cursor.open = {stream.last_ticket, "st", anchor, stage.redis.RunId(), 0};

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "shared/spill/sqlite_file.h"
 #include "tests/replayer/fixture.h"
 
 namespace sprockets::testing {
@@ -53,7 +54,7 @@ TEST_CASE("while a row is rejected, no drain of its folder is verified") {
     CHECK(run.json["result"] == "rejected");
   }
   SECTION("a --file that was killed after it had begun anew") {
-    SpillFile file = SpillFile::Open(stage.Files().at(0)).value();
+    SqliteFile file = SqliteFile::Open(stage.Files().at(0)).value();
     REQUIRE(file.ResetCursors().ok());
     REQUIRE(file.Close().ok());
     CHECK(stage.Drain().json["result"] == "rejected");
@@ -110,7 +111,7 @@ TEST_CASE("what was counted against a row does not outlive its landing") {
   Stage stage;
   const std::vector<TestEvent> events{Event("s", "suspect"), Event("s", "next", std::string(kTooLarge, 'x'))};
   const int64_t number = WriteSpillFile(stage.folder, events);
-  SpillFile file = SpillFile::Open(stage.Files().at(0)).value();
+  SqliteFile file = SqliteFile::Open(stage.Files().at(0)).value();
   const SpilledStream stream = file.Streams().value().front();
   Cursor cursor;
   cursor.open = {stream.last_ticket, "s", kStreamBegin, stage.redis.RunId(), 4};

@@ -53,6 +53,13 @@ TEST_CASE("a text line is time, level, event and key=value") {
       line, std::regex(std::string(kTime) + " warning breaker_open refusals=16 reason=OOM spilled=7 left=-1\n")));
 }
 
+TEST_CASE("at level none nothing is written") {
+  InitLog(LogFormat::kText, LogLevel::kNone);
+  const std::string line = Captured([] { LogError("redis_error", {}); });
+  InitLog(LogFormat::kText);
+  CHECK(line.empty());
+}
+
 TEST_CASE("a value from outside can neither break a text line nor forge a key") {
   InitLog(LogFormat::kText);
   const std::string line = Captured([] {

@@ -38,7 +38,7 @@ TEST_CASE("a change to any column of a row is noticed") {
     Database raw = OpenRaw(fixture.folder);
     Must(raw.Execute("UPDATE \"bounty-stream\" SET " + change));
   }
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   const SpilledStream stream = Must(file.Streams()).at(0);
   const auto visit = [](const SpilledEvent&) { return true; };
   const Status strict = file.Visit(stream, 0, 0, visit);
@@ -69,7 +69,7 @@ TEST_CASE("a flipped byte anywhere in the file is noticed, or changes nothing th
     flipped[at] = static_cast<char>(flipped[at] ^ (1 << (random() % 8)));
     WriteBytes(path, flipped);
     CAPTURE(at);
-    auto file = SpillFile::Open(OnlyFile(fixture.folder));
+    auto file = SqliteFile::Open(OnlyFile(fixture.folder));
     if (!file.ok() || !(i % 2 == 0 ? file.value().Verify() : file.value().VerifyAsRead()).ok()) continue;
     auto streams = file.value().Streams();
     if (!streams.ok()) continue;
@@ -99,7 +99,7 @@ TEST_CASE("a missing row, a foreign row and a missing stream are noticed") {
     Database raw = OpenRaw(fixture.folder);
     Must(raw.Execute(change));
   }
-  auto file = SpillFile::Open(OnlyFile(fixture.folder));
+  auto file = SqliteFile::Open(OnlyFile(fixture.folder));
   const Status verified = file.ok() ? file.value().Verify() : Status(file.error());
   REQUIRE_FALSE(verified.ok());
   CHECK(verified.error().code == ErrorCode::kCorrupt);
@@ -118,7 +118,7 @@ TEST_CASE("a drain that reads a file once notices a missing and a foreign row at
     Database raw = OpenRaw(fixture.folder);
     Must(raw.Execute(change));
   }
-  SpillFile file = Must(SpillFile::Open(OnlyFile(fixture.folder)));
+  SqliteFile file = Must(SqliteFile::Open(OnlyFile(fixture.folder)));
   Must(file.VerifyAsRead());
   const SpilledStream stream = Must(file.Streams()).at(0);
   const auto visit = [&](int64_t after, int64_t* last) {
@@ -147,7 +147,7 @@ TEST_CASE("an active file with a bad row is quarantined, not sealed as if it wer
     Spill(*writer, Bounties(5));
   }
   {
-    auto file = Must(SpillFile::Open(Must(fixture.folder.List()).at(1)));
+    auto file = Must(SqliteFile::Open(Must(fixture.folder.List()).at(1)));
     Must(file.Close());
     Database::Options options;
     options.application_id = kSpillApplicationId;
@@ -161,7 +161,7 @@ TEST_CASE("an active file with a bad row is quarantined, not sealed as if it wer
   const SpillFileInfo info = OnlyFile(fixture.folder);  // the empty one is gone
   CHECK(info.number == 2);
   CHECK(info.quarantined);
-  SpillFile salvage = Must(SpillFile::Open(info));
+  SqliteFile salvage = Must(SqliteFile::Open(info));
   int good = 0;
   int bad = 0;
   Must(salvage.Visit(

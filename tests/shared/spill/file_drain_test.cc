@@ -11,7 +11,7 @@ using State = SpillFileInfo::State;
 TEST_CASE("rows are visited in ticket order within the bounds, newest first on demand, and no further than asked") {
   Fixture fixture;
   fixture.SpillAndSeal(Bounties(10));
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   const SpilledStream stream = Must(file.Streams()).at(0);
   std::vector<int64_t> seen;
   const auto visitor = [&seen](const SpilledEvent& spilled) {
@@ -35,7 +35,7 @@ TEST_CASE("a cursor survives, with what it left open") {
   cursor.done_ticket = 4;
   cursor.open = Cursor::OpenRange{8, std::string("to\0here", 7), {17, 2}, "run", 2};
   {
-    SpillFile file = fixture.OnlyFileOpened();
+    SqliteFile file = fixture.OnlyFileOpened();
     const int64_t stream = Must(file.Streams()).at(0).id;
     Must(file.AddConnection({"run", 5}));
     Must(file.AddConnection({"run", 5}));
@@ -43,7 +43,7 @@ TEST_CASE("a cursor survives, with what it left open") {
     CHECK_FALSE(file.SaveCursor(99, cursor).ok());
     Must(file.Close());
   }
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   CHECK(Must(file.Connections()).size() == 1);
   SpilledStream stream = Must(file.Streams()).at(0);
   CHECK(stream.rows == 10);
@@ -70,7 +70,7 @@ TEST_CASE("a cursor survives, with what it left open") {
 TEST_CASE("where rows were led is kept for every target, with the oldest anchor, whatever the cursor does later") {
   Fixture fixture;
   fixture.SpillAndSeal(Bounties(10));
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   const SpilledStream stream = Must(file.Streams()).at(0);
   CHECK(stream.led_to.empty());
   const auto lead = [&](const std::string& target, StreamId anchor, const std::string& run_id) {
@@ -84,7 +84,7 @@ TEST_CASE("where rows were led is kept for every target, with the oldest anchor,
   Must(file.SaveCursor(stream.id, Cursor{10, std::nullopt}));
   Must(file.ResetCursors());
   Must(file.Close());
-  SpillFile again = fixture.OnlyFileOpened();
+  SqliteFile again = fixture.OnlyFileOpened();
   const std::vector<LedTo> led_to = Must(again.Streams()).at(0).led_to;
   REQUIRE(led_to.size() == 2);
   CHECK(led_to[0].target == "a");
@@ -98,7 +98,7 @@ TEST_CASE("where rows were led is kept for every target, with the oldest anchor,
 TEST_CASE("a rejected row is kept with its reason until it is accepted, also when the file is offered again") {
   Fixture fixture;
   fixture.SpillAndSeal(Bounties(3));
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   const int64_t stream = Must(file.Streams()).at(0).id;
   Must(file.Reject(stream, 2, "ERR too large", Cursor{2, std::nullopt}));
   CHECK(Must(file.Streams()).at(0).rejected == 1);
@@ -130,13 +130,13 @@ TEST_CASE("another process reads a sealed file while the drainer commits to it")
   const pid_t reader = fork();
   if (reader == 0) {
     for (int i = 0; i < 20; ++i) {
-      auto file = SpillFile::Open(OnlyFile(fixture.folder));
+      auto file = SqliteFile::Open(OnlyFile(fixture.folder));
       if (!file.ok() || !file.value().Verify().ok() || ReadAll(file.value()).size() != 500) _exit(1);
     }
     _exit(0);
   }
   {
-    SpillFile file = fixture.OnlyFileOpened();
+    SqliteFile file = fixture.OnlyFileOpened();
     const int64_t stream = Must(file.Streams()).at(0).id;
     for (int64_t ticket = 1; ticket <= 50; ++ticket) Must(file.SaveCursor(stream, Cursor{ticket, std::nullopt}));
   }
@@ -155,7 +155,7 @@ TEST_CASE("a kill in the middle of a drainer's commit leaves a file that reads a
         raw.Execute("PRAGMA cache_size = 0; BEGIN IMMEDIATE; UPDATE _streams SET done_ticket = 7; "
                     "UPDATE \"bounty-stream\" SET amount = zeroblob(100000)"));
   }));
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   Must(file.Verify());
   CHECK(Must(file.Streams()).at(0).cursor.done_ticket == 0);
   Must(file.Close());

@@ -5,26 +5,26 @@
 #include <memory>
 #include <vector>
 
-#include "shared/spill/file.h"
-#include "shared/spill/folder.h"
+#include "shared/spill/disk_folder.h"
 #include "shared/spill/sqlite.h"
+#include "shared/spill/sqlite_file.h"
 #include "tests/shared/spill/fixture.h"
 
 namespace sprockets::testing {
 
 struct Fixture {
   TemporaryFolder temporary;
-  SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
 
   std::unique_ptr<SpillWriter> Writer(int64_t number = 1) const {
-    return Must(SpillWriter::Create(folder, WriterOptions(number)));
+    return Must(folder.CreateActive(WriterOptions(number)));
   }
   void SpillAndSeal(const std::vector<OwnedEvent>& events) const {
     auto writer = Writer();
     Spill(*writer, events);
     Must(writer->Seal(folder));
   }
-  SpillFile OnlyFileOpened() const { return Must(SpillFile::Open(OnlyFile(folder))); }
+  SqliteFile OnlyFileOpened() const { return Must(SqliteFile::Open(OnlyFile(folder))); }
 };
 
 /// Opens a spill file past all of its guards.
@@ -44,7 +44,7 @@ inline std::vector<OwnedEvent> Bounties(int count) {
 inline void CheckRoundTrip(const std::vector<OwnedEvent>& events) {
   Fixture fixture;
   fixture.SpillAndSeal(events);
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   Must(file.Verify());
   const std::vector<OwnedRow> rows = ReadAll(file);
   REQUIRE(rows.size() == events.size());

@@ -23,7 +23,7 @@ TEST_CASE("a kill in the middle of a transaction keeps every committed row and n
   CHECK(report.sealed == 1);
   CHECK(report.rows == 150);
   CHECK(OnlyFile(fixture.folder).state == State::kSealed);
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   Must(file.Verify());
   CHECK(ReadAll(file).size() == 150);
 }
@@ -82,7 +82,7 @@ TEST_CASE("suspect files keep their name and are left alone") {
     Must(fixture.folder.MarkSuspect(writer->number()));
   }
   CHECK(Must(RecoverLeftBehind(fixture.folder)).sealed == 0);
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   CHECK(file.info().suspect);
   Must(file.Verify());
   CHECK(ReadAll(file).size() == 2);
@@ -124,7 +124,7 @@ TEST_CASE("a file that exists is not begun again") {
   Fixture fixture;
   auto writer = fixture.Writer();
   Spill(*writer, Bounties(1));
-  CHECK_FALSE(SpillWriter::Create(fixture.folder, WriterOptions()).ok());
+  CHECK_FALSE(fixture.folder.CreateActive(WriterOptions()).ok());
   CHECK(writer->rows() == 1);
   CHECK(OnlyFile(fixture.folder).state == State::kActive);
 }

@@ -132,7 +132,7 @@ TEST_CASE("doubt comes back with its anchor and connection, the sidecar's own id
   CHECK(writer->oldest_received_ms() == 10);
   Must(writer->Seal(fixture.folder));
 
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   CHECK(file.producer() == "prod");
   CHECK(file.event_id_field() == "event_id");
   CHECK(file.begun_ms() == 1'700'000'000'000);
@@ -166,7 +166,7 @@ TEST_CASE("what was rolled back leaves no stream and no connection, and both can
   Must(writer->Append(2, 7, OwnedEvent{"twin", {"event_id", "1"}, {}}.View(), doubt, {}));
   Must(writer->Commit());
   Must(writer->Seal(fixture.folder));
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   Must(file.Verify());
   REQUIRE(Must(file.Streams()).size() == 1);
   CHECK(Must(file.Streams())[0].table == "twin");
@@ -183,7 +183,7 @@ TEST_CASE("a refused row spoils its transaction only") {
   writer->Rollback();
   Spill(*writer, Bounties(1), 4);
   Must(writer->Seal(fixture.folder));
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   Must(file.Verify());
   CHECK(ReadAll(file).size() == 3);
 }

@@ -13,7 +13,7 @@ TEST_CASE("a batch that does not fit is not stored at all; what was before is, a
   Fixture fixture;
   SpillWriter::Options options = WriterOptions();
   options.max_bytes = 256 * 1024;
-  auto writer = Must(SpillWriter::Create(fixture.folder, options));
+  auto writer = Must(fixture.folder.CreateActive(options));
   Spill(*writer, Bounties(10));
   OwnedEvent large{"late-stream", {"body", std::string(100'000, 'b'), "event_id", "x"}, {}};
   Must(writer->Begin());
@@ -25,7 +25,7 @@ TEST_CASE("a batch that does not fit is not stored at all; what was before is, a
   CHECK(writer->rows() == 10);
   Spill(*writer, {Bounty(11), {"late-stream", {"event_id", "y"}, {}}}, 100);
   Must(writer->Seal(fixture.folder));
-  SpillFile file = fixture.OnlyFileOpened();
+  SqliteFile file = fixture.OnlyFileOpened();
   Must(file.Verify());
   CHECK(ReadAll(file).size() == 12);
 }
@@ -34,7 +34,7 @@ TEST_CASE("a file that has no room for its own schema is not begun, and leaves n
   Fixture fixture;
   SpillWriter::Options options = WriterOptions();
   options.max_bytes = 8192;
-  const auto writer = SpillWriter::Create(fixture.folder, options);
+  const auto writer = fixture.folder.CreateActive(options);
   REQUIRE_FALSE(writer.ok());
   CHECK(writer.error().code == ErrorCode::kFull);
   CHECK(Must(fixture.folder.NextNumber()) == 1);
@@ -48,8 +48,8 @@ TEST_CASE("a full disk refuses the batch and keeps what was committed") {
   }
   const auto unmount = [](const std::filesystem::path* path) { umount2(path->c_str(), MNT_DETACH); };
   const std::unique_ptr<const std::filesystem::path, decltype(unmount)> mounted(&temporary.path(), unmount);
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
-  auto writer = Must(SpillWriter::Create(folder, WriterOptions()));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
+  auto writer = Must(folder.CreateActive(WriterOptions()));
   Spill(*writer, Bounties(10));
   const OwnedEvent large{"bounty-stream", {"body", std::string(300'000, 'b'), "event_id", "x"}, {}};
   Must(writer->Begin());
@@ -60,8 +60,8 @@ TEST_CASE("a full disk refuses the batch and keeps what was committed") {
   writer->Abandon();
   Must(folder.MarkSuspect(1));
   // The rows are in the WAL, and moving them into the database takes space.
-  if (auto file = SpillFile::Open(OnlyFile(folder)); !file.ok()) CHECK(file.error().code == ErrorCode::kFull);
+  if (auto file = SqliteFile::Open(OnlyFile(folder)); !file.ok()) CHECK(file.error().code == ErrorCode::kFull);
   REQUIRE(mount("tmpfs", temporary.path().c_str(), "tmpfs", MS_REMOUNT, "size=4m") == 0);
-  SpillFile file = Must(SpillFile::Open(OnlyFile(folder)));
+  SqliteFile file = Must(SqliteFile::Open(OnlyFile(folder)));
   CHECK(ReadAll(file).size() == 10);
 }

@@ -1,10 +1,9 @@
-#include "shared/spill/folder.h"
-
 #include <sys/mount.h>
 
 #include <catch2/catch.hpp>
 
 #include "shared/base/clock.h"
+#include "shared/spill/disk_folder.h"
 #include "tests/shared/spill/fixture.h"
 
 using namespace sprockets;
@@ -21,17 +20,17 @@ void Touch(const SpillFolder& folder, int64_t number, State state, std::string_v
 
 TEST_CASE("a folder whose parent is missing, or that is a file, cannot be used") {
   TemporaryFolder temporary;
-  CHECK_FALSE(SpillFolder::Open(temporary.path() / "a" / "b").ok());
+  CHECK_FALSE(DiskFolder::Open(temporary.path() / "a" / "b").ok());
   WriteBytes(temporary.path() / "file", "x");
-  CHECK_FALSE(SpillFolder::Open(temporary.path() / "file").ok());
-  const auto missing = SpillFolder::OpenExisting(temporary.path() / "a");
+  CHECK_FALSE(DiskFolder::Open(temporary.path() / "file").ok());
+  const auto missing = DiskFolder::OpenExisting(temporary.path() / "a");
   REQUIRE_FALSE(missing.ok());
   CHECK(missing.error().code == ErrorCode::kNotFound);
 }
 
 TEST_CASE("a new folder is nobody else's to read") {
   TemporaryFolder temporary;
-  Must(SpillFolder::Open(temporary.path() / "spill"));
+  Must(DiskFolder::Open(temporary.path() / "spill"));
   CHECK(std::filesystem::status(temporary.path() / "spill").permissions() == std::filesystem::perms(0700));
   CHECK(std::filesystem::status(temporary.path() / "spill" / "drained").permissions() == std::filesystem::perms(0700));
 }
@@ -40,14 +39,14 @@ TEST_CASE("a folder behind a symbolic link holds files that can be opened") {
   TemporaryFolder temporary;
   std::filesystem::create_directory(temporary.path() / "real");
   std::filesystem::create_symlink(temporary.path() / "real", temporary.path() / "link");
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "link" / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "link" / "spill"));
   CHECK(folder.path() == temporary.path() / "real" / "spill");
-  CHECK(SpillWriter::Create(folder, WriterOptions()).ok());
+  CHECK(folder.CreateActive(WriterOptions()).ok());
 }
 
 TEST_CASE("a lock excludes another process until it is gone, killed or not") {
   TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   const auto try_lock = [&folder] { return folder.LockForWriting(0).ok() ? 0 : 1; };
   {
     const FileLock lock = Must(folder.LockForWriting(0));
@@ -65,7 +64,7 @@ TEST_CASE("a lock excludes another process until it is gone, killed or not") {
 
 TEST_CASE("a lock that is not given up is waited for, and no longer than asked") {
   TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   const FileLock lock = Must(folder.LockForWriting(0));
   CHECK(RunApart([&folder] {
           const int64_t begin_ms = SteadyClockMs();
@@ -78,7 +77,7 @@ TEST_CASE("a lock that is not given up is waited for, and no longer than asked")
 
 TEST_CASE("a moved lock is given up once, by its last owner") {
   TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   FileLock lock = Must(folder.LockForWriting(0));
   FileLock other = std::move(lock);
   CHECK(other.held());
@@ -89,7 +88,7 @@ TEST_CASE("a moved lock is given up once, by its last owner") {
 
 TEST_CASE("files are listed by number with their markers; names that are not ours are passed over") {
   TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   Touch(folder, 12, State::kActive, "1234");
   Touch(folder, 3, State::kSealed);
   Touch(folder, 2, State::kDrained);
@@ -116,7 +115,7 @@ TEST_CASE("files are listed by number with their markers; names that are not our
 
 TEST_CASE("a number in two states is corrupt") {
   TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   Touch(folder, 1, State::kSealed);
   Touch(folder, 1, State::kDrained);
   const auto files = folder.List();
@@ -126,7 +125,7 @@ TEST_CASE("a number in two states is corrupt") {
 
 TEST_CASE("the next number is above everything that was ever named, orphans and markers too") {
   TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   CHECK(Must(folder.NextNumber()) == 1);
   Touch(folder, 4, State::kDrained);
   CHECK(Must(folder.NextNumber()) == 5);
@@ -139,7 +138,7 @@ TEST_CASE("the next number is above everything that was ever named, orphans and 
 
 TEST_CASE("a database is not renamed away from a journal that holds a part of it") {
   TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   for (const char* suffix : {"-wal", "-journal"}) {
     Touch(folder, 1, State::kActive);
     WriteBytes(folder.PathOf(1, State::kActive).native() + suffix, "rows");
@@ -156,7 +155,7 @@ TEST_CASE("a database is not renamed away from a journal that holds a part of it
 
 TEST_CASE("a move never replaces a file") {
   TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   Touch(folder, 1, State::kActive, "active");
   Touch(folder, 1, State::kSealed, "sealed");
   CHECK_FALSE(folder.Move(1, State::kActive, State::kSealed).ok());
@@ -165,7 +164,7 @@ TEST_CASE("a move never replaces a file") {
 
 TEST_CASE("markers go when a file is drained or removed") {
   TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   Touch(folder, 1, State::kActive);
   Must(folder.MarkSuspect(1));
   Must(folder.Move(1, State::kActive, State::kDrained));
@@ -185,7 +184,7 @@ TEST_CASE("a full disk still has the reserve") {
     return;
   }
   {
-    const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+    const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
     Must(folder.KeepReserve());
     CHECK(Must(folder.TotalBytes()) == 0);
     Must(folder.SpendReserve());  // there is room left: nothing is spent
@@ -201,7 +200,7 @@ TEST_CASE("a full disk still has the reserve") {
 
 TEST_CASE("all bytes of spill files count") {
   TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   Touch(folder, 1, State::kDrained, "12345");
   Touch(folder, 2, State::kActive, "123");
   WriteBytes(folder.StatePath(), "1");

@@ -8,6 +8,8 @@
 
 #include <sqlite3.h>
 
+#include "shared/spill/disk_folder.h"
+#include "shared/spill/sqlite_file.h"
 #include "shared/spill/state_file.h"
 #include "tests/shared/spill/fixture.h"
 
@@ -136,13 +138,13 @@ class PowerCutDisk {
 /// The rows that the next start finds after a power cut now.
 size_t RowsAfterPowerCut(const PowerCutDisk& disk, const SpillFolder& folder) {
   const TemporaryFolder temporary;
-  const SpillFolder after = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder after = Must(DiskFolder::Open(temporary.path() / "spill"));
   disk.CutPower(folder.path(), after.path());
   const RecoveryReport report = Must(RecoverLeftBehind(after));
   CHECK(report.quarantined.empty());
   size_t rows = 0;
   for (const SpillFileInfo& info : Must(after.List())) {
-    SpillFile file = Must(SpillFile::Open(info));
+    SqliteFile file = Must(SqliteFile::Open(info));
     Must(file.Verify());
     rows += ReadAll(file).size();
   }
@@ -152,8 +154,8 @@ size_t RowsAfterPowerCut(const PowerCutDisk& disk, const SpillFolder& folder) {
 TEST_CASE("what was committed is there after a power cut, at every stage of a file's life") {
   const PowerCutDisk disk;
   const TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
-  auto writer = Must(SpillWriter::Create(folder, WriterOptions()));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
+  auto writer = Must(folder.CreateActive(WriterOptions()));
   int64_t committed = 0;
   for (int batch = 0; batch < 5; ++batch) {
     INFO("batch " << batch);
@@ -170,11 +172,11 @@ TEST_CASE("what was committed is there after a power cut, at every stage of a fi
 TEST_CASE("what the drainer committed is there after a power cut") {  // a journal that came back undid its last commit
   const PowerCutDisk disk;
   const TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
-  auto writer = Must(SpillWriter::Create(folder, WriterOptions()));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
+  auto writer = Must(folder.CreateActive(WriterOptions()));
   Spill(*writer, {Bounty(1), Bounty(2)});
   Must(writer->Seal(folder));
-  SpillFile file = Must(SpillFile::Open(OnlyFile(folder)));
+  SqliteFile file = Must(SqliteFile::Open(OnlyFile(folder)));
   const ConnectionId connection{"run", 7};
   Must(file.AddConnection(connection));
   Cursor cursor;
@@ -182,9 +184,9 @@ TEST_CASE("what the drainer committed is there after a power cut") {  // a journ
   Must(file.SaveCursor(1, cursor));
 
   const TemporaryFolder other;
-  const SpillFolder after = Must(SpillFolder::Open(other.path() / "spill"));
+  const DiskFolder after = Must(DiskFolder::Open(other.path() / "spill"));
   disk.CutPower(folder.path(), after.path());
-  SpillFile again = Must(SpillFile::Open(OnlyFile(after)));
+  SqliteFile again = Must(SqliteFile::Open(OnlyFile(after)));
   CHECK(Must(again.Connections()) == std::vector<ConnectionId>{connection});
   CHECK(Must(again.Streams()).at(0).cursor.open.has_value());
 }
@@ -192,14 +194,14 @@ TEST_CASE("what the drainer committed is there after a power cut") {  // a journ
 TEST_CASE("a connection that was written down and tickets that were given are known after a power cut") {
   const PowerCutDisk disk;
   const TemporaryFolder temporary;
-  const SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  const DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
   StateFile state = Must(StateFile::Open(folder, {}));
   const ConnectionId connection{"run", 7};
   Must(state.Record(connection, {}));
   const int64_t ticket = Must(state.NextTicket());
 
   const TemporaryFolder other;
-  const SpillFolder after = Must(SpillFolder::Open(other.path() / "spill"));
+  const DiskFolder after = Must(DiskFolder::Open(other.path() / "spill"));
   disk.CutPower(folder.path(), after.path());
   StateFile again = Must(StateFile::OpenExisting(after));
   CHECK(again.connections() == std::vector<ConnectionId>{connection});

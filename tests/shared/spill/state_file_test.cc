@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "shared/spill/disk_folder.h"
 #include "tests/shared/spill/fixture.h"
 
 using namespace sprockets;
@@ -17,7 +18,7 @@ const ConnectionId kOtherLife{"run-b", 3};
 
 struct Fixture {
   TemporaryFolder temporary;
-  SpillFolder folder = Must(SpillFolder::Open(temporary.path() / "spill"));
+  DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
 };
 
 }  // namespace

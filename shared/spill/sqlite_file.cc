@@ -1,6 +1,5 @@
-// The drainer's side of a spill file: reading rows back, checking them, and the cursor. Also what the sidecar does at
-// its start with the files of earlier lives. One thread at a time.
-#include "shared/spill/file.h"
+// Reading rows back, checking them, and the cursor.
+#include "shared/spill/sqlite_file.h"
 
 #include <algorithm>
 #include <limits>
@@ -11,6 +10,7 @@
 #include "shared/redis/resp.h"
 #include "shared/spill/catalogue.h"
 #include "shared/spill/layout.h"
+#include "shared/spill/sqlite.h"
 
 namespace sprockets {
 namespace {
@@ -64,7 +64,7 @@ size_t FindEventId(const std::vector<std::string_view>& fields, std::string_view
 
 }  // namespace
 
-struct SpillFile::Impl {
+struct SqliteFile::Impl {
   Status ReadHead();
   Status ReadConnections();
   Result<const StreamTableInfo*> TableOf(int64_t stream_id);
@@ -107,40 +107,40 @@ struct SpillFile::Impl {
   std::map<int64_t, Reading> readings;  // by stream: what VerifyAsRead left to be compared
 };
 
-SpillFile::SpillFile(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-SpillFile::SpillFile(SpillFile&&) noexcept = default;
-SpillFile& SpillFile::operator=(SpillFile&&) noexcept = default;
-SpillFile::~SpillFile() = default;
+SqliteFile::SqliteFile(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SqliteFile::SqliteFile(SqliteFile&&) noexcept = default;
+SqliteFile& SqliteFile::operator=(SqliteFile&&) noexcept = default;
+SqliteFile::~SqliteFile() = default;
 
-const SpillFileInfo& SpillFile::info() const {
+const SpillFileInfo& SqliteFile::info() const {
   return impl_->info;
 }
-const std::string& SpillFile::producer() const {
+const std::string& SqliteFile::producer() const {
   return impl_->producer;
 }
-const std::string& SpillFile::event_id_field() const {
+const std::string& SqliteFile::event_id_field() const {
   return impl_->event_id_field;
 }
-int64_t SpillFile::begun_ms() const {
+int64_t SqliteFile::begun_ms() const {
   return impl_->begun_ms;
 }
-std::optional<int> SpillFile::database() const {
+std::optional<int> SqliteFile::database() const {
   return impl_->redis_database;
 }
-const std::string& SpillFile::server() const {
+const std::string& SqliteFile::server() const {
   return impl_->redis_server;
 }
-bool SpillFile::connections_lost() const {
+bool SqliteFile::connections_lost() const {
   return impl_->connections_lost;
 }
-const std::string& SpillFile::wal_damage() const {
+const std::string& SqliteFile::wal_damage() const {
   return impl_->database->wal_damage();
 }
-int64_t SpillFile::drained_ms() const {
+int64_t SqliteFile::drained_ms() const {
   return impl_->drained_ms;
 }
 
-Result<SpillFile> SpillFile::Open(const SpillFileInfo& file) {
+Result<SqliteFile> SqliteFile::Open(const SpillFileInfo& file) {
   const std::string context = "opening spill file " + file.path.native();
   auto impl = std::make_unique<Impl>();
   impl->info = file;
@@ -153,10 +153,10 @@ Result<SpillFile> SpillFile::Open(const SpillFileInfo& file) {
   if (Status read = impl->ReadHead(); !read.ok()) return std::move(read).Prefixed(context).error();
   if (Status read = impl->ReadConnections(); !read.ok()) return std::move(read).Prefixed(context).error();
   if (Status read = impl->ReadLedTo(); !read.ok()) return std::move(read).Prefixed(context).error();
-  return SpillFile(std::move(impl));
+  return SqliteFile(std::move(impl));
 }
 
-Status SpillFile::Impl::ReadHead() {
+Status SqliteFile::Impl::ReadHead() {
   ASSIGN_OR_RETURN(Statement row,
                    database->Prepare("SELECT producer, event_id_field, begun_ms, connections_lost, rows IS NOT "
                                      "NULL, streams, drained_ms FROM _file"));
@@ -183,7 +183,7 @@ Status SpillFile::Impl::ReadHead() {
   return {};
 }
 
-Status SpillFile::Impl::ReadConnections() {
+Status SqliteFile::Impl::ReadConnections() {
   connections.clear();
   ASSIGN_OR_RETURN(Statement row, database->Prepare("SELECT id, run_id, client_id FROM _connections"));
   while (true) {
@@ -193,14 +193,14 @@ Status SpillFile::Impl::ReadConnections() {
   }
 }
 
-Result<std::vector<ConnectionId>> SpillFile::Connections() {
+Result<std::vector<ConnectionId>> SqliteFile::Connections() {
   RETURN_IF_ERROR(impl_->ReadConnections());
   std::vector<ConnectionId> connections;
   for (const auto& [row, connection] : impl_->connections) connections.push_back(connection);
   return connections;
 }
 
-Result<const StreamTableInfo*> SpillFile::Impl::TableOf(int64_t stream_id) {
+Result<const StreamTableInfo*> SqliteFile::Impl::TableOf(int64_t stream_id) {
   auto known = tables.find(stream_id);
   if (known == tables.end()) {
     ASSIGN_OR_RETURN(StreamTableInfo table, ReadTable(stream_id));
@@ -209,7 +209,7 @@ Result<const StreamTableInfo*> SpillFile::Impl::TableOf(int64_t stream_id) {
   return &known->second;
 }
 
-Result<StreamTableInfo> SpillFile::Impl::ReadTable(int64_t stream_id) {
+Result<StreamTableInfo> SqliteFile::Impl::ReadTable(int64_t stream_id) {
   ASSIGN_OR_RETURN(Statement stream,
                    database->Prepare("SELECT table_name, event_id_at, name FROM _streams WHERE id = ?"));
   stream.BindInteger(1, stream_id);
@@ -237,18 +237,18 @@ Result<StreamTableInfo> SpillFile::Impl::ReadTable(int64_t stream_id) {
   return table;
 }
 
-Status SpillFile::Verify() {
+Status SqliteFile::Verify() {
   // The catalogue's counts and sums tell more than SQLite's own check, which would read the whole file once more.
   const Status checked = impl_->sealed ? impl_->CompareTotals(false) : impl_->database->QuickCheck();
   return Status(checked).Prefixed(impl_->info.path.native());
 }
 
-Status SpillFile::VerifyAsRead() {
+Status SqliteFile::VerifyAsRead() {
   if (!impl_->sealed) return Verify();
   return impl_->CompareTotals(true).Prefixed(impl_->info.path.native());
 }
 
-Status SpillFile::Impl::CompareTotals(bool as_read) {
+Status SqliteFile::Impl::CompareTotals(bool as_read) {
   ASSIGN_OR_RETURN(Statement stream,
                    database->Prepare("SELECT name, table_name, rows, first_ticket, last_ticket, checksum, id, "
                                      "done_ticket = 0 AND open_last_ticket IS NULL FROM _streams"));
@@ -272,15 +272,15 @@ Status SpillFile::Impl::CompareTotals(bool as_read) {
                std::to_string(streams) + " of " + std::to_string(sealed_streams) + " streams are in the catalogue"};
 }
 
-Status SpillFile::Impl::Compare(std::string_view stream, const StreamTotals& expected,
-                                const StreamTotals& found) const {
+Status SqliteFile::Impl::Compare(std::string_view stream, const StreamTotals& expected,
+                                 const StreamTotals& found) const {
   if (found == expected) return {};
   return Error{ErrorCode::kCorrupt, "stream " + Escape(stream) + ": " + std::to_string(found.rows) + " of " +
                                         std::to_string(expected.rows) +
                                         " rows are there, or rows have changed since they were written"};
 }
 
-Result<StreamTotals> SpillFile::Impl::StoredTotals(const std::string& table) {
+Result<StreamTotals> SqliteFile::Impl::StoredTotals(const std::string& table) {
   ASSIGN_OR_RETURN(const std::string quoted, QuoteTable(table));
   ASSIGN_OR_RETURN(Statement row,
                    database->Prepare("SELECT count(*), min(_ticket), max(_ticket), sum(_checksum) FROM " + quoted));
@@ -289,7 +289,7 @@ Result<StreamTotals> SpillFile::Impl::StoredTotals(const std::string& table) {
   return StreamTotals{row.Integer(0), row.Integer(1), row.Integer(2), row.Integer(3)};
 }
 
-Result<std::vector<SpilledStream>> SpillFile::Streams() {
+Result<std::vector<SpilledStream>> SqliteFile::Streams() {
   ASSIGN_OR_RETURN(
       Statement row,
       impl_->database->Prepare(
@@ -306,7 +306,7 @@ Result<std::vector<SpilledStream>> SpillFile::Streams() {
   }
 }
 
-Result<SpilledStream> SpillFile::Impl::ReadStream(const Statement& row) {
+Result<SpilledStream> SqliteFile::Impl::ReadStream(const Statement& row) {
   SpilledStream stream;
   stream.id = row.Integer(0);
   stream.name = row.Bytes(1);
@@ -332,7 +332,7 @@ Result<SpilledStream> SpillFile::Impl::ReadStream(const Statement& row) {
 }
 
 /// A sealed file knows how many rows it has; what is left of a half drained one must be counted always.
-Status SpillFile::Impl::CountRows(SpilledStream* stream) {
+Status SqliteFile::Impl::CountRows(SpilledStream* stream) {
   if (!sealed) {
     ASSIGN_OR_RETURN(const StreamTotals stored, StoredTotals(stream->table));
     stream->rows = stored.rows;
@@ -351,26 +351,26 @@ Status SpillFile::Impl::CountRows(SpilledStream* stream) {
   return {};
 }
 
-Status SpillFile::Visit(const SpilledStream& stream, int64_t after, int64_t up_to,
-                        const std::function<bool(const SpilledEvent&)>& visitor,
-                        const std::function<void(int64_t, std::string_view)>& on_bad_row) {
+Status SqliteFile::Visit(const SpilledStream& stream, int64_t after, int64_t up_to,
+                         const std::function<bool(const SpilledEvent&)>& visitor,
+                         const std::function<void(int64_t, std::string_view)>& on_bad_row) {
   const int64_t last = up_to == 0 ? std::numeric_limits<int64_t>::max() : up_to;
   return impl_->VisitRows(stream, kAllRows, after, last, visitor, on_bad_row);
 }
 
-Status SpillFile::VisitDoubts(const SpilledStream& stream, int64_t after,
-                              const std::function<bool(const SpilledEvent&)>& visitor) {
+Status SqliteFile::VisitDoubts(const SpilledStream& stream, int64_t after,
+                               const std::function<bool(const SpilledEvent&)>& visitor) {
   return impl_->VisitRows(stream, kDoubts, after, std::numeric_limits<int64_t>::max(), visitor, nullptr);
 }
 
-Status SpillFile::VisitNewestFirst(const SpilledStream& stream,
-                                   const std::function<bool(const SpilledEvent&)>& visitor) {
+Status SqliteFile::VisitNewestFirst(const SpilledStream& stream,
+                                    const std::function<bool(const SpilledEvent&)>& visitor) {
   return impl_->VisitRows(stream, kNewestFirst, 0, std::numeric_limits<int64_t>::max(), visitor, nullptr);
 }
 
-Status SpillFile::Impl::VisitRows(const SpilledStream& stream, std::string_view which, int64_t after, int64_t up_to,
-                                  const std::function<bool(const SpilledEvent&)>& visitor,
-                                  const std::function<void(int64_t, std::string_view)>& on_bad_row) {
+Status SqliteFile::Impl::VisitRows(const SpilledStream& stream, std::string_view which, int64_t after, int64_t up_to,
+                                   const std::function<bool(const SpilledEvent&)>& visitor,
+                                   const std::function<void(int64_t, std::string_view)>& on_bad_row) {
   const std::string context = info.path.native() + ": stream " + Escape(stream.name);
   auto table = TableOf(stream.id);
   if (!table.ok()) return std::move(table).error().Prefixed(context);
@@ -405,7 +405,7 @@ Status SpillFile::Impl::VisitRows(const SpilledStream& stream, std::string_view 
   return Compare(stream.name, read.expected, stored.value()).Prefixed(info.path.native());
 }
 
-Defect SpillFile::Impl::ReadRow(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const {
+Defect SqliteFile::Impl::ReadRow(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const {
   spilled->ticket = row.Integer(kTicket);
   spilled->received_ms = row.Integer(kReceivedMs);
   if (Defect defect = ReadDoubt(row, spilled)) return defect;
@@ -423,7 +423,7 @@ Defect SpillFile::Impl::ReadRow(const Statement& row, const StreamTableInfo& tab
   return std::nullopt;
 }
 
-Defect SpillFile::Impl::ReadDoubt(const Statement& row, SpilledEvent* spilled) const {
+Defect SqliteFile::Impl::ReadDoubt(const Statement& row, SpilledEvent* spilled) const {
   spilled->doubt.reset();
   if (row.IsNull(kAnchor)) return std::nullopt;
   if (row.Bytes(kAnchor) == kRepeatAnchor) {
@@ -440,7 +440,7 @@ Defect SpillFile::Impl::ReadDoubt(const Statement& row, SpilledEvent* spilled) c
   return std::nullopt;
 }
 
-Defect SpillFile::Impl::ReadFields(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const {
+Defect SqliteFile::Impl::ReadFields(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const {
   EventView& event = spilled->event;
   if (!row.IsNull(kRaw)) {
     if (!ParseWholeCommand(row.Bytes(kRaw), &event.fields) || event.fields.size() % 2 != 0)
@@ -462,7 +462,7 @@ Defect SpillFile::Impl::ReadFields(const Statement& row, const StreamTableInfo& 
   return std::nullopt;
 }
 
-Status SpillFile::AddConnection(const ConnectionId& connection) {
+Status SqliteFile::AddConnection(const ConnectionId& connection) {
   for (const auto& [row, known] : impl_->connections) {
     if (known == connection) return {};
   }
@@ -474,7 +474,7 @@ Status SpillFile::AddConnection(const ConnectionId& connection) {
   return impl_->ReadConnections();
 }
 
-Status SpillFile::Impl::UpdateCursor(int64_t stream_id, const Cursor& cursor) {
+Status SqliteFile::Impl::UpdateCursor(int64_t stream_id, const Cursor& cursor) {
   ASSIGN_OR_RETURN(Statement update,
                    database->Prepare("UPDATE _streams SET done_ticket = ?2, open_last_ticket = ?3, open_target = ?4, "
                                      "open_anchor = ?5, open_run_id = ?6, open_breaks = ?7 WHERE id = ?1"));
@@ -496,7 +496,7 @@ Status SpillFile::Impl::UpdateCursor(int64_t stream_id, const Cursor& cursor) {
   return {};
 }
 
-Status SpillFile::Impl::ReadLedTo() {
+Status SqliteFile::Impl::ReadLedTo() {
   led_to.clear();
   ASSIGN_OR_RETURN(const std::optional<int64_t> is_there,
                    database->QueryInteger("SELECT count(*) FROM sqlite_schema WHERE name = '_led_to'"));
@@ -510,7 +510,7 @@ Status SpillFile::Impl::ReadLedTo() {
   }
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> SpillFile::RenamedStreams() {
+Result<std::vector<std::pair<std::string, std::string>>> SqliteFile::RenamedStreams() {
   std::vector<std::pair<std::string, std::string>> renamed;
   for (const auto& [stream_id, places] : impl_->led_to) {
     ASSIGN_OR_RETURN(const StreamTableInfo* table, impl_->TableOf(stream_id));
@@ -521,14 +521,14 @@ Result<std::vector<std::pair<std::string, std::string>>> SpillFile::RenamedStrea
   return renamed;
 }
 
-bool SpillFile::Impl::IsKept(int64_t stream_id, const LedTo& place) {
+bool SqliteFile::Impl::IsKept(int64_t stream_id, const LedTo& place) {
   const std::vector<LedTo>& known = led_to[stream_id];
   return std::any_of(known.begin(), known.end(),
                      [&](const LedTo& other) { return other.target == place.target && other.anchor <= place.anchor; });
 }
 
 /// Of two tries the older one counts: its anchor, and its server.
-Status SpillFile::Impl::InsertLedTo(int64_t stream_id, const LedTo& place) {
+Status SqliteFile::Impl::InsertLedTo(int64_t stream_id, const LedTo& place) {
   RETURN_IF_ERROR(database->Execute(kLedToTable));
   ASSIGN_OR_RETURN(Statement insert,
                    database->Prepare("INSERT INTO _led_to (stream_id, target, anchor, run_id) VALUES (?1, ?2, ?3, ?4) "
@@ -541,20 +541,17 @@ Status SpillFile::Impl::InsertLedTo(int64_t stream_id, const LedTo& place) {
   return insert.Run();
 }
 
-Status SpillFile::KeepLedTo(int64_t stream_id, const LedTo& place) {
+Status SqliteFile::KeepLedTo(int64_t stream_id, const LedTo& place) {
   if (impl_->IsKept(stream_id, place)) return {};
   const auto write = [&] { return impl_->InsertLedTo(stream_id, place); };
   RETURN_IF_ERROR(impl_->InOneCommit(write).Prefixed("saving where rows went in " + impl_->info.path.native()));
   return impl_->ReadLedTo();
 }
 
-Status SpillFile::SaveCursor(int64_t stream_id, const Cursor& cursor) {
+Status SqliteFile::SaveCursor(int64_t stream_id, const Cursor& cursor) {
   const auto save = [&]() -> Status {
     ASSIGN_OR_RETURN(const StreamTableInfo* table, impl_->TableOf(stream_id));
-    std::optional<LedTo> place;
-    if (cursor.open && cursor.open->target != table->name) {
-      place = {cursor.open->target, cursor.open->anchor, cursor.open->run_id};
-    }
+    const std::optional<LedTo> place = LedElsewhere(cursor, table->name);
     if (!place || impl_->IsKept(stream_id, *place)) return impl_->UpdateCursor(stream_id, cursor);
     const auto write = [&]() -> Status {
       RETURN_IF_ERROR(impl_->InsertLedTo(stream_id, *place));
@@ -566,7 +563,7 @@ Status SpillFile::SaveCursor(int64_t stream_id, const Cursor& cursor) {
   return save().Prefixed("saving the cursor in " + impl_->info.path.native());
 }
 
-Status SpillFile::Reject(int64_t stream_id, int64_t ticket, std::string_view reason, const Cursor& cursor) {
+Status SqliteFile::Reject(int64_t stream_id, int64_t ticket, std::string_view reason, const Cursor& cursor) {
   const auto write = [&]() -> Status {
     ASSIGN_OR_RETURN(
         Statement insert,
@@ -580,7 +577,7 @@ Status SpillFile::Reject(int64_t stream_id, int64_t ticket, std::string_view rea
   return impl_->InOneCommit(write).Prefixed("rejecting a row of " + impl_->info.path.native());
 }
 
-Status SpillFile::Accept(int64_t stream_id, std::span<const int64_t> tickets) {
+Status SqliteFile::Accept(int64_t stream_id, std::span<const int64_t> tickets) {
   const auto write = [&]() -> Status {
     ASSIGN_OR_RETURN(Statement remove,
                      impl_->database->Prepare("DELETE FROM _rejected WHERE stream_id = ? AND ticket = ?"));
@@ -594,7 +591,7 @@ Status SpillFile::Accept(int64_t stream_id, std::span<const int64_t> tickets) {
   return impl_->InOneCommit(write).Prefixed("accepting rows of " + impl_->info.path.native());
 }
 
-Status SpillFile::Impl::InOneCommit(const std::function<Status()>& write) {
+Status SqliteFile::Impl::InOneCommit(const std::function<Status()>& write) {
   RETURN_IF_ERROR(database->Begin());
   Status status = write();
   if (status.ok()) status = database->Commit();
@@ -602,7 +599,7 @@ Status SpillFile::Impl::InOneCommit(const std::function<Status()>& write) {
   return status;
 }
 
-Result<std::vector<SpillFile::Rejected>> SpillFile::RejectedRows() {
+Result<std::vector<SqliteFile::Rejected>> SqliteFile::RejectedRows() {
   ASSIGN_OR_RETURN(Statement row, impl_->database->Prepare(
                                       "SELECT stream_id, ticket, reason FROM _rejected ORDER BY stream_id, ticket"));
   std::vector<Rejected> rejected;
@@ -613,7 +610,7 @@ Result<std::vector<SpillFile::Rejected>> SpillFile::RejectedRows() {
   }
 }
 
-Status SpillFile::MarkDrained(int64_t now_ms) {
+Status SqliteFile::MarkDrained(int64_t now_ms) {
   ASSIGN_OR_RETURN(Statement update, impl_->database->Prepare("UPDATE _file SET drained_ms = ?"));
   update.BindInteger(1, now_ms);
   RETURN_IF_ERROR(update.Run());
@@ -621,7 +618,7 @@ Status SpillFile::MarkDrained(int64_t now_ms) {
   return {};
 }
 
-Status SpillFile::ResetCursors() {
+Status SqliteFile::ResetCursors() {
   Status status = impl_->database->Execute(
       "BEGIN IMMEDIATE; UPDATE _file SET drained_ms = 0; UPDATE _streams SET done_ticket = 0, "
       "open_last_ticket = NULL, open_target = NULL, open_anchor = NULL, open_run_id = NULL, open_breaks = NULL; "
@@ -634,7 +631,7 @@ Status SpillFile::ResetCursors() {
   return status;
 }
 
-Status SpillFile::FinishAsSealed() {
+Status SqliteFile::FinishAsSealed() {
   ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, Streams());
   std::vector<SealedStream> sealed;
   for (const SpilledStream& stream : streams) {
@@ -647,7 +644,7 @@ Status SpillFile::FinishAsSealed() {
   return Close();
 }
 
-Status SpillFile::Close() {
+Status SqliteFile::Close() {
   // Every commit was synced, and its journal deleted, when it returned.
   impl_->database.reset();
   return {};

@@ -1,5 +1,7 @@
-// The sidecar's side of a spill file. The hot path is Append: two cached statements a stream, values bound as views, no
+// The hot path is Append: two cached statements a stream, values bound as views, no
 // allocation a row. One thread.
+#include "shared/spill/sqlite_writer.h"
+
 #include <algorithm>
 #include <map>
 #include <string>
@@ -9,9 +11,9 @@
 
 #include "shared/base/text.h"
 #include "shared/spill/catalogue.h"
-#include "shared/spill/file.h"
 #include "shared/spill/layout.h"
 #include "shared/spill/schema.h"
+#include "shared/spill/sqlite.h"
 
 namespace sprockets {
 namespace {
@@ -64,7 +66,7 @@ std::string InsertRawSql(const std::string& table) {
          ", _raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
 }
 
-Status InitializeFile(Database& database, const SpillWriter::Options& options) {
+Status InitializeFile(Database& database, const SqliteWriter::Options& options) {
   RETURN_IF_ERROR(database.Execute(kSpillSchema));
   ASSIGN_OR_RETURN(Statement insert,
                    database.Prepare("INSERT INTO _file (number, producer, event_id_field, begun_ms, connections_lost) "
@@ -86,8 +88,8 @@ Status InitializeFile(Database& database, const SpillWriter::Options& options) {
 
 }  // namespace
 
-struct SpillWriter::Impl {
-  Status Start(const SpillFolder& folder);
+struct SqliteWriter::Impl {
+  Status Start(const DiskFolder& folder);
   Status Add(int64_t ticket, int64_t received_ms, const EventView& event, const Doubt* doubt, StreamId stream_tail);
   Result<StreamTable*> TableFor(const EventView& event, StreamId stream_tail);
   Status CreateTable(const EventView& event, StreamId stream_tail, StreamTable* stream);
@@ -121,12 +123,12 @@ struct SpillWriter::Impl {
   std::string option_words;
 };
 
-SpillWriter::SpillWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-SpillWriter::~SpillWriter() {
+SqliteWriter::SqliteWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SqliteWriter::~SqliteWriter() {
   impl_->Close();
 }
 
-Result<std::unique_ptr<SpillWriter>> SpillWriter::Create(const SpillFolder& folder, Options options) {
+Result<std::unique_ptr<SqliteWriter>> SqliteWriter::Create(const DiskFolder& folder, Options options) {
   auto impl = std::make_unique<Impl>();
   impl->options = std::move(options);
   impl->file.number = impl->options.number;
@@ -136,14 +138,14 @@ Result<std::unique_ptr<SpillWriter>> SpillWriter::Create(const SpillFolder& fold
   if (std::filesystem::exists(impl->file.path, ignored)) return Error{ErrorCode::kIo, context + ": it exists"};
 
   Status started = impl->Start(folder);
-  if (started.ok()) return std::unique_ptr<SpillWriter>(new SpillWriter(std::move(impl)));
+  if (started.ok()) return std::unique_ptr<SqliteWriter>(new SqliteWriter(std::move(impl)));
   impl->Close();
   // It holds no event; what cannot be deleted either is an empty file, which the next start removes.
   (void)folder.Remove(impl->file);
   return std::move(started).Prefixed(context).error();
 }
 
-Status SpillWriter::Impl::Start(const SpillFolder& folder) {
+Status SqliteWriter::Impl::Start(const DiskFolder& folder) {
   Database::Options database_options = SpillDatabaseOptions();
   database_options.journal = Database::Journal::kWal;
   database_options.max_bytes = options.max_bytes;
@@ -156,15 +158,15 @@ Status SpillWriter::Impl::Start(const SpillFolder& folder) {
   return folder.Sync();
 }
 
-Status SpillWriter::Begin() {
+Status SqliteWriter::Begin() {
   SPROCKETS_ASSERT(impl_->database && !impl_->open);
   RETURN_IF_ERROR(impl_->database->Begin());
   impl_->open = true;
   return {};
 }
 
-Status SpillWriter::Append(int64_t ticket, int64_t received_ms, const EventView& event,
-                           const std::optional<Doubt>& doubt, StreamId stream_tail) {
+Status SqliteWriter::Append(int64_t ticket, int64_t received_ms, const EventView& event,
+                            const std::optional<Doubt>& doubt, StreamId stream_tail) {
   SPROCKETS_ASSERT(impl_->open && !impl_->failed && event.has_event_id());
   SPROCKETS_ASSERT(event.fields[event.event_id_at - 1] == impl_->options.event_id_field);
   Status status = impl_->Add(ticket, received_ms, event, doubt ? &*doubt : nullptr, stream_tail);
@@ -172,8 +174,8 @@ Status SpillWriter::Append(int64_t ticket, int64_t received_ms, const EventView&
   return status;
 }
 
-Status SpillWriter::Impl::Add(int64_t ticket, int64_t received_ms, const EventView& event, const Doubt* doubt,
-                              StreamId stream_tail) {
+Status SqliteWriter::Impl::Add(int64_t ticket, int64_t received_ms, const EventView& event, const Doubt* doubt,
+                               StreamId stream_tail) {
   ASSIGN_OR_RETURN(StreamTable* const stream, TableFor(event, stream_tail));
   const bool fits = stream->layout && stream->layout->Fits(event);
   const uint32_t names = fits ? stream->names_checksum : ChecksumOfNames(event);
@@ -218,7 +220,7 @@ Status SpillWriter::Impl::Add(int64_t ticket, int64_t received_ms, const EventVi
   return {};
 }
 
-Result<StreamTable*> SpillWriter::Impl::TableFor(const EventView& event, StreamId stream_tail) {
+Result<StreamTable*> SqliteWriter::Impl::TableFor(const EventView& event, StreamId stream_tail) {
   if (const auto found = streams.find(event.stream); found != streams.end()) return found->second.get();
   auto stream = std::make_unique<StreamTable>();
   RETURN_IF_ERROR(CreateTable(event, stream_tail, stream.get()));
@@ -227,7 +229,7 @@ Result<StreamTable*> SpillWriter::Impl::TableFor(const EventView& event, StreamI
   return streams.emplace(event.stream, std::move(stream)).first->second.get();
 }
 
-Status SpillWriter::Impl::CreateTable(const EventView& event, StreamId stream_tail, StreamTable* stream) {
+Status SqliteWriter::Impl::CreateTable(const EventView& event, StreamId stream_tail, StreamTable* stream) {
   stream->id = next_stream_id++;
   // No stream's own name ever begins with an underscore, so the other name is always free.
   std::string table(event.stream);
@@ -252,7 +254,7 @@ Status SpillWriter::Impl::CreateTable(const EventView& event, StreamId stream_ta
   return insert_stream.Run();
 }
 
-Result<int64_t> SpillWriter::Impl::RowOf(const ConnectionId& connection) {
+Result<int64_t> SqliteWriter::Impl::RowOf(const ConnectionId& connection) {
   const auto [found, is_new] = connections.try_emplace(connection, static_cast<int64_t>(connections.size()) + 1);
   if (!is_new) return found->second;
   new_connections.push_back(connection);
@@ -263,7 +265,7 @@ Result<int64_t> SpillWriter::Impl::RowOf(const ConnectionId& connection) {
   return found->second;
 }
 
-Status SpillWriter::AddConnections(std::span<const ConnectionId> connections) {
+Status SqliteWriter::AddConnections(std::span<const ConnectionId> connections) {
   SPROCKETS_ASSERT(impl_->open && !impl_->failed);
   for (const ConnectionId& connection : connections) {
     if (auto row = impl_->RowOf(connection); !row.ok()) {
@@ -274,7 +276,7 @@ Status SpillWriter::AddConnections(std::span<const ConnectionId> connections) {
   return {};
 }
 
-Status SpillWriter::Commit() {
+Status SqliteWriter::Commit() {
   SPROCKETS_ASSERT(impl_->open && !impl_->failed);
   if (Status committed = impl_->database->Commit(); !committed.ok()) {
     impl_->failed = true;
@@ -291,7 +293,7 @@ Status SpillWriter::Commit() {
   return {};
 }
 
-void SpillWriter::Rollback() {
+void SqliteWriter::Rollback() {
   if (!impl_->open) return;
   for (StreamTable* stream : impl_->touched) stream->totals = stream->committed;
   const std::vector<std::string> streams_gone = std::move(impl_->new_streams);
@@ -306,7 +308,7 @@ void SpillWriter::Rollback() {
   impl_->database->Rollback();
 }
 
-void SpillWriter::Impl::EndTransaction() {
+void SqliteWriter::Impl::EndTransaction() {
   for (StreamTable* stream : touched) stream->touched = false;
   touched.clear();
   new_streams.clear();
@@ -316,20 +318,23 @@ void SpillWriter::Impl::EndTransaction() {
   failed = false;
 }
 
-int64_t SpillWriter::number() const {
+int64_t SqliteWriter::number() const {
   return impl_->options.number;
 }
-int64_t SpillWriter::rows() const {
+int64_t SqliteWriter::rows() const {
   return impl_->rows;
 }
-int64_t SpillWriter::oldest_received_ms() const {
+int64_t SqliteWriter::oldest_received_ms() const {
   return impl_->oldest_received_ms;
 }
-int64_t SpillWriter::FileBytes() const {
+int64_t SqliteWriter::WalBytes() const {
+  return impl_->database ? impl_->database->WalBytes() : 0;
+}
+int64_t SqliteWriter::FileBytes() const {
   return impl_->database ? impl_->database->FileBytes() : 0;
 }
 
-Status SpillWriter::CheckpointIfDue(bool force) {
+Status SqliteWriter::CheckpointIfDue(bool force) {
   SPROCKETS_ASSERT(impl_->database && !impl_->open);
   Database& database = *impl_->database;
   if (force) return database.WalBytes() > 0 ? database.Checkpoint() : Status();
@@ -337,7 +342,7 @@ Status SpillWriter::CheckpointIfDue(bool force) {
   return database.UncheckpointedBytes() < kCheckpointAtBytes ? Status() : database.Checkpoint(Database::WalRoom::kKeep);
 }
 
-Status SpillWriter::Seal(const SpillFolder& folder) {
+Status SqliteWriter::Seal(const SpillFolder& folder) {
   SPROCKETS_ASSERT(impl_->database && !impl_->open);
   Status finished = impl_->rows > 0 ? impl_->Finish() : Status();
   impl_->Close();
@@ -348,7 +353,7 @@ Status SpillWriter::Seal(const SpillFolder& folder) {
   return std::move(finished).Prefixed("sealing spill file " + impl_->file.path.native());
 }
 
-Status SpillWriter::Impl::Finish() {
+Status SqliteWriter::Impl::Finish() {
   std::vector<SealedStream> sealed;
   for (const auto& [name, stream] : streams) sealed.push_back({stream->id, stream->totals});
   RETURN_IF_ERROR(database->Checkpoint());
@@ -356,11 +361,11 @@ Status SpillWriter::Impl::Finish() {
   return WriteTotals(*database, sealed);
 }
 
-void SpillWriter::Abandon() {
+void SqliteWriter::Abandon() {
   impl_->Close();
 }
 
-void SpillWriter::Impl::Close() {
+void SqliteWriter::Impl::Close() {
   streams.clear();
   touched.clear();
   insert_stream = Statement();
