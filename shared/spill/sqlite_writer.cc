@@ -20,24 +20,6 @@ namespace {
 
 constexpr int64_t kCheckpointAtBytes = 4 * 1024 * 1024;
 
-struct TransparentHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-};
-
-/// A stream's table, and what was added to it.
-struct StreamTable {
-  int64_t id = 0;
-  std::string folded_table;
-  std::optional<FieldLayout> layout;
-  uint32_t names_checksum = 0;  // of the layout
-  Statement insert_columns;
-  Statement insert_raw;
-  StreamTotals totals;     // the open transaction's rows included
-  StreamTotals committed;  // what totals go back to
-  bool touched = false;    // by the open transaction
-};
-
 std::string CreateTableSql(const std::string& table, const std::optional<FieldLayout>& layout) {
   std::string sql = "CREATE TABLE " + QuoteIdentifier(table) + " (" + std::string(kOwnColumns);
   for (size_t i = 0; layout && i < layout->names().size(); ++i) {
@@ -89,6 +71,23 @@ Status InitializeFile(Database& database, const SqliteWriter::Options& options) 
 }  // namespace
 
 struct SqliteWriter::Impl {
+  struct TransparentHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  /// A stream's table, and what was added to it.
+  struct StreamTable {
+    int64_t id = 0;
+    std::string folded_table;
+    std::optional<FieldLayout> layout;
+    uint32_t names_checksum = 0;  // of the layout
+    Statement insert_columns;
+    Statement insert_raw;
+    StreamTotals totals;     // the open transaction's rows included
+    StreamTotals committed;  // what totals go back to
+    bool touched = false;    // by the open transaction
+  };
+
   Status Start(const DiskFolder& folder);
   Status Add(int64_t ticket, int64_t received_ms, const EventView& event, const Doubt* doubt, StreamId stream_tail);
   Result<StreamTable*> TableFor(const EventView& event, StreamId stream_tail);
@@ -220,7 +219,7 @@ Status SqliteWriter::Impl::Add(int64_t ticket, int64_t received_ms, const EventV
   return {};
 }
 
-Result<StreamTable*> SqliteWriter::Impl::TableFor(const EventView& event, StreamId stream_tail) {
+Result<SqliteWriter::Impl::StreamTable*> SqliteWriter::Impl::TableFor(const EventView& event, StreamId stream_tail) {
   if (const auto found = streams.find(event.stream); found != streams.end()) return found->second.get();
   auto stream = std::make_unique<StreamTable>();
   RETURN_IF_ERROR(CreateTable(event, stream_tail, stream.get()));
@@ -282,7 +281,7 @@ Status SqliteWriter::Commit() {
     impl_->failed = true;
     return committed;
   }
-  for (StreamTable* stream : impl_->touched) stream->committed = stream->totals;
+  for (Impl::StreamTable* stream : impl_->touched) stream->committed = stream->totals;
   if (impl_->new_rows > 0) {
     const bool is_first = impl_->rows == 0;
     impl_->oldest_received_ms =
@@ -295,7 +294,7 @@ Status SqliteWriter::Commit() {
 
 void SqliteWriter::Rollback() {
   if (!impl_->open) return;
-  for (StreamTable* stream : impl_->touched) stream->totals = stream->committed;
+  for (Impl::StreamTable* stream : impl_->touched) stream->totals = stream->committed;
   const std::vector<std::string> streams_gone = std::move(impl_->new_streams);
   const std::vector<ConnectionId> connections_gone = std::move(impl_->new_connections);
   impl_->EndTransaction();

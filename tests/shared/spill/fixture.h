@@ -61,6 +61,11 @@ inline void WriteBytes(const std::filesystem::path& path, std::string_view bytes
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
+// Two connections of one life of a server, and one of another.
+inline const ConnectionId kFirst{"run-a", 7};
+inline const ConnectionId kSecond{"run-a", 9};
+inline const ConnectionId kOtherLife{"run-b", 3};
+
 /// An event with bytes of its own; its id is the first field named event_id.
 struct OwnedEvent {
   std::string stream;

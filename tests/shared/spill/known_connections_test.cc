@@ -3,12 +3,10 @@
 
 #include <catch2/catch.hpp>
 
-namespace sprockets {
-namespace {
+#include "tests/shared/spill/fixture.h"
 
-const ConnectionId kFirst{"life-1", 5};
-const ConnectionId kSecond{"life-1", 6};
-const ConnectionId kOtherLife{"life-2", 5};
+using namespace sprockets;
+using namespace sprockets::testing;
 
 TEST_CASE("the live connection is the last of those that are known, and the dead are not known any more") {
   KnownConnections known;
@@ -55,6 +53,3 @@ TEST_CASE("of more connections than are kept, the oldest is lost") {
   CHECK(known.listed().front().client_id == 1);
   CHECK(known.lost());
 }
-
-}  // namespace
-}  // namespace sprockets

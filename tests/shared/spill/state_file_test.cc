@@ -12,11 +12,7 @@ using namespace sprockets::testing;
 
 namespace {
 
-const ConnectionId kFirst{"run-a", 7};
-const ConnectionId kSecond{"run-a", 9};
-const ConnectionId kOtherLife{"run-b", 3};
-
-struct Fixture {
+struct StateFixture {
   TemporaryFolder temporary;
   DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
 };
@@ -24,7 +20,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("tickets begin at 1 and never restart, however the process ends") {
-  Fixture fixture;
+  StateFixture fixture;
   {
     StateFile state = Must(StateFile::Open(fixture.folder, {}));
     CHECK(Must(state.NextTicket()) == 1);
@@ -49,7 +45,7 @@ TEST_CASE("tickets begin at 1 and never restart, however the process ends") {
 }
 
 TEST_CASE("after a lost state file tickets go on above those of the folder, and connections are lost") {
-  Fixture fixture;
+  StateFixture fixture;
   {
     StateFile state = Must(StateFile::Open(fixture.folder, {}));
     Must(state.Record(kFirst, {}));
@@ -64,14 +60,14 @@ TEST_CASE("after a lost state file tickets go on above those of the folder, and 
 }
 
 TEST_CASE("a folder's ticket above the reserved ones wins") {
-  Fixture fixture;
+  StateFixture fixture;
   Must(Must(StateFile::Open(fixture.folder, {})).NextTicket());
   StateFile state = Must(StateFile::Open(fixture.folder, {.folder_has_files = true, .highest_ticket = 1'000'000}));
   CHECK(Must(state.NextTicket()) == 1'000'001);
 }
 
 TEST_CASE("an unreadable state file is set aside, none before it replaced") {
-  Fixture fixture;
+  StateFixture fixture;
   const std::string broken = fixture.folder.StatePath().native() + ".broken-";
   for (int n = 1; n <= 2; ++n) {
     WriteBytes(fixture.folder.StatePath(), "garbage " + std::to_string(n) + std::string(5000, 'g'));
@@ -83,7 +79,7 @@ TEST_CASE("an unreadable state file is set aside, none before it replaced") {
 }
 
 TEST_CASE("a state file of a newer version stays untouched") {
-  Fixture fixture;
+  StateFixture fixture;
   Database::Options options;
   options.application_id = 0x53505253;
   options.user_version = 99;
@@ -97,7 +93,7 @@ TEST_CASE("a state file of a newer version stays untouched") {
 }
 
 TEST_CASE("a drainer does not make a state file where there is none") {
-  Fixture fixture;
+  StateFixture fixture;
   const auto state = StateFile::OpenExisting(fixture.folder);
   REQUIRE_FALSE(state.ok());
   CHECK(state.error().code == ErrorCode::kNotFound);
@@ -105,7 +101,7 @@ TEST_CASE("a drainer does not make a state file where there is none") {
 }
 
 TEST_CASE("a recorded connection survives a kill, and goes only when it is struck off") {
-  Fixture fixture;
+  StateFixture fixture;
   CHECK(RunAndKill([&fixture] {
     auto state = StateFile::Open(fixture.folder, {});
     if (!state.value().Record(kFirst, {}).ok() || !state.value().Record(kSecond, {}).ok()) _exit(1);
@@ -124,7 +120,7 @@ TEST_CASE("a recorded connection survives a kill, and goes only when it is struc
 }
 
 TEST_CASE("lost connections stay lost until the server's life is another one") {
-  Fixture fixture;
+  StateFixture fixture;
   {
     StateFile state = Must(StateFile::Open(fixture.folder, {.folder_has_files = true, .highest_ticket = 0}));
     Must(state.Record(kFirst, {}));
@@ -138,7 +134,7 @@ TEST_CASE("lost connections stay lost until the server's life is another one") {
 }
 
 TEST_CASE("the 4097th connection pushes out the oldest, and that is not hidden") {
-  Fixture fixture;
+  StateFixture fixture;
   StateFile state = Must(StateFile::Open(fixture.folder, {}));
   // Many at once cannot be recorded, so the list is filled behind the file's back.
   Must(state.Close());
@@ -162,7 +158,7 @@ TEST_CASE("the 4097th connection pushes out the oldest, and that is not hidden")
 }
 
 TEST_CASE("recording connections and reserving tickets takes no new space on the disk") {
-  Fixture fixture;
+  StateFixture fixture;
   StateFile state = Must(StateFile::Open(fixture.folder, {}));
   const int64_t bytes = Must(fixture.folder.TotalBytes());
   for (int64_t client = 1; client <= 300; ++client) Must(state.Record({std::string(40, 'r'), client}, {}));
@@ -174,7 +170,7 @@ TEST_CASE("recording connections and reserving tickets takes no new space on the
 }
 
 TEST_CASE("that nothing was in flight is known only until a connection is written down") {
-  Fixture fixture;
+  StateFixture fixture;
   const auto live = [&](const std::function<void(StateFile&)>& life) {
     StateFile state = Must(StateFile::Open(fixture.folder, {}));
     const bool nothing_was_in_flight = state.nothing_was_in_flight();
@@ -199,7 +195,7 @@ TEST_CASE("that nothing was in flight is known only until a connection is writte
 }
 
 TEST_CASE("a state file that is lost, or of before, may have left something in flight") {
-  Fixture fixture;
+  StateFixture fixture;
   SECTION("lost") {
     StateFile state = Must(StateFile::Open(fixture.folder, {.folder_has_files = true}));
     CHECK_FALSE(state.nothing_was_in_flight());
@@ -223,7 +219,7 @@ TEST_CASE("a state file that is lost, or of before, may have left something in f
 }
 
 TEST_CASE("a connection that INFO did not name counts as lost until the server's life is another one") {
-  Fixture fixture;
+  StateFixture fixture;
   StateFile state = Must(StateFile::Open(fixture.folder, {}));
   Must(state.Record({"", 5}, {}));
   Must(state.Record(kFirst, {}));
