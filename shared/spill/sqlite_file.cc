@@ -1,46 +1,14 @@
-// Reading rows back, checking them, and the cursor.
+// What a file says of itself: its head, its streams, and whether all of its rows are there.
 #include "shared/spill/sqlite_file.h"
 
-#include <algorithm>
-#include <limits>
-#include <map>
+#include <memory>
 #include <utility>
 
 #include "shared/base/text.h"
-#include "shared/redis/resp.h"
-#include "shared/spill/catalogue.h"
-#include "shared/spill/layout.h"
-#include "shared/spill/sqlite.h"
+#include "shared/spill/sqlite_file_impl.h"
 
 namespace sprockets {
 namespace {
-
-// Columns of the statement that reads rows, in the order of kOwnColumns; the stream's fields follow.
-enum RowColumn { kTicket, kEventId, kReceivedMs, kAnchor, kConnection, kOptions, kChecksum, kRaw, kFirstField };
-static_assert(kFirstField == kOwnColumnCount);
-
-struct StreamTableInfo {
-  std::string name;   // of the stream
-  std::string table;  // quoted
-  std::optional<FieldLayout> layout;
-  uint32_t names_checksum = 0;  // of the layout
-};
-
-/// What ReadRow found wrong; nothing if the row is good.
-using Defect = std::optional<std::string>;
-
-/// Which rows of a table, and in which order.
-constexpr std::string_view kAllRows = "ORDER BY _ticket ASC";
-constexpr std::string_view kNewestFirst = "ORDER BY _ticket DESC";
-constexpr std::string_view kDoubts = "AND _anchor IS NOT NULL ORDER BY _ticket ASC";
-
-std::string SelectRowsSql(const StreamTableInfo& stream, std::string_view which) {
-  std::string sql = "SELECT _ticket, _event_id, _received_ms, _anchor, _conn, _options, _checksum, _raw";
-  for (size_t i = 0; stream.layout && i < stream.layout->names().size(); ++i) {
-    if (i != stream.layout->event_id_at()) sql += ", " + QuoteIdentifier(stream.layout->names()[i]);
-  }
-  return sql + " FROM " + stream.table + " WHERE _ticket > ?1 AND _ticket <= ?2 " + std::string(which);
-}
 
 Result<StreamId> StreamIdAt(const Statement& statement, int column) {
   const std::optional<StreamId> id = ParseStreamId(statement.Bytes(column));
@@ -54,58 +22,7 @@ Result<std::string> QuoteTable(std::string_view table) {
   return Error{ErrorCode::kCorrupt, "not a table name: " + Escape(table)};
 }
 
-/// Index of the event id's value: of the first field with its name.
-size_t FindEventId(const std::vector<std::string_view>& fields, std::string_view event_id_field) {
-  for (size_t at = 0; at + 1 < fields.size(); at += 2) {
-    if (fields[at] == event_id_field) return at + 1;
-  }
-  return EventView::kNoEventId;
-}
-
 }  // namespace
-
-struct SqliteFile::Impl {
-  Status ReadHead();
-  Status ReadConnections();
-  Result<const StreamTableInfo*> TableOf(int64_t stream_id);
-  Result<StreamTableInfo> ReadTable(int64_t stream_id);
-  Result<StreamTotals> StoredTotals(const std::string& table);
-  Status CompareTotals(bool as_read);
-  Status Compare(std::string_view stream, const StreamTotals& expected, const StreamTotals& found) const;
-  Result<SpilledStream> ReadStream(const Statement& row);
-  Status CountRows(SpilledStream* stream);
-  Defect ReadRow(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const;
-  Defect ReadFields(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const;
-  Defect ReadDoubt(const Statement& row, SpilledEvent* spilled) const;
-  Status VisitRows(const SpilledStream& stream, std::string_view which, int64_t after, int64_t up_to,
-                   const std::function<bool(const SpilledEvent&)>& visitor,
-                   const std::function<void(int64_t, std::string_view)>& on_bad_row);
-  Status UpdateCursor(int64_t stream_id, const Cursor& cursor);
-  Status InOneCommit(const std::function<Status()>& write);
-  Status ReadLedTo();
-  bool IsKept(int64_t stream_id, const LedTo& place);
-  Status InsertLedTo(int64_t stream_id, const LedTo& place);
-
-  SpillFileInfo info;
-  std::optional<Database> database;  // nothing once it is closed
-  std::string producer;
-  std::string event_id_field;
-  int64_t begun_ms = 0;
-  std::optional<int> redis_database;
-  std::string redis_server;
-  bool connections_lost = false;
-  bool sealed = false;
-  int64_t sealed_streams = 0;
-  int64_t drained_ms = 0;
-  std::map<int64_t, ConnectionId> connections;   // by row
-  std::map<int64_t, StreamTableInfo> tables;     // by stream, as they are asked for
-  std::map<int64_t, std::vector<LedTo>> led_to;  // by stream
-  struct Reading {
-    StreamTotals expected;
-    StreamTotals read;  // from the first row on, without a gap
-  };
-  std::map<int64_t, Reading> readings;  // by stream: what VerifyAsRead left to be compared
-};
 
 SqliteFile::SqliteFile(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 SqliteFile::SqliteFile(SqliteFile&&) noexcept = default;
@@ -351,151 +268,6 @@ Status SqliteFile::Impl::CountRows(SpilledStream* stream) {
   return {};
 }
 
-Status SqliteFile::Visit(const SpilledStream& stream, int64_t after, int64_t up_to,
-                         const std::function<bool(const SpilledEvent&)>& visitor,
-                         const std::function<void(int64_t, std::string_view)>& on_bad_row) {
-  const int64_t last = up_to == 0 ? std::numeric_limits<int64_t>::max() : up_to;
-  return impl_->VisitRows(stream, kAllRows, after, last, visitor, on_bad_row);
-}
-
-Status SqliteFile::VisitDoubts(const SpilledStream& stream, int64_t after,
-                               const std::function<bool(const SpilledEvent&)>& visitor) {
-  return impl_->VisitRows(stream, kDoubts, after, std::numeric_limits<int64_t>::max(), visitor, nullptr);
-}
-
-Status SqliteFile::VisitNewestFirst(const SpilledStream& stream,
-                                    const std::function<bool(const SpilledEvent&)>& visitor) {
-  return impl_->VisitRows(stream, kNewestFirst, 0, std::numeric_limits<int64_t>::max(), visitor, nullptr);
-}
-
-Status SqliteFile::Impl::VisitRows(const SpilledStream& stream, std::string_view which, int64_t after, int64_t up_to,
-                                   const std::function<bool(const SpilledEvent&)>& visitor,
-                                   const std::function<void(int64_t, std::string_view)>& on_bad_row) {
-  const std::string context = info.path.native() + ": stream " + Escape(stream.name);
-  auto table = TableOf(stream.id);
-  if (!table.ok()) return std::move(table).error().Prefixed(context);
-  auto rows = database->Prepare(SelectRowsSql(*table.value(), which));
-  if (!rows.ok()) return std::move(rows).error().Prefixed(context);
-  Statement& row = rows.value();
-  row.BindInteger(1, after);
-  row.BindInteger(2, up_to);
-  const auto reading = which == kAllRows ? readings.find(stream.id) : readings.end();
-  const bool goes_on = reading != readings.end() && after == reading->second.read.last_ticket;
-  SpilledEvent spilled;
-  spilled.event.stream = stream.name;
-  while (true) {
-    auto found = row.Step();
-    if (!found.ok()) return std::move(found).error().Prefixed(context);
-    if (!found.value()) break;
-    const Defect defect = ReadRow(row, *table.value(), &spilled);
-    if (!defect) {
-      if (goes_on) reading->second.read.Add(spilled.ticket, static_cast<uint32_t>(row.Integer(kChecksum)));
-      if (!visitor(spilled)) return {};
-    } else if (on_bad_row) {
-      on_bad_row(spilled.ticket, *defect);
-    } else {
-      return Error{ErrorCode::kCorrupt, context + ": row " + std::to_string(spilled.ticket) + ": " + *defect};
-    }
-  }
-  if (reading == readings.end() || up_to != std::numeric_limits<int64_t>::max()) return {};
-  const Reading read = readings.extract(reading).mapped();
-  if (goes_on) return Compare(stream.name, read.expected, read.read).Prefixed(info.path.native());
-  auto stored = StoredTotals(stream.table);
-  if (!stored.ok()) return std::move(stored).error().Prefixed(context);
-  return Compare(stream.name, read.expected, stored.value()).Prefixed(info.path.native());
-}
-
-Defect SqliteFile::Impl::ReadRow(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const {
-  spilled->ticket = row.Integer(kTicket);
-  spilled->received_ms = row.Integer(kReceivedMs);
-  if (Defect defect = ReadDoubt(row, spilled)) return defect;
-  EventView& event = spilled->event;
-  event.options.clear();
-  if (!row.IsNull(kOptions) && !ParseWholeCommand(row.Bytes(kOptions), &event.options))
-    return "_options cannot be read";
-  if (Defect defect = ReadFields(row, table, spilled)) return defect;
-  const Doubt* doubt = spilled->doubt ? &*spilled->doubt : nullptr;
-  const uint32_t names = row.IsNull(kRaw) ? table.names_checksum : ChecksumOfNames(event);
-  const uint32_t checksum = ChecksumOfRow(names, spilled->ticket, spilled->received_ms, event, doubt);
-  if (checksum != row.Integer(kChecksum) || event.event_id() != row.Bytes(kEventId))
-    return "its checksum does not match";
-  spilled->own_id = IsOwnId(event, producer);
-  return std::nullopt;
-}
-
-Defect SqliteFile::Impl::ReadDoubt(const Statement& row, SpilledEvent* spilled) const {
-  spilled->doubt.reset();
-  if (row.IsNull(kAnchor)) return std::nullopt;
-  if (row.Bytes(kAnchor) == kRepeatAnchor) {
-    spilled->doubt = Doubt{kStreamBegin, std::nullopt, /*needs_proof=*/false};
-    return std::nullopt;
-  }
-  const std::optional<StreamId> anchor = ParseStreamId(row.Bytes(kAnchor));
-  if (!anchor) return "_anchor cannot be read";
-  spilled->doubt = Doubt{*anchor, std::nullopt};
-  if (row.IsNull(kConnection)) return std::nullopt;
-  const auto connection = connections.find(row.Integer(kConnection));
-  if (connection == connections.end()) return "its connection is not listed";
-  spilled->doubt->connection = connection->second;
-  return std::nullopt;
-}
-
-Defect SqliteFile::Impl::ReadFields(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const {
-  EventView& event = spilled->event;
-  if (!row.IsNull(kRaw)) {
-    if (!ParseWholeCommand(row.Bytes(kRaw), &event.fields) || event.fields.size() % 2 != 0)
-      return "_raw cannot be read";
-    event.event_id_at = FindEventId(event.fields, event_id_field);
-    if (!event.has_event_id()) return "_raw has no event id";
-    return std::nullopt;
-  }
-  if (!table.layout) return "_raw is missing";
-  const FieldLayout& layout = *table.layout;
-  event.fields.clear();
-  event.event_id_at = 2 * layout.event_id_at() + 1;
-  int column = kFirstField;
-  for (size_t i = 0; i < layout.names().size(); ++i) {
-    const int source = i == layout.event_id_at() ? static_cast<int>(kEventId) : column++;
-    event.fields.push_back(layout.names()[i]);
-    event.fields.push_back(row.Bytes(source));
-  }
-  return std::nullopt;
-}
-
-Status SqliteFile::AddConnection(const ConnectionId& connection) {
-  for (const auto& [row, known] : impl_->connections) {
-    if (known == connection) return {};
-  }
-  ASSIGN_OR_RETURN(Statement insert,
-                   impl_->database->Prepare("INSERT OR IGNORE INTO _connections (run_id, client_id) VALUES (?, ?)"));
-  insert.BindBytes(1, connection.run_id);
-  insert.BindInteger(2, connection.client_id);
-  RETURN_IF_ERROR(insert.Run());
-  return impl_->ReadConnections();
-}
-
-Status SqliteFile::Impl::UpdateCursor(int64_t stream_id, const Cursor& cursor) {
-  ASSIGN_OR_RETURN(Statement update,
-                   database->Prepare("UPDATE _streams SET done_ticket = ?2, open_last_ticket = ?3, open_target = ?4, "
-                                     "open_anchor = ?5, open_run_id = ?6, open_breaks = ?7 WHERE id = ?1"));
-  std::string anchor;
-  update.BindInteger(1, stream_id);
-  update.BindInteger(2, cursor.done_ticket);
-  if (cursor.open) {  // otherwise the parameters stay null
-    anchor = ToString(cursor.open->anchor);
-    update.BindInteger(3, cursor.open->last_ticket);
-    update.BindBytes(4, cursor.open->target);
-    update.BindBytes(5, anchor);
-    update.BindBytes(6, cursor.open->run_id);
-    update.BindInteger(7, cursor.open->breaks);
-  }
-  RETURN_IF_ERROR(update.Run());
-  if (database->Changes() != 1) {
-    return Error{ErrorCode::kNotFound, "there is no stream " + std::to_string(stream_id) + " in this file"};
-  }
-  return {};
-}
-
 Status SqliteFile::Impl::ReadLedTo() {
   led_to.clear();
   ASSIGN_OR_RETURN(const std::optional<int64_t> is_there,
@@ -521,84 +293,6 @@ Result<std::vector<std::pair<std::string, std::string>>> SqliteFile::RenamedStre
   return renamed;
 }
 
-bool SqliteFile::Impl::IsKept(int64_t stream_id, const LedTo& place) {
-  const std::vector<LedTo>& known = led_to[stream_id];
-  return std::any_of(known.begin(), known.end(),
-                     [&](const LedTo& other) { return other.target == place.target && other.anchor <= place.anchor; });
-}
-
-/// Of two tries the older one counts: its anchor, and its server.
-Status SqliteFile::Impl::InsertLedTo(int64_t stream_id, const LedTo& place) {
-  RETURN_IF_ERROR(database->Execute(kLedToTable));
-  ASSIGN_OR_RETURN(Statement insert,
-                   database->Prepare("INSERT INTO _led_to (stream_id, target, anchor, run_id) VALUES (?1, ?2, ?3, ?4) "
-                                     "ON CONFLICT DO UPDATE SET anchor = ?3"));
-  const std::string anchor = ToString(place.anchor);
-  insert.BindInteger(1, stream_id);
-  insert.BindBytes(2, place.target);
-  insert.BindBytes(3, anchor);
-  insert.BindBytes(4, place.run_id);
-  return insert.Run();
-}
-
-Status SqliteFile::KeepLedTo(int64_t stream_id, const LedTo& place) {
-  if (impl_->IsKept(stream_id, place)) return {};
-  const auto write = [&] { return impl_->InsertLedTo(stream_id, place); };
-  RETURN_IF_ERROR(impl_->InOneCommit(write).Prefixed("saving where rows went in " + impl_->info.path.native()));
-  return impl_->ReadLedTo();
-}
-
-Status SqliteFile::SaveCursor(int64_t stream_id, const Cursor& cursor) {
-  const auto save = [&]() -> Status {
-    ASSIGN_OR_RETURN(const StreamTableInfo* table, impl_->TableOf(stream_id));
-    const std::optional<LedTo> place = LedElsewhere(cursor, table->name);
-    if (!place || impl_->IsKept(stream_id, *place)) return impl_->UpdateCursor(stream_id, cursor);
-    const auto write = [&]() -> Status {
-      RETURN_IF_ERROR(impl_->InsertLedTo(stream_id, *place));
-      return impl_->UpdateCursor(stream_id, cursor);
-    };
-    RETURN_IF_ERROR(impl_->InOneCommit(write));
-    return impl_->ReadLedTo();
-  };
-  return save().Prefixed("saving the cursor in " + impl_->info.path.native());
-}
-
-Status SqliteFile::Reject(int64_t stream_id, int64_t ticket, std::string_view reason, const Cursor& cursor) {
-  const auto write = [&]() -> Status {
-    ASSIGN_OR_RETURN(
-        Statement insert,
-        impl_->database->Prepare("INSERT OR REPLACE INTO _rejected (stream_id, ticket, reason) VALUES (?, ?, ?)"));
-    insert.BindInteger(1, stream_id);
-    insert.BindInteger(2, ticket);
-    insert.BindBytes(3, reason);
-    RETURN_IF_ERROR(insert.Run());
-    return impl_->UpdateCursor(stream_id, cursor);
-  };
-  return impl_->InOneCommit(write).Prefixed("rejecting a row of " + impl_->info.path.native());
-}
-
-Status SqliteFile::Accept(int64_t stream_id, std::span<const int64_t> tickets) {
-  const auto write = [&]() -> Status {
-    ASSIGN_OR_RETURN(Statement remove,
-                     impl_->database->Prepare("DELETE FROM _rejected WHERE stream_id = ? AND ticket = ?"));
-    for (const int64_t ticket : tickets) {
-      remove.BindInteger(1, stream_id);
-      remove.BindInteger(2, ticket);
-      RETURN_IF_ERROR(remove.Run());
-    }
-    return {};
-  };
-  return impl_->InOneCommit(write).Prefixed("accepting rows of " + impl_->info.path.native());
-}
-
-Status SqliteFile::Impl::InOneCommit(const std::function<Status()>& write) {
-  RETURN_IF_ERROR(database->Begin());
-  Status status = write();
-  if (status.ok()) status = database->Commit();
-  if (!status.ok()) database->Rollback();
-  return status;
-}
-
 Result<std::vector<SqliteFile::Rejected>> SqliteFile::RejectedRows() {
   ASSIGN_OR_RETURN(Statement row, impl_->database->Prepare(
                                       "SELECT stream_id, ticket, reason FROM _rejected ORDER BY stream_id, ticket"));
@@ -608,46 +302,6 @@ Result<std::vector<SqliteFile::Rejected>> SqliteFile::RejectedRows() {
     if (!found) return rejected;
     rejected.push_back({row.Integer(0), row.Integer(1), std::string(row.Bytes(2))});
   }
-}
-
-Status SqliteFile::MarkDrained(int64_t now_ms) {
-  ASSIGN_OR_RETURN(Statement update, impl_->database->Prepare("UPDATE _file SET drained_ms = ?"));
-  update.BindInteger(1, now_ms);
-  RETURN_IF_ERROR(update.Run());
-  impl_->drained_ms = now_ms;
-  return {};
-}
-
-Status SqliteFile::ResetCursors() {
-  Status status = impl_->database->Execute(
-      "BEGIN IMMEDIATE; UPDATE _file SET drained_ms = 0; UPDATE _streams SET done_ticket = 0, "
-      "open_last_ticket = NULL, open_target = NULL, open_anchor = NULL, open_run_id = NULL, open_breaks = NULL; "
-      "COMMIT");
-  if (status.ok()) {
-    impl_->drained_ms = 0;
-  } else {
-    impl_->database->Rollback();
-  }
-  return status;
-}
-
-Status SqliteFile::FinishAsSealed() {
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, Streams());
-  std::vector<SealedStream> sealed;
-  for (const SpilledStream& stream : streams) {
-    // Only rows whose bytes match may vouch for the file.
-    RETURN_IF_ERROR(Visit(stream, 0, 0, [](const SpilledEvent&) { return true; }));
-    ASSIGN_OR_RETURN(const StreamTotals totals, impl_->StoredTotals(stream.table));
-    sealed.push_back({stream.id, totals});
-  }
-  RETURN_IF_ERROR(WriteTotals(*impl_->database, sealed));
-  return Close();
-}
-
-Status SqliteFile::Close() {
-  // Every commit was synced, and its journal deleted, when it returned.
-  impl_->database.reset();
-  return {};
 }
 
 }  // namespace sprockets
