@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "shared/spill/layout.h"
+#include "tests/faults/simulation/disk_file.h"
 
 namespace sprockets::sim {
 
@@ -15,19 +16,10 @@ Error IoError(std::string what) {
   return {ErrorCode::kIo, std::move(what)};
 }
 
-DiskFile* Find(World* world, int64_t number) {
-  const auto found = world->disk.files.find(number);
-  return found == world->disk.files.end() ? nullptr : &found->second;
-}
-
 int64_t RowsIn(const DiskFile& file) {
   int64_t rows = 0;
   for (const DiskStream& stream : file.streams) rows += static_cast<int64_t>(stream.rows.size());
   return rows;
-}
-
-void AddTo(std::vector<ConnectionId>& listed, const ConnectionId& connection) {
-  if (std::find(listed.begin(), listed.end(), connection) == listed.end()) listed.push_back(connection);
 }
 
 Result<FileLock> Take(bool* locked) {
@@ -55,7 +47,7 @@ class SimulatedWriter final : public SpillWriter {
   Status Append(int64_t ticket, int64_t received_ms, const EventView& event, const std::optional<Doubt>& doubt,
                 StreamId stream_tail) override;
   Status AddConnections(std::span<const ConnectionId> connections) override {
-    for (const ConnectionId& connection : connections) AddTo(open_connections_, connection);
+    for (const ConnectionId& connection : connections) AddOnce(open_connections_, connection);
     return {};
   }
   Status Commit() override;
@@ -63,7 +55,7 @@ class SimulatedWriter final : public SpillWriter {
 
   int64_t number() const override { return number_; }
   int64_t rows() const override {
-    const DiskFile* there = Find(world_, number_);
+    const DiskFile* there = world_->disk.Find(number_);
     return there == nullptr ? 0 : RowsIn(*there);
   }
   int64_t FileBytes() const override { return 0; }
@@ -76,12 +68,12 @@ class SimulatedWriter final : public SpillWriter {
     return rows() == 0 ? folder.Remove(file().info) : folder.Move(number_, State::kActive, State::kSealed);
   }
   void Abandon() override {
-    if (DiskFile* there = closed_ ? nullptr : Find(world_, number_)) there->held_by_sidecar = false;
+    if (DiskFile* there = closed_ ? nullptr : world_->disk.Find(number_)) there->held_by_sidecar = false;
     closed_ = true;
   }
 
  private:
-  DiskFile& file() const { return *Find(world_, number_); }
+  DiskFile& file() const { return *world_->disk.Find(number_); }
 
   World* const world_;
   const int64_t number_;
@@ -111,7 +103,7 @@ Status SimulatedWriter::Append(int64_t ticket, int64_t received_ms, const EventV
                           {event.fields.begin(), event.fields.end()},
                           event.event_id_at,
                           IsOwnId(event, file().options.producer)});
-  if (doubt && doubt->connection) AddTo(open_connections_, *doubt->connection);
+  if (doubt && doubt->connection) AddOnce(open_connections_, *doubt->connection);
   return {};
 }
 
@@ -126,174 +118,6 @@ Status SimulatedWriter::Commit() {
   if (world_->Chance(world_->faults.commit_fails_but_appears)) return IoError("commit that appears");
   sync_failed_ = false;
   world_->Step("committed");
-  return {};
-}
-
-// ---- Files that no writer has open
-
-class SimulatedFile final : public SpillFile {
- public:
-  SimulatedFile(World* world, SpillFileInfo info) : world_(world), info_(std::move(info)) {}
-
-  const SpillFileInfo& info() const override { return info_; }
-  const std::string& producer() const override { return file().options.producer; }
-  const std::string& event_id_field() const override { return file().options.event_id_field; }
-  int64_t begun_ms() const override { return file().options.begun_ms; }
-  bool connections_lost() const override { return file().options.connections_lost; }
-  std::optional<int> database() const override { return file().options.database; }
-  const std::string& server() const override { return file().options.server; }
-  const std::string& wal_damage() const override { return undamaged_; }
-  int64_t drained_ms() const override { return file().drained_ms; }
-
-  Status Verify() override { return {}; }
-  Status VerifyAsRead() override { return {}; }
-
-  Result<std::vector<SpilledStream>> Streams() override;
-  Result<std::vector<ConnectionId>> Connections() override { return file().connections; }
-  Result<std::vector<std::pair<std::string, std::string>>> RenamedStreams() override;
-  Status Visit(const SpilledStream& stream, int64_t after, int64_t up_to,
-               const std::function<bool(const SpilledEvent&)>& visitor,
-               const std::function<void(int64_t, std::string_view)>& on_bad_row = nullptr) override;
-  Status VisitDoubts(const SpilledStream& stream, int64_t after,
-                     const std::function<bool(const SpilledEvent&)>& visitor) override;
-  Status VisitNewestFirst(const SpilledStream& stream,
-                          const std::function<bool(const SpilledEvent&)>& visitor) override;
-
-  Status AddConnection(const ConnectionId& connection) override;
-  Status SaveCursor(int64_t stream_id, const Cursor& cursor) override;
-  Status KeepLedTo(int64_t stream_id, const LedTo& place) override;
-  Status Reject(int64_t stream_id, int64_t ticket, std::string_view reason, const Cursor& cursor) override;
-  Result<std::vector<Rejected>> RejectedRows() override { return file().rejected; }
-  Status Accept(int64_t stream_id, std::span<const int64_t> tickets) override;
-  Status MarkDrained(int64_t now_ms) override;
-  Status ResetCursors() override;
-  Status FinishAsSealed() override { return {}; }
-  Status Close() override { return {}; }
-
- private:
-  DiskFile& file() const { return *Find(world_, info_.number); }
-  DiskStream& StreamOf(int64_t id) const;
-
-  World* const world_;
-  const SpillFileInfo info_;
-  const std::string undamaged_;
-};
-
-Result<std::vector<SpilledStream>> SimulatedFile::Streams() {
-  std::vector<SpilledStream> streams;
-  for (const DiskStream& stream : file().streams) {
-    SpilledStream spilled;
-    spilled.id = stream.id;
-    spilled.name = spilled.table = stream.name;
-    spilled.rows = static_cast<int64_t>(stream.rows.size());
-    spilled.last_ticket = stream.rows.empty() ? 0 : stream.rows.back().ticket;
-    spilled.tail = stream.tail;
-    spilled.cursor = stream.cursor;
-    spilled.led_to = stream.led_to;
-    spilled.rejected = std::count_if(file().rejected.begin(), file().rejected.end(),
-                                     [&](const Rejected& row) { return row.stream_id == stream.id; });
-    spilled.rows_left = std::count_if(stream.rows.begin(), stream.rows.end(),
-                                      [&](const DiskRow& row) { return row.ticket > stream.cursor.done_ticket; });
-    streams.push_back(std::move(spilled));
-  }
-  return streams;
-}
-
-Result<std::vector<std::pair<std::string, std::string>>> SimulatedFile::RenamedStreams() {
-  std::vector<std::pair<std::string, std::string>> renamed;
-  for (const DiskStream& stream : file().streams) {
-    for (const LedTo& place : stream.led_to) {
-      if (place.target != stream.name) renamed.emplace_back(stream.name, place.target);
-    }
-  }
-  return renamed;
-}
-
-DiskStream& SimulatedFile::StreamOf(int64_t id) const {
-  auto& streams = file().streams;
-  return *std::find_if(streams.begin(), streams.end(), [id](const DiskStream& stream) { return stream.id == id; });
-}
-
-SpilledEvent ViewOf(const DiskStream& stream, const DiskRow& row) {
-  SpilledEvent event;
-  event.ticket = row.ticket;
-  event.received_ms = row.received_ms;
-  event.doubt = row.doubt;
-  event.own_id = row.own_id;
-  event.event.stream = stream.name;
-  event.event.options.assign(row.options.begin(), row.options.end());
-  event.event.fields.assign(row.fields.begin(), row.fields.end());
-  event.event.event_id_at = row.event_id_at;
-  return event;
-}
-
-Status SimulatedFile::Visit(const SpilledStream& stream, int64_t after, int64_t up_to,
-                            const std::function<bool(const SpilledEvent&)>& visitor,
-                            const std::function<void(int64_t, std::string_view)>&) {
-  const DiskStream copy = StreamOf(stream.id);
-  for (const DiskRow& row : copy.rows) {
-    if (row.ticket <= after || (up_to != 0 && row.ticket > up_to)) continue;
-    if (!visitor(ViewOf(copy, row))) break;
-  }
-  return {};
-}
-
-Status SimulatedFile::VisitDoubts(const SpilledStream& stream, int64_t after,
-                                  const std::function<bool(const SpilledEvent&)>& visitor) {
-  return Visit(stream, after, 0, [&](const SpilledEvent& event) { return !event.doubt || visitor(event); });
-}
-
-Status SimulatedFile::VisitNewestFirst(const SpilledStream& stream,
-                                       const std::function<bool(const SpilledEvent&)>& visitor) {
-  const DiskStream copy = StreamOf(stream.id);
-  for (auto row = copy.rows.rbegin(); row != copy.rows.rend(); ++row) {
-    if (!visitor(ViewOf(copy, *row))) break;
-  }
-  return {};
-}
-
-Status SimulatedFile::AddConnection(const ConnectionId& connection) {
-  world_->Step("drain: list connection");
-  AddTo(file().connections, connection);
-  world_->Step("drain: listed connection");
-  return {};
-}
-
-Status SimulatedFile::KeepLedTo(int64_t stream_id, const LedTo& place) {
-  world_->Step("drain: keep place");
-  StreamOf(stream_id).led_to.push_back(place);
-  return {};
-}
-
-Status SimulatedFile::SaveCursor(int64_t stream_id, const Cursor& cursor) {
-  world_->Step("drain: save cursor");
-  DiskStream& stream = StreamOf(stream_id);
-  stream.cursor = cursor;
-  if (const auto place = LedElsewhere(cursor, stream.name)) stream.led_to.push_back(*place);
-  world_->Step("drain: saved cursor");
-  return {};
-}
-
-Status SimulatedFile::Reject(int64_t stream_id, int64_t ticket, std::string_view reason, const Cursor& cursor) {
-  file().rejected.push_back({stream_id, ticket, std::string(reason)});
-  return SaveCursor(stream_id, cursor);
-}
-
-Status SimulatedFile::Accept(int64_t stream_id, std::span<const int64_t> tickets) {
-  std::erase_if(file().rejected, [&](const Rejected& row) {
-    return row.stream_id == stream_id && std::find(tickets.begin(), tickets.end(), row.ticket) != tickets.end();
-  });
-  return {};
-}
-
-Status SimulatedFile::MarkDrained(int64_t now_ms) {
-  file().drained_ms = now_ms;
-  return {};
-}
-
-Status SimulatedFile::ResetCursors() {
-  file().drained_ms = 0;
-  for (DiskStream& stream : file().streams) stream.cursor = {};
   return {};
 }
 
@@ -343,7 +167,7 @@ Result<std::unique_ptr<SpillWriter>> SimulatedFolder::CreateActive(SpillWriterOp
 }
 
 Result<std::unique_ptr<SpillFile>> SimulatedFolder::OpenFile(const SpillFileInfo& info) const {
-  const DiskFile* file = Find(world_, info.number);
+  const DiskFile* file = world_->disk.Find(info.number);
   if (file == nullptr || file->info.state != info.state) return Error{ErrorCode::kNotFound, "gone"};
   if (file->held_by_sidecar) return Error{ErrorCode::kBusy, "the sidecar's"};
   world_->Step("open file");
@@ -374,41 +198,41 @@ Result<int64_t> SimulatedFolder::NextNumber() const {
 }
 
 bool SimulatedFolder::Has(int64_t number, State state) const {
-  const DiskFile* file = Find(world_, number);
+  const DiskFile* file = world_->disk.Find(number);
   return file != nullptr && file->info.state == state;
 }
 
 bool SimulatedFolder::HasNoBytes(const SpillFileInfo& info) const {
-  const DiskFile* file = Find(world_, info.number);
+  const DiskFile* file = world_->disk.Find(info.number);
   return file == nullptr || RowsIn(*file) == 0;
 }
 
 Status SimulatedFolder::MarkSuspect(int64_t number) const {
   world_->Step("mark suspect");
   if (world_->Chance(world_->faults.marker_fails)) return IoError("marker");
-  if (DiskFile* file = Find(world_, number)) file->info.suspect = true;
+  if (DiskFile* file = world_->disk.Find(number)) file->info.suspect = true;
   world_->Step("marked suspect");
   return {};
 }
 
 Status SimulatedFolder::MarkQuarantined(int64_t number) const {
-  if (DiskFile* file = Find(world_, number)) file->info.quarantined = true;
+  if (DiskFile* file = world_->disk.Find(number)) file->info.quarantined = true;
   return {};
 }
 
 Status SimulatedFolder::MarkOffered(int64_t number) const {
-  if (DiskFile* file = Find(world_, number)) file->info.offered = true;
+  if (DiskFile* file = world_->disk.Find(number)) file->info.offered = true;
   return {};
 }
 
 Status SimulatedFolder::ClearOffered(int64_t number) const {
-  if (DiskFile* file = Find(world_, number)) file->info.offered = false;
+  if (DiskFile* file = world_->disk.Find(number)) file->info.offered = false;
   return {};
 }
 
 Status SimulatedFolder::Move(int64_t number, State from, State to) const {
   world_->Step("move");
-  DiskFile* file = Find(world_, number);
+  DiskFile* file = world_->disk.Find(number);
   SPROCKETS_ASSERT(file != nullptr && file->info.state == from);
   file->info.state = to;
   file->info.path = PathOf(number, to);

@@ -5,6 +5,7 @@
 // Everything random comes from one seed, so that a run can be repeated to the last step.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -60,7 +61,18 @@ struct DiskFile {
   bool held_by_sidecar = false;
 };
 
+/// Lists a connection, which may be listed already.
+inline void AddOnce(std::vector<ConnectionId>& listed, const ConnectionId& connection) {
+  if (std::find(listed.begin(), listed.end(), connection) == listed.end()) listed.push_back(connection);
+}
+
 struct Disk {
+  /// Null: there is no such file.
+  DiskFile* Find(int64_t number) {
+    const auto found = files.find(number);
+    return found == files.end() ? nullptr : &found->second;
+  }
+
   std::map<int64_t, DiskFile> files;
   std::optional<StateStore::Content> state;
   bool writing_locked = false;
