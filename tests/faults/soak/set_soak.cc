@@ -277,6 +277,10 @@ void SetSoak::Compare() const {
   }
 }
 
+std::string SetSoak::LastWords() const {
+  return "the follower's last words:\n" + LastOf(follower_ ? follower_->Stderr() : std::string()) + "\n";
+}
+
 std::string SetSoak::Table() const {
   std::string table;
   for (const auto& [what, times] : times_) table += "| " + what + " | " + std::to_string(times) + " |\n";

