@@ -6,6 +6,17 @@
 namespace sprockets {
 namespace {
 
+/// `Field` is a text, or an optional one.
+template <typename Field>
+OptionTable::Reader ReaderOfNonEmptyText(std::string_view name, std::string_view missing, Field* field) {
+  return [name, missing, field](const Options& given) -> Status {
+    if (!given.Has(name)) return {};
+    if (given.Text(name).empty()) return Error{ErrorCode::kUsage, given.Origin(name) + ": " + std::string(missing)};
+    *field = given.Text(name);
+    return {};
+  };
+}
+
 /// As the option takes it: "24h".
 std::string DurationWord(int64_t ms) {
   constexpr std::pair<int64_t, const char*> kUnits[] = {{3'600'000, "h"}, {60'000, "m"}, {1'000, "s"}};
@@ -47,12 +58,12 @@ void OptionTable::Text(std::string_view name, std::string_view value, std::strin
 
 void OptionTable::NonEmptyText(std::string_view name, std::string_view value, std::string_view help,
                                std::string_view missing, std::string* field) {
-  Add({.name = name, .value = value, .help = help}, [name, missing, field](const Options& given) -> Status {
-    if (!given.Has(name)) return {};
-    *field = given.Text(name);
-    if (!field->empty()) return {};
-    return Error{ErrorCode::kUsage, given.Origin(name) + ": " + std::string(missing)};
-  });
+  Add({.name = name, .value = value, .help = help}, ReaderOfNonEmptyText(name, missing, field));
+}
+
+void OptionTable::NonEmptyText(std::string_view name, std::string_view value, std::string_view help,
+                               std::string_view missing, std::optional<std::string>* field) {
+  Add({.name = name, .value = value, .help = help}, ReaderOfNonEmptyText(name, missing, field));
 }
 
 void OptionTable::Path(std::string_view name, std::string_view value, std::string_view help,

@@ -27,6 +27,8 @@ class OptionTable {
   /// Where nothing may not be meant, `missing` says what is missing.
   void NonEmptyText(std::string_view name, std::string_view value, std::string_view help, std::string_view missing,
                     std::string* field);
+  void NonEmptyText(std::string_view name, std::string_view value, std::string_view help, std::string_view missing,
+                    std::optional<std::string>* field);
   void Path(std::string_view name, std::string_view value, std::string_view help, std::filesystem::path* field);
   void Duration(std::string_view name, std::string_view help, int64_t* ms);
   /// A field of 0 has no default: 0 is the absence of a limit.

@@ -99,8 +99,8 @@ class Rebuild : public Command {
   Status Check() const override {
     const auto& [into, force, dry_run] = run_.rebuild;
     if (follow_options_.poll_ms < 1) return UsageError("--poll must be at least 1ms");
-    if (follow_ && (dry_run || !into.empty())) return UsageError("--follow does not go with --dry-run or --into");
-    if (!into.empty() && (dry_run || force)) return UsageError("--into does not go with --dry-run or --force");
+    if (follow_ && (dry_run || into)) return UsageError("--follow does not go with --dry-run or --into");
+    if (into && (dry_run || force)) return UsageError("--into does not go with --dry-run or --force");
     return {};
   }
 

@@ -155,7 +155,7 @@ class Verifier {
     const auto compare = [&]() -> Result<Compared> {
       ASSIGN_OR_RETURN(Source source, Source::Open(postgres, structure));
       std::vector<ComparedKey> keys;
-      const bool gives_keys = structure.key.empty();
+      const bool gives_keys = !structure.key;
       ASSIGN_OR_RETURN(const Compared found, Compare(source, structure, redis, "", take, gives_keys ? &keys : nullptr));
       if (found.differences > 0) RETURN_IF_ERROR(source.RefuseDuplicate());
       for (const ComparedKey& key : keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));

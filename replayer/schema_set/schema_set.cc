@@ -113,22 +113,24 @@ Status TakeDirective(std::string_view comment, size_t line, bool among_directive
       return Wrong(structure->file, line,
                    "write -- redis: zset, stream, hash, set or string, and the key if it is constant");
     structure->kind = static_cast<RedisKind>(kind - kKinds.begin());
-    structure->key = Trim(value.substr(words[0].size()));
+    const std::string_view key = Trim(value.substr(words[0].size()));
+    if (!key.empty()) structure->key = key;
     *has_kind = true;
   } else if (name == "keys") {
+    if (value.empty()) return Wrong(structure->file, line, "write -- keys: GLOB");
     structure->keys_glob = value;
   } else if (name == "scores") {
     if (value != "integers") return Wrong(structure->file, line, "write -- scores: integers, or leave it out");
     structure->integer_scores = true;
   } else if (name == "follow") {
     if (words.size() != 2) return Wrong(structure->file, line, "write -- follow: TABLE ID_COLUMN");
-    structure->follow_table = words[0];
-    structure->follow_id = words[1];
+    structure->follow = {words[0], words[1]};
   } else if (name == "listen") {
     if (value.empty() || value.size() > kMaxChannelBytes)
       return Wrong(structure->file, line, "write -- listen: CHANNEL, a name of up to 63 bytes");
     structure->listen = value;
   } else if (name == "publish") {
+    if (value.empty()) return Wrong(structure->file, line, "write -- publish: CHANNEL");
     structure->publish = value;
   } else if (among_directives && IsLowerCaseWord(name)) {
     return Wrong(structure->file, line,
@@ -141,14 +143,14 @@ Status TakeDirective(std::string_view comment, size_t line, bool among_directive
 /// passed over.
 Status RefuseSharedKeys(const std::vector<Structure>& structures, std::string_view only_glob) {
   for (const Structure& one : structures) {
-    if (one.key.empty()) continue;
+    if (!one.key) continue;
     for (const Structure& other : structures) {
       if (&one == &other || !(GlobMatch(only_glob, one.name) || GlobMatch(only_glob, other.name))) continue;
       const bool same = one.key == other.key && &one < &other;
-      const bool covered = !other.keys_glob.empty() && GlobMatch(other.keys_glob, one.key);
+      const bool covered = other.keys_glob && GlobMatch(*other.keys_glob, *one.key);
       if (!same && !covered) continue;
       return Error{ErrorCode::kRefused, other.file.native() + ": " + (same ? "its key is" : "its -- keys: covers") +
-                                            " that of " + one.file.filename().native() + ", " + Escape(one.key)};
+                                            " that of " + one.file.filename().native() + ", " + Escape(*one.key)};
     }
   }
   return {};
@@ -198,10 +200,9 @@ Result<Structure> ParseStructure(const fs::path& file, std::string_view text) {
     }
   }
   if (!has_kind) return Wrong(file, 1, "it does not say what it makes: begin it with -- redis: KIND [KEY]");
-  if (!structure.key.empty() && !structure.keys_glob.empty())
+  if (structure.key && structure.keys_glob)
     return Wrong(file, 1, "-- keys: is for queries with a column key; this one has a constant key");
-  if (!structure.listen.empty() && structure.follow_table.empty())
-    return Wrong(file, 1, "-- listen: is for queries that say -- follow:");
+  if (structure.listen && !structure.follow) return Wrong(file, 1, "-- listen: is for queries that say -- follow:");
   std::string_view query = Trim(text);
   while (query.ends_with(';')) query = Trim(query.substr(0, query.size() - 1));
   structure.query = query;

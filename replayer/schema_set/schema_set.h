@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,14 +21,17 @@ struct Structure {
   std::string name;  // of the file, without .sql
   std::filesystem::path file;
   RedisKind kind = RedisKind::kZset;
-  std::string key;        // empty: the query's column `key` has it
-  std::string keys_glob;  // all of Redis's keys that belong to the query; empty: only those that it gives
+  std::optional<std::string> key;        // none: the query's column `key` has it
+  std::optional<std::string> keys_glob;  // all of Redis's keys that belong to the query; none: only those that it gives
   bool integer_scores = false;
-  std::string follow_table;  // for --follow; empty: it cannot be followed
-  std::string follow_id;     // its column of ids
-  std::string listen;        // PostgreSQL's channel that tells of new rows; empty: none
-  std::string publish;       // Redis's channel that is told; empty: none
-  std::string query;         // without a semicolon at its end
+  struct Follow {
+    std::string table;
+    std::string id;  // its column of ids
+  };
+  std::optional<Follow> follow;        // none: it cannot be followed
+  std::optional<std::string> listen;   // PostgreSQL's channel that tells of new rows
+  std::optional<std::string> publish;  // Redis's channel that is told
+  std::string query;                   // without a semicolon at its end
 };
 
 /// From the text of a file, for errors named `file`. Directives are comment lines at its head.

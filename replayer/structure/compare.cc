@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -80,15 +81,15 @@ class Pages {
   Pages& operator=(const Pages&) = delete;
   /// Is there another element? What was taken before is gone then.
   Result<bool> HasNext() {
-    while (at_ == size() && !command_.empty()) RETURN_IF_ERROR(ReadPage());
+    while (at_ == size() && command_) RETURN_IF_ERROR(ReadPage());
     return at_ < size();
   }
   /// A member and then its score, or an entry.
   const redisReply& Take() { return *page_->element[at_++]; }
   /// Nothing may stay on its way when somebody else uses the connection.
   Status Close() {
-    if (command_.empty()) return {};
-    command_.clear();
+    if (!command_) return {};
+    command_.reset();
     return redis_.Receive().ok() ? Status() : Status(Error{ErrorCode::kUnreachable, "Redis is gone"});
   }
 
@@ -97,7 +98,7 @@ class Pages {
 
   Status ReadPage() {
     ASSIGN_OR_RETURN(page_, redis_.Receive());
-    command_.clear();
+    command_.reset();
     at_ = 0;
     RETURN_IF_ERROR(RefuseError(*page_));
     const size_t full = kind_ == RedisKind::kZset ? 2 * kPageEntries : kStreamPageEntries;
@@ -115,7 +116,7 @@ class Pages {
           page_ ? "(" + std::string(TextOf(*page_->element[page_->elements - 1]->element[0])) : std::string("-");
       command_ = Encode({"XRANGE", name_, after, "+", "COUNT", std::to_string(kStreamPageEntries)});
     }
-    redis_.Queue(command_);
+    redis_.Queue(*command_);
     redis_.Pump();
   }
 
@@ -123,7 +124,7 @@ class Pages {
   const std::string name_;
   const RedisKind kind_;
   size_t begin_ = 0;
-  std::string command_;  // on its way; empty: none
+  std::optional<std::string> command_;  // on its way
   RedisClient::Reply page_;
   size_t at_ = 0;  // in it
 };
@@ -416,10 +417,10 @@ class StructureComparer {
   Status Finish() {
     RETURN_IF_ERROR(EndKey());
     std::vector<std::string> keys;
-    if (!structure_.key.empty()) {
-      keys.push_back(structure_.key);
-    } else if (!structure_.keys_glob.empty() && prefix_.empty()) {
-      ASSIGN_OR_RETURN(keys, ScanKeys(redis_, structure_.keys_glob));
+    if (structure_.key) {
+      keys.push_back(*structure_.key);
+    } else if (structure_.keys_glob && prefix_.empty()) {
+      ASSIGN_OR_RETURN(keys, ScanKeys(redis_, *structure_.keys_glob));
     }
     for (const std::string& key : keys) {
       if (teller_.enough()) break;
@@ -443,7 +444,7 @@ class StructureComparer {
     teller_.set_key(key_);
     skip_ = row.expire_at_ms && *row.expire_at_ms <= WallClockMs();
     if (skip_) return {};
-    if (structure_.key.empty() ? !structure_.keys_glob.empty() : true) seen_.insert(key_);
+    if (structure_.key || structure_.keys_glob) seen_.insert(key_);
     ++compared_.keys;
     if (keys_ != nullptr) keys_->push_back({key_, 0, kStreamBegin});
     const std::string name = prefix_ + key_;

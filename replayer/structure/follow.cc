@@ -34,8 +34,7 @@ constexpr std::string_view kMark = "sprockets:follow";
 /// The structure over those rows of its table alone: within the query the table's name means them.
 Structure Between(const Structure& structure, int64_t above, int64_t up_to) {
   Structure part = structure;
-  const std::string& table = structure.follow_table;
-  const std::string& id = structure.follow_id;
+  const auto& [table, id] = *structure.follow;
   part.query = "WITH " + table + " AS (SELECT * FROM " + table + " WHERE " + id + " > " + std::to_string(above) +
                " AND " + id + " <= " + std::to_string(up_to) + ")\nSELECT * FROM (\n" + structure.query +
                "\n) AS followed";
@@ -73,7 +72,7 @@ class Publisher {
                             std::vector<std::string>(row.fields.begin(), row.fields.end())](const redisReply& reply) {
       if (!IsError(reply)) {
         // What subscribers get is the entry itself, if it is one field; else where to find it.
-        if (!structure_.publish.empty()) messages_.push_back(fields.size() == 2 ? fields[1] : id);
+        if (structure_.publish) messages_.push_back(fields.size() == 2 ? fields[1] : id);
         return Status();
       }
       if (!TextOf(reply).starts_with("ERR The ID specified")) return Refuse(reply);
@@ -88,7 +87,7 @@ class Publisher {
   Status Finish() {
     const Status added = pipeline_.Finish();
     for (const std::string& message : messages_) {
-      const std::array<std::string_view, 3> publish{"PUBLISH", structure_.publish, message};
+      const std::array<std::string_view, 3> publish{"PUBLISH", *structure_.publish, message};
       RETURN_IF_ERROR(publishing_.Add(publish));
     }
     RETURN_IF_ERROR(publishing_.Finish());
@@ -177,7 +176,7 @@ bool Gathers(const Json& node, const std::set<std::string>& tables) {
 /// Does a row of the query's result come from several rows of the table that is followed? As PostgreSQL plans it,
 /// whatever the text.
 Result<bool> Aggregates(Postgres& postgres, const Structure& structure) {
-  const std::vector<std::string> table{structure.follow_table};
+  const std::vector<std::string> table{structure.follow->table};
   ASSIGN_OR_RETURN(const auto names,
                    postgres.Query("SELECT relname FROM pg_class WHERE oid = $1::regclass OR oid IN (SELECT relid FROM "
                                   "pg_partition_tree($1::regclass))",
@@ -196,8 +195,7 @@ class Follower {
            const std::vector<ConsumerGroup>& groups)
       : options_(options), structures_(structures), groups_(groups) {
     for (const Structure& structure : structures_) {
-      const std::string name = structure.follow_table + "." + structure.follow_id;
-      horizons_.try_emplace(name, structure.follow_table, structure.follow_id);
+      horizons_.try_emplace(HorizonName(structure), structure.follow->table, structure.follow->id);
     }
   }
 
@@ -234,7 +232,7 @@ class Follower {
   /// Who holds rows back need not notify anybody when it ends.
   int64_t PollMs() const {
     const bool held_up = std::any_of(horizons_.begin(), horizons_.end(),
-                                     [](const auto& horizon) { return !horizon.second.blocker().empty(); });
+                                     [](const auto& horizon) { return horizon.second.blocker().has_value(); });
     return held_up ? std::min(options_.poll_ms, kHeldUpPollMs) : options_.poll_ms;
   }
 
@@ -249,11 +247,11 @@ class Follower {
   /// A view shows no writers, and an entry of a stream that is made of several rows would change with each new one.
   Status Classify(Postgres& postgres) {
     for (const Structure& structure : structures_) {
-      const std::vector<std::string> table{structure.follow_table};
+      const std::vector<std::string> table{structure.follow->table};
       ASSIGN_OR_RETURN(const auto kind, postgres.Query("SELECT relkind FROM pg_class WHERE oid = $1::regclass", table));
       const std::string relkind = kind.empty() ? "" : kind[0][0].value_or("");
       if (relkind != "r" && relkind != "p") {
-        return Error{ErrorCode::kRefused, structure.file.native() + ": -- follow: " + Escape(structure.follow_table) +
+        return Error{ErrorCode::kRefused, structure.file.native() + ": -- follow: " + Escape(structure.follow->table) +
                                               " is no table, and only a table shows who writes it"};
       }
       RETURN_IF_ERROR(RefuseIdsInAdvance(postgres, structure));
@@ -273,7 +271,7 @@ class Follower {
   /// A session may use an id that it took long ago, below all that others have written and committed since, and nothing
   /// shows that it still will. So a sequence hands out its ids one at a time.
   static Status RefuseIdsInAdvance(Postgres& postgres, const Structure& structure) {
-    const std::vector<std::string> column{structure.follow_table, structure.follow_id};
+    const std::vector<std::string> column{structure.follow->table, structure.follow->id};
     ASSIGN_OR_RETURN(
         const auto rows,
         postgres.Query("SELECT s.seqrelid::regclass FROM pg_attribute a "
@@ -311,7 +309,7 @@ class Follower {
   Status RequireKeys(RedisClient& redis, const std::string& structure, const KnownKeys& keys) {
     std::string& asked_last = asked_last_[structure];
     Pipeline pipeline(redis);
-    std::string lost;
+    std::optional<std::string> lost;
     auto next = keys.upper_bound(asked_last);
     for (size_t i = 0; i < std::min(keys.size(), kMostKeysAtOnce); ++i, ++next) {
       if (next == keys.end()) next = keys.begin();
@@ -324,20 +322,20 @@ class Follower {
       RETURN_IF_ERROR(pipeline.Add(std::array<std::string_view, 2>{"EXISTS", *next}, exists));
     }
     RETURN_IF_ERROR(pipeline.Finish());
-    if (lost.empty()) return {};
+    if (!lost) return {};
     return Error{ErrorCode::kBusy,
-                 structure + ": Redis has lost key " + Escape(lost) + ": everything is compared anew"};
+                 structure + ": Redis has lost key " + Escape(*lost) + ": everything is compared anew"};
   }
 
   /// Before the first look, so that what comes after it is told. A hint: where it cannot be had, rows are found later.
   Status Listen(Postgres& postgres) {
     for (const Structure& structure : structures_) {
-      if (structure.listen.empty()) continue;
-      const Status listening = postgres.Listen(structure.listen);
+      if (!structure.listen) continue;
+      const Status listening = postgres.Listen(*structure.listen);
       if (listening.ok()) continue;
       if (listening.error().code == ErrorCode::kUnreachable || StopRequested()) return listening;
       if (!std::exchange(said_that_it_polls_, true)) {
-        LogWarning("not-listening", {{"channel", structure.listen},
+        LogWarning("not-listening", {{"channel", *structure.listen},
                                      {"why", listening.error().message},
                                      {"next", "polling every " + std::to_string(options_.poll_ms) + " ms"}});
       }
@@ -345,37 +343,39 @@ class Follower {
     return {};
   }
 
-  Horizon& HorizonOf(const Structure& structure) {
-    return horizons_.at(structure.follow_table + "." + structure.follow_id);
+  static std::string HorizonName(const Structure& structure) {
+    return structure.follow->table + "." + structure.follow->id;
   }
+
+  Horizon& HorizonOf(const Structure& structure) { return horizons_.at(HorizonName(structure)); }
 
   /// In the order of the files: what must come last is named last. True: there is more.
   Result<bool> PublishAll(Postgres& postgres, RedisClient& redis) {
     bool more = false;
     for (const Structure& structure : structures_) {
-      const Horizon& horizon = HorizonOf(structure);
-      if (!horizon.known()) continue;
+      const std::optional<int64_t> horizon = HorizonOf(structure).id();
+      if (!horizon) continue;
       const auto published = published_.find(structure.name);
       if (published == published_.end()) {
-        RETURN_IF_ERROR(BeginWith(postgres, redis, structure, horizon.id()));
+        RETURN_IF_ERROR(BeginWith(postgres, redis, structure, *horizon));
         continue;
       }
-      if (horizon.id() <= published->second) continue;
-      ASSIGN_OR_RETURN(const int64_t bound, BoundOf(postgres, structure, published->second, horizon.id()));
+      if (*horizon <= published->second) continue;
+      ASSIGN_OR_RETURN(const int64_t bound, BoundOf(postgres, structure, published->second, *horizon));
       ASSIGN_OR_RETURN(const bool new_key, Publish(postgres, redis, structure, published->second, bound));
       published->second = bound;
       if (new_key) RETURN_IF_ERROR(BeginWith(postgres, redis, structure, bound));
-      more |= bound < horizon.id();
+      more |= bound < *horizon;
     }
     return more;
   }
 
   /// The id up to which the next rows are taken: so many of them, however far apart their ids are.
   static Result<int64_t> BoundOf(Postgres& postgres, const Structure& structure, int64_t above, int64_t horizon) {
-    const std::string& id = structure.follow_id;
+    const std::string& id = structure.follow->id;
     ASSIGN_OR_RETURN(
         const auto rows,
-        postgres.Query("SELECT max(id)::bigint FROM (SELECT " + id + " AS id FROM " + structure.follow_table +
+        postgres.Query("SELECT max(id)::bigint FROM (SELECT " + id + " AS id FROM " + structure.follow->table +
                        " WHERE " + id + " > " + std::to_string(above) + " AND " + id +
                        " <= " + std::to_string(horizon) + " ORDER BY 1 LIMIT " + std::to_string(kMostRowsAtOnce + 1) +
                        ") AS next HAVING count(*) > " + std::to_string(kMostRowsAtOnce)));
@@ -407,7 +407,7 @@ class Follower {
     published_[structure.name] = up_to;
     const std::vector<std::string> given = owners_->KeysOf(structure.name);
     known_[structure.name] = KnownKeys(given.begin(), given.end());
-    if (!structure.key.empty() && rebuilt.value().rows > 0) known_[structure.name].insert(structure.key);
+    if (structure.key && rebuilt.value().rows > 0) known_[structure.name].insert(*structure.key);
     LogInfo("following", {{"structure", structure.name}, {"rows", rebuilt.value().rows}, {"up_to", up_to}});
     return {};
   }
@@ -483,7 +483,7 @@ class Follower {
     for (const Structure& earlier : structures_) {
       if (earlier.name == structure.name) return {};
       const auto published = published_.find(earlier.name);
-      if (!earlier.key.empty() || published == published_.end()) continue;
+      if (earlier.key || published == published_.end()) continue;
       RETURN_IF_ERROR(BeginWith(postgres, redis, earlier, published->second));
     }
     return {};
@@ -491,14 +491,13 @@ class Follower {
 
   void Complain(const std::string& name, const Horizon& horizon) {
     const int64_t now = SteadyClockMs();
-    if (horizon.blocker().empty() || now - horizon.waiting_since_ms() < kComplainMs ||
-        now - complained_ms_ < kComplainMs)
-      return;
+    const std::optional<Horizon::Blocker>& blocker = horizon.blocker();
+    if (!blocker || now - blocker->since_ms < kComplainMs || now - complained_ms_ < kComplainMs) return;
     complained_ms_ = now;
     LogWarning("held-up", {{"table", name},
-                           {"published_up_to", horizon.id()},
-                           {"by", horizon.blocker()},
-                           {"for_ms", now - horizon.waiting_since_ms()}});
+                           {"published_up_to", horizon.id().value_or(0)},
+                           {"by", blocker->name},
+                           {"for_ms", now - blocker->since_ms}});
   }
 
   const FollowOptions& options_;
@@ -534,34 +533,29 @@ Result<std::map<std::string, std::string>> Horizon::Writers(Postgres& postgres) 
   return writers;
 }
 
+void Horizon::Reach() {
+  id_ = std::max(id_.value_or(0), *candidate_);
+  candidate_.reset();
+  blocker_.reset();
+}
+
 Status Horizon::Advance(Postgres& postgres) {
-  if (candidate_ >= 0) {
+  if (candidate_) {
     ASSIGN_OR_RETURN(const auto writers, Writers(postgres));
     std::erase_if(waiting_for_, [&](const auto& writer) { return !writers.contains(writer.first); });
-    if (waiting_for_.empty()) {
-      id_ = std::max(id_, candidate_);
-      known_ = true;
-      candidate_ = -1;
-      blocker_.clear();
-      waiting_since_ms_ = 0;
-    }
+    if (waiting_for_.empty()) Reach();
   }
-  if (candidate_ < 0) {
+  if (!candidate_) {
     // First the id, then the writers: one that comes in between gets a higher id.
     ASSIGN_OR_RETURN(const auto highest,
                      postgres.Query("SELECT coalesce(max(" + id_column_ + "), 0)::bigint FROM " + table_));
     ASSIGN_OR_RETURN(waiting_for_, Writers(postgres));
     candidate_ = std::strtoll(highest[0][0].value_or("0").c_str(), nullptr, 10);
-    if (waiting_for_.empty()) {
-      id_ = std::max(id_, candidate_);
-      known_ = true;
-      candidate_ = -1;
-    }
+    if (waiting_for_.empty()) Reach();
   }
-  if (!waiting_for_.empty()) {
-    blocker_ = waiting_for_.begin()->second;
-    if (waiting_since_ms_ == 0) waiting_since_ms_ = SteadyClockMs();
-  }
+  if (waiting_for_.empty()) return {};
+  const int64_t since_ms = blocker_ ? blocker_->since_ms : SteadyClockMs();
+  blocker_ = {waiting_for_.begin()->second, since_ms};
   return {};
 }
 
@@ -569,7 +563,7 @@ Status FollowSet(const FollowOptions& options, const std::vector<Structure>& str
                  const std::vector<ConsumerGroup>& groups) {
   std::vector<Structure> followed;
   for (const Structure& structure : structures) {
-    if (structure.follow_table.empty()) continue;
+    if (!structure.follow) continue;
     if (structure.kind != RedisKind::kStream && structure.kind != RedisKind::kZset)
       return Error{ErrorCode::kRefused, structure.file.native() + ": only streams and zsets can be followed"};
     followed.push_back(structure);
@@ -578,7 +572,7 @@ Status FollowSet(const FollowOptions& options, const std::vector<Structure>& str
     return Error{ErrorCode::kUsage,
                  "nothing in the set says -- follow: TABLE ID_COLUMN, so there is nothing to follow"};
   Follower follower(options, followed, groups);
-  std::string told;  // so that a trouble that lasts is told once
+  std::optional<std::string> told;  // so that a trouble that lasts is told once
   int64_t wait_ms = kRetryMs;
   while (true) {
     const int64_t begun_ms = SteadyClockMs();

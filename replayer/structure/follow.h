@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,26 +26,28 @@ class Horizon {
 
   /// Asks the database; the horizon rises when those have ended whom it waited for.
   Status Advance(Postgres& postgres);
-  int64_t id() const { return id_; }
-  /// Has it been reached once?
-  bool known() const { return known_; }
-  /// Who holds it up, in words, and since when; empty: nobody.
-  const std::string& blocker() const { return blocker_; }
-  int64_t waiting_since_ms() const { return waiting_since_ms_; }
+  /// None: it has not been reached once.
+  std::optional<int64_t> id() const { return id_; }
+  /// Who holds it up, in words, and since when.
+  struct Blocker {
+    std::string name;
+    int64_t since_ms = 0;
+  };
+  const std::optional<Blocker>& blocker() const { return blocker_; }
   /// After a lost connection: nobody whom we waited for can be named any more, and the database may be another one.
   void Forget() { *this = Horizon(table_, id_column_); }
 
  private:
   Result<std::map<std::string, std::string>> Writers(Postgres& postgres) const;
+  /// Nobody is waited for any more.
+  void Reach();
 
   std::string table_;
   std::string id_column_;
-  int64_t id_ = 0;
-  bool known_ = false;
-  int64_t candidate_ = -1;                          // the highest id when it was last read; below 0: not read
+  std::optional<int64_t> id_;
+  std::optional<int64_t> candidate_;                // the highest id when it was last read
   std::map<std::string, std::string> waiting_for_;  // transactions, and how to name them
-  std::string blocker_;
-  int64_t waiting_since_ms_ = 0;
+  std::optional<Blocker> blocker_;
 };
 
 struct FollowOptions {

@@ -31,9 +31,9 @@ struct LiveState {
 };
 
 /// kWouldLose: a stream has an entry that the source lacks. kRefused: the source has nothing for a key of Redis's.
-Status GuardLive(const Structure& structure, const LiveState& live);
+Status GuardLive(const LiveState& live);
 
 /// kRefused: the source has `rows` for the key, and Redis more than twice as many elements.
-Status GuardRows(const Structure& structure, RedisClient& redis, const std::string& key, uint64_t rows);
+Status GuardRows(RedisClient& redis, const std::string& key, uint64_t rows);
 
 }  // namespace sprockets

@@ -19,10 +19,6 @@ namespace {
 constexpr const char* kLock = "SELECT pg_try_advisory_xact_lock(hashtext('sprockets rebuild'))";
 constexpr int64_t kLockWaitMs = 3'000;
 
-Error Refused(const Structure& structure, const std::string& why) {
-  return {ErrorCode::kRefused, structure.name + ": " + why};
-}
-
 /// A glob that matches `text` and nothing else.
 std::string EscapeGlob(std::string_view text) {
   std::string glob;
@@ -50,25 +46,24 @@ Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress
   Result<RebuiltStructure> rebuilt = RebuildOne(structure, progress, before_swap);
   if (rebuilt.ok()) return rebuilt;
   Error error = std::move(rebuilt).error();
-  const bool is_named = error.message.find(structure.name) != std::string::npos;
-  return is_named ? error : std::move(error).Prefixed(structure.name);
+  return std::move(error).Prefixed(structure.name);
 }
 
 Result<RebuiltStructure> Rebuilder::RebuildOne(const Structure& structure, Progress& progress,
                                                const std::function<Status()>& before_swap) {
   RebuiltStructure rebuilt;
   rebuilt.name = structure.name;
-  const bool drill = !options_.into.empty();
+  const bool drill = options_.into.has_value();
   ASSIGN_OR_RETURN(Source source, Source::Open(postgres_, structure));
   LiveState live;
   if (!drill) {
     ASSIGN_OR_RETURN(live, LookAtLive(source, structure, &rebuilt));
     if (!live.differs) return rebuilt;
-    if (!options_.force) RETURN_IF_ERROR(GuardLive(structure, live));
+    if (!options_.force) RETURN_IF_ERROR(GuardLive(live));
     if (options_.dry_run) {
       RETURN_IF_ERROR(source.RefuseDuplicate());
       if (!options_.force) {
-        for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(GuardRows(structure, redis_, key.key, key.rows));
+        for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(GuardRows(redis_, key.key, key.rows));
       }
       rebuilt.state = RebuiltStructure::State::kWouldChange;
       return rebuilt;
@@ -97,8 +92,8 @@ Status Rebuilder::BuildNew(Source& source, const Structure& structure, Progress&
                            std::vector<Loader::Key>* keys) {
   RETURN_IF_ERROR(Load(source, structure, progress, rebuilt, keys));
   for (const Loader::Key& key : *keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
-  if (options_.into.empty() && !options_.force) {
-    for (const Loader::Key& key : *keys) RETURN_IF_ERROR(GuardRows(structure, redis_, key.key, key.rows));
+  if (!options_.into && !options_.force) {
+    for (const Loader::Key& key : *keys) RETURN_IF_ERROR(GuardRows(redis_, key.key, key.rows));
   }
   return VerifyLoaded(source, structure, rebuilt);
 }
@@ -116,11 +111,11 @@ Status Rebuilder::Begin(const RedisLock& lock) {
       return Error{ErrorCode::kBusy, "another rebuild is at work: wait for it, or stop it"};
   }
   RETURN_IF_ERROR(ScratchKeys::RemoveLeftovers(redis_));
-  if (options_.into.empty()) return {};
+  if (!options_.into) return {};
   // A drill removes its keys afterwards, so they must be its own.
-  ASSIGN_OR_RETURN(const std::vector<std::string> taken, ScanKeys(redis_, EscapeGlob(options_.into) + "*"));
+  ASSIGN_OR_RETURN(const std::vector<std::string> taken, ScanKeys(redis_, EscapeGlob(*options_.into) + "*"));
   if (taken.empty()) return {};
-  return Error{ErrorCode::kRefused, "--into: Redis has keys that begin with " + Escape(options_.into) + ", such as " +
+  return Error{ErrorCode::kRefused, "--into: Redis has keys that begin with " + Escape(*options_.into) + ", such as " +
                                         Escape(taken.front()) + ": take another prefix"};
 }
 
@@ -135,17 +130,17 @@ Result<LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structu
       live.extra_entry = *difference.member + " of " + difference.key;
     }
     // Of keys that are gone all must be known, so only queries with one key may stop early.
-    return structure.key.empty() || is_stream || options_.dry_run;
+    return !structure.key || is_stream || options_.dry_run;
   };
-  if (!structure.key.empty() && !options_.dry_run) {
-    ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure.kind, structure.key));
-    ASSIGN_OR_RETURN(const RedisClient::Reply type, redis_.Call({"TYPE", structure.key}));
+  if (structure.key && !options_.dry_run) {
+    ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure.kind, *structure.key));
+    ASSIGN_OR_RETURN(const RedisClient::Reply type, redis_.Call({"TYPE", *structure.key}));
     if (count == 0 && TextOf(*type) == "none") {
       live.differs = true;
       return live;
     }
   }
-  std::vector<ComparedKey>* const keys = structure.key.empty() || is_stream || options_.dry_run ? &live.keys : nullptr;
+  std::vector<ComparedKey>* const keys = !structure.key || is_stream || options_.dry_run ? &live.keys : nullptr;
   ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, "", look, keys));
   for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
   rebuilt->keys = compared.keys;
@@ -159,15 +154,16 @@ Status Rebuilder::Load(Source& source, const Structure& structure, Progress& pro
   Loader loader(redis_, structure.kind, scratch_.prefix(), std::string(ScratchKeys::registry()));
   Status loaded = source.Visit(Source::Order::kScoresRise, [&](const SourceRow& row) -> Status {
     progress.Advance(row.number);
-    return loader.Add(row).Prefixed(structure.name);
+    return loader.Add(row);
   });
-  if (loaded.ok()) loaded = loader.Finish().Prefixed(structure.name);
+  if (loaded.ok()) loaded = loader.Finish();
   *keys = loader.keys();
   RETURN_IF_ERROR(loaded);
   for (const Loader::Key& key : *keys) {
     if (key.stored == key.rows) continue;
     RETURN_IF_ERROR(source.RefuseDuplicate());
-    return Refused(structure, structure.file.native() + ": key " + Escape(key.key) + ": Redis has not taken every row");
+    return Error{ErrorCode::kRefused,
+                 structure.file.native() + ": key " + Escape(key.key) + ": Redis has not taken every row"};
   }
   rebuilt->keys = keys->size();
   rebuilt->rows = loader.rows();
@@ -186,7 +182,7 @@ Status Rebuilder::VerifyLoaded(Source& source, const Structure& structure, Rebui
   ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, scratch_.prefix(), look));
   rebuilt->verify_ms = SteadyClockMs() - begun_ms;
   if (compared.differences == 0) return {};
-  return Refused(structure, "what was written is not what was read: " + first + "; nothing was changed");
+  return Error{ErrorCode::kRefused, "what was written is not what was read: " + first + "; nothing was changed"};
 }
 
 }  // namespace sprockets

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,9 @@
 namespace sprockets {
 
 struct RebuildOptions {
-  std::string into;      // a drill under this prefix; empty: the live keys
-  bool force = false;    // past the guards
-  bool dry_run = false;  // changes nothing
+  std::optional<std::string> into;  // a drill under this prefix; none: the live keys
+  bool force = false;               // past the guards
+  bool dry_run = false;             // changes nothing
 };
 
 struct RebuiltStructure {

@@ -15,9 +15,9 @@ constexpr std::string_view kAside = "sprockets:aside:";
 
 }  // namespace
 
-ScratchKeys::ScratchKeys(const std::string& into)
+ScratchKeys::ScratchKeys(const std::optional<std::string>& into)
     : number_(std::to_string(std::random_device{}())),
-      prefix_(into.empty() ? std::string(kRegistry) + ":" + number_ + ":" : into) {}
+      prefix_(into.value_or(std::string(kRegistry) + ":" + number_ + ":")) {}
 
 std::string_view ScratchKeys::registry() {
   return kRegistry;

@@ -1,6 +1,7 @@
 // The keys that a rebuild writes beside the live ones: their names, where these are noted, and how they go again.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,8 +15,8 @@ namespace sprockets {
 /// killed one has left.
 class ScratchKeys {
  public:
-  /// `into`: a drill's prefix of the new keys; empty: one of our own.
-  explicit ScratchKeys(const std::string& into);
+  /// `into`: a drill's prefix of the new keys; none: one of our own.
+  explicit ScratchKeys(const std::optional<std::string>& into);
 
   /// The set that names all of them.
   static std::string_view registry();

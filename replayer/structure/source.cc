@@ -34,7 +34,7 @@ Status Source::Assign(const std::vector<Postgres::Column>& found) {
   const RedisKind kind = structure_->kind;
   const bool is_stream = kind == RedisKind::kStream;
   std::vector<std::string> wanted;
-  if (structure_->key.empty()) wanted.push_back("key");
+  if (!structure_->key) wanted.push_back("key");
   if (kind == RedisKind::kZset || kind == RedisKind::kSet) wanted.push_back("member");
   if (kind == RedisKind::kZset) wanted.push_back("score");
   if (kind == RedisKind::kHash) wanted.push_back("field");
@@ -76,7 +76,7 @@ Status Source::Assign(const std::vector<Postgres::Column>& found) {
     columns_.push_back(std::move(column));
   }
   if (wanted.empty() && (!is_stream || fields > 0)) return {};
-  const std::string key = structure_->key.empty() ? "key, " : "";
+  const std::string key = structure_->key ? "" : "key, ";
   return Error{ErrorCode::kRefused, structure_->file.native() + ": its columns are " + names + "; a " +
                                         std::string(NameOf(kind)) + " wants " + key + std::string(ColumnsOf(kind)) +
                                         " and, if it ends, expire_at"};
@@ -143,7 +143,7 @@ Error Source::Wrong(const SourceRow& row, const std::string& why) const {
 
 Status Source::Read(std::span<const Postgres::ValueView> values, SourceRow* row) const {
   SPROCKETS_ASSERT(values.size() == columns_.size());
-  row->key = structure_->key;
+  row->key = structure_->key ? std::string_view(*structure_->key) : std::string_view();
   row->fields.clear();
   row->expire_at_ms.reset();
   size_t bytes = 0;

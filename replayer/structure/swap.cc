@@ -32,14 +32,10 @@ if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[3]
 redis.call('RENAME', KEYS[2], KEYS[1])
 return 1)";
 
-Error Refused(const Structure& structure, const std::string& why) {
-  return {ErrorCode::kRefused, structure.name + ": " + why};
-}
-
 }  // namespace
 
 Status Swapper::Swap(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live) {
-  RETURN_IF_ERROR(structure.kind == RedisKind::kStream ? SwapStreams(structure, keys, live) : SwapKeys(keys));
+  RETURN_IF_ERROR(structure.kind == RedisKind::kStream ? SwapStreams(keys, live) : SwapKeys(keys));
   return RemoveGone(live.gone);
 }
 
@@ -71,17 +67,17 @@ Status Swapper::SwapKeys(const std::vector<Loader::Key>& keys) {
   return pipeline.Finish();
 }
 
-Status Swapper::SwapStreams(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live) {
+Status Swapper::SwapStreams(const std::vector<Loader::Key>& keys, const LiveState& live) {
   std::map<std::string_view, StreamId> compared_up_to;  // none: it was not there
   for (const ComparedKey& key : live.keys) compared_up_to[key.key] = key.last_entry;
-  for (const Loader::Key& key : keys) RETURN_IF_ERROR(SwapStream(structure, key, compared_up_to[key.key]));
+  for (const Loader::Key& key : keys) RETURN_IF_ERROR(SwapStream(key, compared_up_to[key.key]));
   return {};
 }
 
 /// An entry that has come since the comparison would go with the old stream, and what consumers have done since their
 /// groups were copied would be done again. So the exchange is a script, which happens only if neither has changed:
 /// WATCH does not notice what consumers do.
-Status Swapper::SwapStream(const Structure& structure, const Loader::Key& key, StreamId compared_up_to) {
+Status Swapper::SwapStream(const Loader::Key& key, StreamId compared_up_to) {
   const std::string old = scratch_.AsideOf(key.key);
   ASSIGN_OR_RETURN(const RedisClient::Reply noted, redis_.Call({"SADD", ScratchKeys::registry(), old}));
   RETURN_IF_ERROR(RefuseError(*noted));
@@ -100,14 +96,15 @@ Status Swapper::SwapStream(const Structure& structure, const Loader::Key& key, S
     newest = TextOf(*live->element[0]);
     groups = TextOf(*live->element[1]);
     if (!force_ && !newest.empty() && ParseStreamId(newest) > compared_up_to) {
-      return Refused(structure, "the live stream " + Escape(key.key) + " has taken an entry meanwhile, " + newest +
-                                    ": run it again, or stop its writers until it is done" + std::string(kForceWayOut));
+      return Error{ErrorCode::kRefused, "the live stream " + Escape(key.key) + " has taken an entry meanwhile, " +
+                                            newest + ": run it again, or stop its writers until it is done" +
+                                            std::string(kForceWayOut)};
     }
     RETURN_IF_ERROR(groups_of_live.CopyAnew());
   }
-  return Refused(structure, "the groups of " + Escape(key.key) + " changed each of the " +
-                                std::to_string(kSwapAttempts) +
-                                " times that they were copied: pause its consumers and run it again");
+  return Error{ErrorCode::kRefused, "the groups of " + Escape(key.key) + " changed each of the " +
+                                        std::to_string(kSwapAttempts) +
+                                        " times that they were copied: pause its consumers and run it again"};
 }
 
 Status Swapper::RemoveGone(const std::vector<std::string>& gone) {

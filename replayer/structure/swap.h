@@ -28,8 +28,8 @@ class Swapper {
 
  private:
   Status SwapKeys(const std::vector<Loader::Key>& keys);
-  Status SwapStreams(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live);
-  Status SwapStream(const Structure& structure, const Loader::Key& key, StreamId compared_up_to);
+  Status SwapStreams(const std::vector<Loader::Key>& keys, const LiveState& live);
+  Status SwapStream(const Loader::Key& key, StreamId compared_up_to);
   Status RemoveGone(const std::vector<std::string>& gone);
 
   RedisClient& redis_;

@@ -38,8 +38,8 @@ TEST_CASE("directives at the head of a query say what it makes") {
   CHECK(board.value().kind == RedisKind::kZset);
   CHECK(board.value().key == "the key");
   CHECK(board.value().integer_scores);
-  CHECK(board.value().follow_table == "log");
-  CHECK(board.value().follow_id == "id");
+  CHECK(board.value().follow->table == "log");
+  CHECK(board.value().follow->id == "id");
   CHECK(board.value().listen == "New rows");
   CHECK(board.value().publish == "news");
   CHECK(board.value().query.ends_with("SELECT 1 -- redis: hash"));
@@ -48,10 +48,10 @@ TEST_CASE("directives at the head of a query say what it makes") {
   const auto many = ParseStructure("x.sql", "-- redis: stream\n-- keys: log/*\nSELECT 1");
   REQUIRE(many.ok());
   CHECK(many.value().kind == RedisKind::kStream);
-  CHECK(many.value().key.empty());
+  CHECK_FALSE(many.value().key);
   CHECK(many.value().keys_glob == "log/*");
   CHECK_FALSE(many.value().integer_scores);
-  CHECK(many.value().listen.empty());
+  CHECK_FALSE(many.value().listen);
   for (const char* kind : {"zset", "stream", "hash", "set", "string"}) {
     const auto one = ParseStructure("x.sql", std::string("-- redis: ") + kind + "\nSELECT 1");
     REQUIRE(one.ok());
