@@ -28,6 +28,8 @@ std::string_view WordOf(RebuiltStructure::State state) {
       return "would change";
     case RebuiltStructure::State::kDrilled:
       return "drilled";
+    case RebuiltStructure::State::kPassedOver:
+      return "passed over";
   }
   return "";
 }

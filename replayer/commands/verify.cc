@@ -71,6 +71,8 @@ class Verifier {
     std::set<std::string> to_rebuild;
     Status guarded;
     for (const Structure& structure : structures) {
+      ASSIGN_OR_RETURN(const bool has_table, HasItsTable(postgres, structure));
+      if (!has_table) continue;
       const Status compared = CompareOne(postgres, redis, structure, mending, &to_rebuild);
       if (!compared.ok() && compared.error().code != ErrorCode::kRefused) return compared;
       if (compared.ok()) continue;
@@ -143,9 +145,9 @@ class Verifier {
     return guards.refusal();
   }
 
-  Result<Compared> Look(Postgres& postgres, RedisClient& redis, const Structure& structure,
+  Result<Compared> Look(Postgres& postgres, RedisClient& redis, const Structure& declared,
                         const std::function<void(const Difference&)>& on_difference) {
-    Progress progress(options_.progress, structure.name);
+    Progress progress(options_.progress, declared.name);
     const auto take = [&](const Difference& difference) {
       progress.MakeRoom();
       on_difference(difference);
@@ -153,6 +155,7 @@ class Verifier {
     };
     RETURN_IF_ERROR(postgres.BeginSnapshot());
     const auto compare = [&]() -> Result<Compared> {
+      ASSIGN_OR_RETURN(const Structure structure, OnlyUsedKeys(declared, redis));
       ASSIGN_OR_RETURN(Source source, Source::Open(postgres, structure));
       std::vector<ComparedKey> keys;
       const bool gives_keys = !structure.key;

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "shared/base/text.h"
 #include "shared/redis/stream_id.h"
@@ -92,49 +96,171 @@ Status ForEachLine(const fs::path& set, const fs::path& file,
   return {};
 }
 
-bool IsLowerCaseWord(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char letter) { return letter >= 'a' && letter <= 'z'; });
+bool IsWord(std::string_view text) {
+  const auto belongs = [](char letter) {
+    return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || letter == '-' || letter == '_';
+  };
+  return !text.empty() && std::all_of(text.begin(), text.end(), belongs);
 }
+
+/// Where each directive of a file stands.
+using DirectiveLines = std::map<std::string, size_t, std::less<>>;
+
+/// What a directive says. None: it is right; else what to write instead.
+using Directive = std::optional<std::string> (*)(std::string_view value, Structure* structure);
+
+std::optional<std::string> TakeKind(std::string_view value, Structure* structure) {
+  const std::vector<std::string> words = WordsOf(value);
+  const auto kind = words.empty() ? kKinds.end() : std::find(kKinds.begin(), kKinds.end(), words[0]);
+  if (kind == kKinds.end()) return "-- redis: zset, stream, hash, set or string, and the key if it is constant";
+  structure->kind = static_cast<RedisKind>(kind - kKinds.begin());
+  const std::string_view key = Trim(value.substr(words[0].size()));
+  if (!key.empty()) structure->key = key;
+  return {};
+}
+
+std::optional<std::string> TakeKeys(std::string_view value, Structure* structure) {
+  if (value.empty()) return "-- keys: GLOB";
+  structure->keys_glob = value;
+  return {};
+}
+
+std::optional<std::string> TakeScores(std::string_view value, Structure* structure) {
+  if (value != "integers") return "-- scores: integers, or leave it out";
+  structure->integer_scores = true;
+  return {};
+}
+
+std::optional<std::string> TakeTolerance(std::string_view value, Structure* structure) {
+  const std::optional<double> tolerance = ParseNumber(value);
+  if (!tolerance || *tolerance <= 0) return "-- tolerance: NUMBER above 0, for example 1e-6";
+  structure->tolerance = *tolerance;
+  return {};
+}
+
+std::optional<std::string> TakeValues(std::string_view value, Structure* structure) {
+  if (value != "at-least" && value != "at-most") return "-- values: at-least or at-most, or leave it out";
+  structure->values = value == "at-least" ? Structure::Values::kAtLeast : Structure::Values::kAtMost;
+  return {};
+}
+
+std::optional<std::string> TakeIgnoredMembers(std::string_view value, Structure* structure) {
+  structure->ignored_members = WordsOf(value);
+  if (structure->ignored_members.empty()) return "-- ignore-members: MEMBER…, with blanks between them";
+  return {};
+}
+
+std::optional<std::string> TakeZeros(std::string_view value, Structure* structure) {
+  if (value != "optional") return "-- zeros: optional, or leave it out";
+  structure->zeros_optional = true;
+  return {};
+}
+
+std::optional<std::string> TakeUnusedKeys(std::string_view value, Structure* structure) {
+  if (value != "allowed") return "-- unused-keys: allowed, or leave it out";
+  structure->unused_keys_allowed = true;
+  return {};
+}
+
+std::optional<std::string> TakeUpTo(std::string_view value, Structure* structure) {
+  if (WordsOf(value).size() != 1) return "-- up-to: KEY, of the zset that says how far each key was filled";
+  structure->up_to = value;
+  return {};
+}
+
+std::optional<std::string> TakeIfTable(std::string_view value, Structure* structure) {
+  if (WordsOf(value).size() != 1) return "-- if-table: TABLE";
+  structure->if_table = value;
+  return {};
+}
+
+std::optional<std::string> TakeFollow(std::string_view value, Structure* structure) {
+  const std::vector<std::string> words = WordsOf(value);
+  if (words.size() != 2) return "-- follow: TABLE ID_COLUMN";
+  structure->follow = {words[0], words[1]};
+  return {};
+}
+
+std::optional<std::string> TakeListen(std::string_view value, Structure* structure) {
+  if (value.empty() || value.size() > kMaxChannelBytes) return "-- listen: CHANNEL, a name of up to 63 bytes";
+  structure->listen = value;
+  return {};
+}
+
+std::optional<std::string> TakePublish(std::string_view value, Structure* structure) {
+  if (value.empty()) return "-- publish: CHANNEL";
+  structure->publish = value;
+  return {};
+}
+
+constexpr std::array<std::pair<std::string_view, Directive>, 13> kDirectives{{
+    {"redis", TakeKind},
+    {"keys", TakeKeys},
+    {"scores", TakeScores},
+    {"tolerance", TakeTolerance},
+    {"values", TakeValues},
+    {"ignore-members", TakeIgnoredMembers},
+    {"zeros", TakeZeros},
+    {"unused-keys", TakeUnusedKeys},
+    {"up-to", TakeUpTo},
+    {"if-table", TakeIfTable},
+    {"follow", TakeFollow},
+    {"listen", TakeListen},
+    {"publish", TakePublish},
+}};
 
 /// A comment of the form "name: value" is a directive if we know the name; other comments are for people. Among
 /// directives, up to the first empty line, a name that we do not know is a typing error.
 Status TakeDirective(std::string_view comment, size_t line, bool among_directives, Structure* structure,
-                     bool* has_kind) {
+                     DirectiveLines* lines) {
   const size_t colon = comment.find(':');
   if (colon == std::string_view::npos) return {};
-  const std::string_view name = Trim(comment.substr(0, colon));
-  const std::string_view value = Trim(comment.substr(colon + 1));
-  const std::vector<std::string> words = WordsOf(value);
-  if (name == "redis") {
-    if (*has_kind) return Wrong(structure->file, line, "-- redis: comes twice; a file makes one structure");
-    const auto kind = words.empty() ? kKinds.end() : std::find(kKinds.begin(), kKinds.end(), words[0]);
-    if (kind == kKinds.end())
-      return Wrong(structure->file, line,
-                   "write -- redis: zset, stream, hash, set or string, and the key if it is constant");
-    structure->kind = static_cast<RedisKind>(kind - kKinds.begin());
-    const std::string_view key = Trim(value.substr(words[0].size()));
-    if (!key.empty()) structure->key = key;
-    *has_kind = true;
-  } else if (name == "keys") {
-    if (value.empty()) return Wrong(structure->file, line, "write -- keys: GLOB");
-    structure->keys_glob = value;
-  } else if (name == "scores") {
-    if (value != "integers") return Wrong(structure->file, line, "write -- scores: integers, or leave it out");
-    structure->integer_scores = true;
-  } else if (name == "follow") {
-    if (words.size() != 2) return Wrong(structure->file, line, "write -- follow: TABLE ID_COLUMN");
-    structure->follow = {words[0], words[1]};
-  } else if (name == "listen") {
-    if (value.empty() || value.size() > kMaxChannelBytes)
-      return Wrong(structure->file, line, "write -- listen: CHANNEL, a name of up to 63 bytes");
-    structure->listen = value;
-  } else if (name == "publish") {
-    if (value.empty()) return Wrong(structure->file, line, "write -- publish: CHANNEL");
-    structure->publish = value;
-  } else if (among_directives && IsLowerCaseWord(name)) {
+  const std::string name(Trim(comment.substr(0, colon)));
+  const auto known = std::find_if(kDirectives.begin(), kDirectives.end(),
+                                  [&](const auto& directive) { return directive.first == name; });
+  if (known == kDirectives.end()) {
+    if (!among_directives || !IsWord(name)) return {};
     return Wrong(structure->file, line,
-                 "there is no directive " + std::string(name) + ": (a comment for people comes behind an empty line)");
+                 "there is no directive " + name + ": (a comment for people comes behind an empty line)");
+  }
+  if (!lines->try_emplace(name, line).second)
+    return Wrong(structure->file, line,
+                 "-- " + name + ": comes twice" + (name == "redis" ? "; a file makes one structure" : ""));
+  const std::optional<std::string> wrong = known->second(Trim(comment.substr(colon + 1)), structure);
+  return wrong ? Status(Wrong(structure->file, line, "write " + *wrong)) : Status();
+}
+
+/// Directives that do not go with the structure, or with each other.
+Status CheckDirectives(const Structure& structure, const DirectiveLines& lines) {
+  const RedisKind kind = structure.kind;
+  const bool is_zset = kind == RedisKind::kZset;
+  const bool is_stream = kind == RedisKind::kStream;
+  const auto at_most = structure.values == Structure::Values::kAtMost;
+  const std::string prefix = structure.keys_glob.value_or("").substr(0, structure.keys_glob.value_or("").find('*'));
+  const bool ends_open = structure.keys_glob == prefix + "*" && prefix.find_first_of("?[\\") == std::string::npos;
+  struct Rule {
+    std::string_view name;
+    bool holds;
+    std::string_view why;
+  };
+  const std::array<Rule, 10> rules{{
+      {"keys", !structure.key, "is for queries with a column key; this one has a constant key"},
+      {"listen", structure.follow.has_value(), "is for queries that say -- follow:"},
+      {"tolerance", is_zset, "is for a zset"},
+      {"tolerance", !structure.integer_scores, "does not go with -- scores: integers"},
+      {"values", is_zset || (kind == RedisKind::kHash && !at_most), "is for a zset, and at-least for a hash too"},
+      {"ignore-members", is_zset || kind == RedisKind::kHash || kind == RedisKind::kSet, "is for a zset, hash or set"},
+      {"zeros", is_zset, "is for a zset"},
+      {"unused-keys", structure.keys_glob && (is_zset || kind == RedisKind::kHash || kind == RedisKind::kSet),
+       "is for a zset, hash or set that says -- keys:"},
+      {"unused-keys", !structure.follow, "does not go with -- follow:"},
+      {"up-to", is_stream && ends_open && !prefix.empty(),
+       "is for streams whose -- keys: are a name and a * behind it"},
+  }};
+  for (const Rule& rule : rules) {
+    const auto line = lines.find(rule.name);
+    if (line == lines.end() || rule.holds) continue;
+    return Wrong(structure.file, line->second, "-- " + std::string(rule.name) + ": " + std::string(rule.why));
   }
   return {};
 }
@@ -176,6 +302,14 @@ Result<std::string> Expand(const std::string& word, const fs::path& file, size_t
 
 }  // namespace
 
+std::optional<double> ParseNumber(std::string_view text) {
+  double number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, failure] = std::from_chars(text.data(), end, number);
+  if (failure != std::errc{} || rest != end || !std::isfinite(number)) return {};
+  return number;
+}
+
 std::string_view NameOf(RedisKind kind) {
   return kKinds[static_cast<size_t>(kind)];
 }
@@ -184,7 +318,7 @@ Result<Structure> ParseStructure(const fs::path& file, std::string_view text) {
   Structure structure;
   structure.name = file.stem();
   structure.file = file;
-  bool has_kind = false;
+  DirectiveLines lines;
   bool among_directives = true;
   size_t line = 0;
   for (size_t at = 0; at < text.size();) {
@@ -194,15 +328,14 @@ Result<Structure> ParseStructure(const fs::path& file, std::string_view text) {
     if (!trimmed.empty() && !trimmed.starts_with("--")) break;
     at = end + 1;
     if (trimmed.empty() || trimmed == "--") {
-      among_directives = among_directives && !has_kind;
+      among_directives = among_directives && !lines.contains("redis");
     } else {
-      RETURN_IF_ERROR(TakeDirective(trimmed.substr(2), line, among_directives, &structure, &has_kind));
+      RETURN_IF_ERROR(TakeDirective(trimmed.substr(2), line, among_directives, &structure, &lines));
     }
   }
-  if (!has_kind) return Wrong(file, 1, "it does not say what it makes: begin it with -- redis: KIND [KEY]");
-  if (structure.key && structure.keys_glob)
-    return Wrong(file, 1, "-- keys: is for queries with a column key; this one has a constant key");
-  if (structure.listen && !structure.follow) return Wrong(file, 1, "-- listen: is for queries that say -- follow:");
+  if (!lines.contains("redis"))
+    return Wrong(file, 1, "it does not say what it makes: begin it with -- redis: KIND [KEY]");
+  RETURN_IF_ERROR(CheckDirectives(structure, lines));
   std::string_view query = Trim(text);
   while (query.ends_with(';')) query = Trim(query.substr(0, query.size() - 1));
   structure.query = query;

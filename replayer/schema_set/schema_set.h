@@ -24,6 +24,17 @@ struct Structure {
   std::optional<std::string> key;        // none: the query's column `key` has it
   std::optional<std::string> keys_glob;  // all of Redis's keys that belong to the query; none: only those that it gives
   bool integer_scores = false;
+
+  // What SQL cannot say exactly: how far Redis may be from the query and still be right.
+  double tolerance = 0;  // between two scores that are equal
+  enum class Values { kExact, kAtLeast, kAtMost };
+  Values values = Values::kExact;            // what Redis's values are to those of the query
+  std::vector<std::string> ignored_members;  // nobody asks for them
+  bool zeros_optional = false;               // a member with score 0 may as well be absent
+  bool unused_keys_allowed = false;     // a key without members is right as long as another of the query's is there
+  std::optional<std::string> up_to;     // a zset: entries above the score that it has for the key may be missing
+  std::optional<std::string> if_table;  // of PostgreSQL: where it is missing, the file is passed over
+
   struct Follow {
     std::string table;
     std::string id;  // its column of ids
@@ -33,6 +44,9 @@ struct Structure {
   std::optional<std::string> publish;  // Redis's channel that is told
   std::string query;                   // without a semicolon at its end
 };
+
+/// A finite number, and nothing else.
+std::optional<double> ParseNumber(std::string_view text);
 
 /// From the text of a file, for errors named `file`. Directives are comment lines at its head.
 Result<Structure> ParseStructure(const std::filesystem::path& file, std::string_view text);

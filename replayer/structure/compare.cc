@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "replayer/redis/pipeline.h"
+#include "replayer/structure/allowance.h"
 #include "replayer/structure/loader.h"
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
@@ -38,6 +39,19 @@ std::string ShowFields(const std::vector<std::string_view>& fields) {
   AppendArrayHeader(shown, fields.size());
   for (const std::string_view field : fields) AppendBulk(shown, field);
   return shown;
+}
+
+/// As a constant of SQL, whatever the name is: its bytes in hexadecimal, which is nothing but digits. What is no UTF-8
+/// is no text of the source's either.
+std::string QuoteLiteral(std::string_view text) {
+  if (!IsUtf8(text) || text.find('\0') != std::string_view::npos) return "NULL";
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string hex;
+  for (const char letter : text) {
+    hex += kDigits[static_cast<unsigned char>(letter) >> 4];
+    hex += kDigits[static_cast<unsigned char>(letter) & 15];
+  }
+  return "convert_from(decode('" + hex + "', 'hex'), 'UTF8')";
 }
 
 /// Says what differs, until the listener has enough.
@@ -230,12 +244,14 @@ class ZsetComparer : public KeyComparer {
 
 class StreamComparer : public KeyComparer {
  public:
-  StreamComparer(RedisClient& redis, const std::string& name, Teller& teller)
-      : pages_(redis, name, RedisKind::kStream), teller_(teller) {}
+  /// What Redis lacks above its own last entry is asked for up to `asked_up_to` only; none: up to the end.
+  StreamComparer(RedisClient& redis, const std::string& name, std::optional<StreamId> asked_up_to, Teller& teller)
+      : pages_(redis, name, RedisKind::kStream), asked_up_to_(asked_up_to), teller_(teller) {}
 
   Status Add(const SourceRow& row) override {
     while (true) {
       RETURN_IF_ERROR(Load());
+      if (!has_ && asked_up_to_ && row.id > *asked_up_to_) return {};
       if (!has_ || row.id < id_) {
         teller_.Tell(Problem::kMissing, ToString(row.id), ShowFields(row.fields), std::nullopt);
         return {};
@@ -277,77 +293,136 @@ class StreamComparer : public KeyComparer {
   }
 
   Pages pages_;
+  const std::optional<StreamId> asked_up_to_;
   Teller& teller_;
   bool has_ = false;
   StreamId id_;
   std::vector<std::string_view> fields_;
 };
 
-/// Hash and set have no order: each batch of the source is asked for by name, and what Redis has besides shows in the
-/// count. Only then is the whole key read, against 64 bits of each name.
+/// A table of a kind: how its members are asked for by name, and how all of them are read.
+struct TableCommands {
+  std::string_view ask;
+  std::string_view scan;
+  bool has_values;
+};
+
+TableCommands CommandsOf(RedisKind kind) {
+  if (kind == RedisKind::kZset) return {"ZMSCORE", "ZSCAN", true};
+  if (kind == RedisKind::kHash) return {"HMGET", "HSCAN", true};
+  return {"SMISMEMBER", "SSCAN", false};
+}
+
+/// How many of `members` the key has.
+Result<uint64_t> CountThere(RedisClient& redis, RedisKind kind, std::string_view key,
+                            const std::vector<std::string>& members) {
+  if (members.empty()) return uint64_t{0};
+  std::vector<std::string_view> words{CommandsOf(kind).ask, key};
+  words.insert(words.end(), members.begin(), members.end());
+  std::string wire;
+  AppendCommand(wire, words);
+  redis.Queue(wire);
+  ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis.Receive());
+  RETURN_IF_ERROR(RefuseError(*reply));
+  uint64_t there = 0;
+  for (size_t i = 0; i < reply->elements; ++i) {
+    const redisReply& one = *reply->element[i];
+    there += one.type == REDIS_REPLY_STRING || (one.type == REDIS_REPLY_INTEGER && one.integer == 1) ? 1 : 0;
+  }
+  return there;
+}
+
+/// Hash and set have no order, and a zset has none where its scores may differ from the source's: each batch of the
+/// source is asked for by name, and what Redis has besides shows in the count. Only then is the whole key read, against
+/// 64 bits of each name.
 class TableComparer : public KeyComparer {
  public:
-  TableComparer(RedisClient& redis, std::string name, RedisKind kind, Teller& teller)
-      : redis_(redis), name_(std::move(name)), kind_(kind), teller_(teller) {}
+  TableComparer(RedisClient& redis, std::string name, const Structure& structure, Teller& teller)
+      : redis_(redis),
+        name_(std::move(name)),
+        structure_(structure),
+        allowance_(structure),
+        commands_(CommandsOf(structure.kind)),
+        teller_(teller) {}
 
   Status Add(const SourceRow& row) override {
-    batch_.emplace_back(row.member, row.value);
+    batch_.push_back({std::string(row.member), std::string(row.value), row.score});
     known_.push_back(std::hash<std::string_view>()(row.member));
     return batch_.size() < kBatchMembers ? Status() : CompareBatch();
   }
 
   Status Finish() override {
     RETURN_IF_ERROR(CompareBatch());
-    ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, kind_, name_));
-    if (count == found_ || teller_.enough()) return {};
+    // Then Redis may have any other member.
+    if (structure_.values == Structure::Values::kAtLeast) return {};
+    ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure_.kind, name_));
+    ASSIGN_OR_RETURN(const uint64_t ignored, CountThere(redis_, structure_.kind, name_, structure_.ignored_members));
+    if (count == found_ + ignored || teller_.enough()) return {};
     std::sort(known_.begin(), known_.end());
     return TellExtra();
   }
 
  private:
-  bool is_hash() const { return kind_ == RedisKind::kHash; }
+  struct Member {
+    std::string name;
+    std::string value;
+    double score = 0;
+  };
+  bool is_zset() const { return structure_.kind == RedisKind::kZset; }
 
   Status CompareBatch() {
     if (batch_.empty()) return {};
-    std::vector<std::string_view> words{is_hash() ? "HMGET" : "SMISMEMBER", name_};
-    for (const auto& [member, value] : batch_) words.push_back(member);
+    std::vector<std::string_view> words{commands_.ask, name_};
+    for (const Member& member : batch_) words.push_back(member.name);
     std::string wire;
     AppendCommand(wire, words);
     redis_.Queue(wire);
     ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis_.Receive());
     RETURN_IF_ERROR(RefuseError(*reply));
-    for (size_t i = 0; i < batch_.size() && i < reply->elements; ++i) {
-      const auto& [member, value] = batch_[i];
-      const redisReply& actual = *reply->element[i];
-      const bool there = is_hash() ? actual.type == REDIS_REPLY_STRING : actual.integer == 1;
-      found_ += there ? 1 : 0;
-      const std::optional<std::string> expected = is_hash() ? std::optional(value) : std::nullopt;
-      if (!there) {
-        teller_.Tell(Problem::kMissing, member, expected, std::nullopt);
-      } else if (is_hash() && TextOf(actual) != value) {
-        teller_.Tell(Problem::kDifferent, member, expected, std::string(TextOf(actual)));
-      }
-    }
+    for (size_t i = 0; i < batch_.size() && i < reply->elements; ++i) CompareOne(batch_[i], *reply->element[i]);
     batch_.clear();
     return {};
+  }
+
+  void CompareOne(const Member& member, const redisReply& actual) {
+    const bool there = commands_.has_values ? actual.type == REDIS_REPLY_STRING : actual.integer == 1;
+    found_ += there ? 1 : 0;
+    std::optional<std::string> expected;
+    if (commands_.has_values) expected = is_zset() ? FormatScore(member.score) : member.value;
+    if (!there) {
+      if (!is_zset() || !allowance_.MayBeMissing(member.score))
+        teller_.Tell(Problem::kMissing, member.name, std::move(expected), std::nullopt);
+      return;
+    }
+    if (!commands_.has_values) return;
+    const double score = is_zset() ? std::strtod(actual.str, nullptr) : 0;
+    const bool fits =
+        is_zset() ? allowance_.Fits(member.score, score) : allowance_.FitsText(member.value, TextOf(actual));
+    if (fits) return;
+    teller_.Tell(Problem::kDifferent, member.name, std::move(expected),
+                 is_zset() ? FormatScore(score) : std::string(TextOf(actual)));
   }
 
   Status TellExtra() {
     std::string cursor = "0";
     std::set<std::string> told;  // a scan may give a member twice
     do {
-      ASSIGN_OR_RETURN(const RedisClient::Reply reply,
-                       redis_.Call({is_hash() ? "HSCAN" : "SSCAN", name_, cursor, "COUNT", "1000"}));
+      ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis_.Call({commands_.scan, name_, cursor, "COUNT", "1000"}));
       RETURN_IF_ERROR(RefuseError(*reply));
       cursor = TextOf(*reply->element[0]);
       const redisReply& page = *reply->element[1];
-      for (size_t i = 0; i < page.elements; i += is_hash() ? 2 : 1) {
+      for (size_t i = 0; i < page.elements; i += commands_.has_values ? 2 : 1) {
         const std::string_view member = TextOf(*page.element[i]);
         if (std::binary_search(known_.begin(), known_.end(), std::hash<std::string_view>()(member))) continue;
-        if (!told.emplace(member).second) continue;
-        const std::optional<std::string> actual =
-            is_hash() ? std::optional(std::string(TextOf(*page.element[i + 1]))) : std::nullopt;
-        teller_.Tell(Problem::kExtra, member, std::nullopt, actual);
+        if (allowance_.IsIgnored(member)) continue;
+        std::optional<std::string> actual;
+        if (commands_.has_values) actual = TextOf(*page.element[i + 1]);
+        if (is_zset()) {
+          const double score = std::strtod(actual->c_str(), nullptr);
+          if (allowance_.MayBeExtra(score)) continue;
+          actual = FormatScore(score);
+        }
+        if (told.emplace(member).second) teller_.Tell(Problem::kExtra, member, std::nullopt, std::move(actual));
       }
     } while (cursor != "0" && !teller_.enough());
     return {};
@@ -355,12 +430,38 @@ class TableComparer : public KeyComparer {
 
   RedisClient& redis_;
   const std::string name_;
-  const RedisKind kind_;
+  const Structure& structure_;
+  const Allowance allowance_;
+  const TableCommands commands_;
   Teller& teller_;
-  std::vector<std::pair<std::string, std::string>> batch_;
+  std::vector<Member> batch_;
   std::vector<size_t> known_;
   uint64_t found_ = 0;
 };
+
+/// Has the key anything that somebody asks for? One of another type has.
+Result<bool> HasMembers(RedisClient& redis, const Structure& structure, const std::string& key) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply type, redis.Call({"TYPE", key}));
+  RETURN_IF_ERROR(RefuseError(*type));
+  if (TextOf(*type) == "none") return false;
+  if (TextOf(*type) != NameOf(structure.kind)) return true;
+  if (structure.kind == RedisKind::kStream || structure.kind == RedisKind::kString) return true;
+  std::string cursor = "0";
+  const TableCommands commands = CommandsOf(structure.kind);
+  const Allowance allowance(structure);
+  do {
+    ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis.Call({commands.scan, key, cursor, "COUNT", "1000"}));
+    RETURN_IF_ERROR(RefuseError(*reply));
+    cursor = TextOf(*reply->element[0]);
+    const redisReply& page = *reply->element[1];
+    for (size_t i = 0; i < page.elements; i += commands.has_values ? 2 : 1) {
+      if (allowance.IsIgnored(TextOf(*page.element[i]))) continue;
+      if (structure.zeros_optional && allowance.MayBeExtra(std::strtod(page.element[i + 1]->str, nullptr))) continue;
+      return true;
+    }
+  } while (cursor != "0");
+  return false;
+}
 
 class StringComparer : public KeyComparer {
  public:
@@ -387,6 +488,7 @@ class StructureComparer {
   StructureComparer(const Structure& structure, RedisClient& redis, const std::string& prefix,
                     const OnDifference& on_difference, std::vector<ComparedKey>* keys)
       : structure_(structure),
+        allowance_(structure),
         redis_(redis),
         prefix_(prefix),
         teller_(structure.kind, on_difference, &compared_),
@@ -401,6 +503,8 @@ class StructureComparer {
     if (skip_) return {};
     ++compared_.rows;
     if (keys_ != nullptr) ++keys_->back().rows;
+    if (has_members() && allowance_.IsIgnored(row.member)) return {};
+    if (is_missing_) return TellMissingKey(row);
     return comparer_ ? comparer_->Add(row) : Status();
   }
 
@@ -427,6 +531,13 @@ class StructureComparer {
       if (seen_.contains(key) || key.starts_with(kOwnKeys)) continue;
       ASSIGN_OR_RETURN(const RedisClient::Reply type, redis_.Call({"TYPE", prefix_ + key}));
       if (TextOf(*type) == "none") continue;
+      if (TextOf(*type) == NameOf(structure_.kind)) {
+        if (structure_.values == Structure::Values::kAtLeast) continue;
+        if (!allowance_.IsExact()) {
+          ASSIGN_OR_RETURN(const bool has_members, HasMembers(redis_, structure_, prefix_ + key));
+          if (!has_members) continue;
+        }
+      }
       teller_.set_key(key);
       ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure_.kind, prefix_ + key));
       teller_.TellOfKey(Problem::kExtra, std::nullopt, std::string(TextOf(*type)) + " of " + std::to_string(count));
@@ -440,6 +551,7 @@ class StructureComparer {
  private:
   Status BeginKey(const SourceRow& row) {
     in_key_ = true;
+    is_missing_ = false;
     key_ = row.key;
     teller_.set_key(key_);
     skip_ = row.expire_at_ms && *row.expire_at_ms <= WallClockMs();
@@ -454,8 +566,12 @@ class StructureComparer {
     ASSIGN_OR_RETURN(const RedisClient::Reply expiry, redis_.Receive());
     RETURN_IF_ERROR(RefuseError(*type));
     const std::string_view actual = TextOf(*type);
+    ASSIGN_OR_RETURN(asked_up_to_, AskedUpTo());
+    // A counter that is missing is told by its own name.
+    is_missing_ = actual == "none" && structure_.values != Structure::Values::kAtLeast;
+    if (is_missing_) return {};
     if (actual == "none") {
-      teller_.TellOfKey(Problem::kMissing, std::string(NameOf(structure_.kind)), std::nullopt);
+      comparer_ = NewComparer(name);
       return {};
     }
     if (actual != NameOf(structure_.kind)) {
@@ -469,15 +585,46 @@ class StructureComparer {
     return {};
   }
 
+  bool has_members() const { return structure_.kind != RedisKind::kStream && structure_.kind != RedisKind::kString; }
+
+  /// At its first row that Redis may not lack.
+  Status TellMissingKey(const SourceRow& row) {
+    if (asked_up_to_ && row.id > *asked_up_to_) return {};
+    if (structure_.zeros_optional && allowance_.MayBeMissing(row.score)) return {};
+    is_missing_ = false;
+    teller_.TellOfKey(Problem::kMissing, std::string(NameOf(structure_.kind)), std::nullopt);
+    return {};
+  }
+
+  /// How far the key must have been filled, as the zset of `-- up-to:` says: 0-0 where it does not name the key. None:
+  /// wholly, since there is no such zset or the key is not a live one. It must be asked before the key is read: what is
+  /// filled meanwhile is filled before its score rises.
+  Result<std::optional<StreamId>> AskedUpTo() {
+    if (!structure_.up_to || !prefix_.empty()) return std::optional<StreamId>();
+    if (!has_marks_) {
+      ASSIGN_OR_RETURN(const RedisClient::Reply there, redis_.Call({"EXISTS", *structure_.up_to}));
+      RETURN_IF_ERROR(RefuseError(*there));
+      has_marks_ = there->integer == 1;
+    }
+    if (!*has_marks_) return std::optional<StreamId>();
+    const std::string member = key_.substr(structure_.keys_glob->size() - 1);
+    ASSIGN_OR_RETURN(const RedisClient::Reply score, redis_.Call({"ZSCORE", *structure_.up_to, member}));
+    RETURN_IF_ERROR(RefuseError(*score));
+    if (score->type != REDIS_REPLY_STRING) return std::optional(kStreamBegin);
+    const double up_to = std::clamp(std::strtod(score->str, nullptr), 0.0, 9007199254740992.0);
+    return std::optional(StreamId{0, static_cast<uint64_t>(up_to)});
+  }
+
   std::unique_ptr<KeyComparer> NewComparer(const std::string& name) {
     switch (structure_.kind) {
       case RedisKind::kZset:
+        if (!allowance_.IsExact()) return std::make_unique<TableComparer>(redis_, name, structure_, teller_);
         return std::make_unique<ZsetComparer>(redis_, name, teller_);
       case RedisKind::kStream:
-        return std::make_unique<StreamComparer>(redis_, name, teller_);
+        return std::make_unique<StreamComparer>(redis_, name, asked_up_to_, teller_);
       case RedisKind::kHash:
       case RedisKind::kSet:
-        return std::make_unique<TableComparer>(redis_, name, structure_.kind, teller_);
+        return std::make_unique<TableComparer>(redis_, name, structure_, teller_);
       case RedisKind::kString:
         return std::make_unique<StringComparer>(redis_, name, teller_);
     }
@@ -485,6 +632,7 @@ class StructureComparer {
   }
 
   const Structure& structure_;
+  const Allowance allowance_;
   RedisClient& redis_;
   const std::string prefix_;
   Compared compared_;
@@ -492,6 +640,9 @@ class StructureComparer {
   std::string key_;
   bool in_key_ = false;
   bool skip_ = false;
+  bool is_missing_ = false;  // Redis lacks the key, which is not told yet
+  std::optional<bool> has_marks_;
+  std::optional<StreamId> asked_up_to_;
   std::unique_ptr<KeyComparer> comparer_;  // none: nothing to compare in this key
   std::set<std::string, std::less<>> seen_;
   std::vector<ComparedKey>* const keys_;  // null: not asked for
@@ -510,6 +661,24 @@ Result<Compared> Compare(Source& source, const Structure& structure, RedisClient
     RETURN_IF_ERROR(comparer.Finish());
   }
   return comparer.compared();
+}
+
+Result<Structure> OnlyUsedKeys(const Structure& structure, RedisClient& redis) {
+  if (!structure.unused_keys_allowed) return structure;
+  ASSIGN_OR_RETURN(const std::vector<std::string> keys, ScanKeys(redis, *structure.keys_glob));
+  bool is_any_there = false;
+  std::string used;
+  for (const std::string& key : keys) {
+    if (key.starts_with(kOwnKeys)) continue;
+    is_any_there = true;
+    ASSIGN_OR_RETURN(const bool has_members, HasMembers(redis, structure, key));
+    if (has_members) used += (used.empty() ? "" : ", ") + QuoteLiteral(key);
+  }
+  if (!is_any_there) return structure;
+  Structure only_used = structure;
+  only_used.query =
+      "SELECT * FROM (\n" + structure.query + "\n) AS given WHERE given.key = ANY (ARRAY[" + used + "]::text[])";
+  return only_used;
 }
 
 Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view glob) {

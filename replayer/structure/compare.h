@@ -32,6 +32,10 @@ struct ComparedKey {
 Result<Compared> Compare(Source& source, const Structure& structure, RedisClient& redis, const std::string& prefix,
                          const OnDifference& on_difference, std::vector<ComparedKey>* keys = nullptr);
 
+/// The structure without the keys that need not be there (`-- unused-keys:`): those without members, as long as Redis
+/// has another one of the structure. Where Redis has none at all, all are asked for.
+Result<Structure> OnlyUsedKeys(const Structure& structure, RedisClient& redis);
+
 /// How many keys Redis has that match, as SCAN finds them.
 Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view glob);
 

@@ -59,7 +59,9 @@ class Publisher {
     }
     if (structure_.kind == RedisKind::kZset) {
       const std::string score = FormatScore(row.score);
-      const std::array<std::string_view, 4> words{"ZADD", row.key, score, row.member};
+      std::vector<std::string_view> words{"ZADD", row.key};
+      if (structure_.values == Structure::Values::kAtLeast) words.push_back("GT");
+      words.insert(words.end(), {score, row.member});
       const auto added = [this](const redisReply& reply) { return Refuse(reply); };
       RETURN_IF_ERROR(pipeline_.Add(words, added));
       return Expire(row);
@@ -193,11 +195,7 @@ class Follower {
  public:
   Follower(const FollowOptions& options, const std::vector<Structure>& structures,
            const std::vector<ConsumerGroup>& groups)
-      : options_(options), structures_(structures), groups_(groups) {
-    for (const Structure& structure : structures_) {
-      horizons_.try_emplace(HorizonName(structure), structure.follow->table, structure.follow->id);
-    }
-  }
+      : options_(options), declared_(structures), groups_(groups) {}
 
   /// One connection's life. kUnreachable: begin another.
   Status Run() {
@@ -206,12 +204,12 @@ class Follower {
     ASSIGN_OR_RETURN(Server server, Server::Connect(options_.stores.redis.url, options_.stores.redis.deadline_ms));
     RedisClient& redis = server.client();
     postgres.WhileWaiting([&redis] { redis.KeepAlive(); });
-    for (auto& [name, horizon] : horizons_) horizon.Forget();
     // Nothing that was written before is trusted: either side may be another one, or an earlier state of itself.
     published_.clear();
     known_.clear();
     owners_.emplace();
     RETURN_IF_ERROR(RefuseStandby(postgres));
+    RETURN_IF_ERROR(TakeStructures(postgres));
     RETURN_IF_ERROR(Classify(postgres));
     RETURN_IF_ERROR(Listen(postgres));
     RETURN_IF_ERROR(LeaveMark(redis));
@@ -229,6 +227,19 @@ class Follower {
   }
 
  private:
+  /// Those whose tables are there. Who was waited for on another connection cannot be named any more.
+  Status TakeStructures(Postgres& postgres) {
+    structures_.clear();
+    horizons_.clear();
+    for (const Structure& structure : declared_) {
+      ASSIGN_OR_RETURN(const bool has_table, HasItsTable(postgres, structure));
+      if (!has_table) continue;
+      structures_.push_back(structure);
+      horizons_.try_emplace(HorizonName(structure), structure.follow->table, structure.follow->id);
+    }
+    return {};
+  }
+
   /// Who holds rows back need not notify anybody when it ends.
   int64_t PollMs() const {
     const bool held_up = std::any_of(horizons_.begin(), horizons_.end(),
@@ -501,7 +512,8 @@ class Follower {
   }
 
   const FollowOptions& options_;
-  const std::vector<Structure>& structures_;
+  const std::vector<Structure>& declared_;
+  std::vector<Structure> structures_;  // of this connection's life
   const std::vector<ConsumerGroup>& groups_;
   std::optional<KeyOwners> owners_;                // of this connection's life
   std::map<std::string, Horizon> horizons_;        // by table and column
@@ -567,6 +579,9 @@ Status FollowSet(const FollowOptions& options, const std::vector<Structure>& str
     if (structure.kind != RedisKind::kStream && structure.kind != RedisKind::kZset)
       return Error{ErrorCode::kRefused, structure.file.native() + ": only streams and zsets can be followed"};
     followed.push_back(structure);
+    // New entries come behind those that are there, so nothing may be missing before them.
+    followed.back().up_to.reset();
+    if (structure.values == Structure::Values::kAtMost) followed.back().values = Structure::Values::kExact;
   }
   if (followed.empty())
     return Error{ErrorCode::kUsage,

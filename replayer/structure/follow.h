@@ -34,8 +34,6 @@ class Horizon {
     int64_t since_ms = 0;
   };
   const std::optional<Blocker>& blocker() const { return blocker_; }
-  /// After a lost connection: nobody whom we waited for can be named any more, and the database may be another one.
-  void Forget() { *this = Horizon(table_, id_column_); }
 
  private:
   Result<std::map<std::string, std::string>> Writers(Postgres& postgres) const;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,13 +26,27 @@ inline bool LosesTooMuch(uint64_t live, uint64_t left) {
 /// A structure as it is in Redis, against the source.
 struct LiveState {
   bool differs = false;
-  std::vector<std::string> gone;           // keys that the source does not give any more
-  std::optional<std::string> extra_entry;  // of a stream: one that the source lacks
+  bool needs_whole_key = false;             // a key is missing or of another type
+  std::vector<std::string> gone;            // keys that the source does not give any more
+  std::optional<std::string> extra_entry;   // of a stream: one that the source lacks
+  std::optional<std::string> lost_field;    // of a stream's entry: one that the source does not give it
+  std::map<std::string, uint64_t> lowered;  // by key: members whose value would be less than it is
   std::vector<ComparedKey> keys;  // that the source gives; where it gives one only, and that is no stream, none
 };
 
-/// kWouldLose: a stream has an entry that the source lacks. kRefused: the source has nothing for a key of Redis's.
+/// kWouldLose: a stream has an entry that the source lacks, or an entry a field. kRefused: the source has nothing for a
+/// key of Redis's.
 Status GuardLive(const LiveState& live);
+
+/// A field that the entry of `live` has and that of `source` has not, both as Difference shows them: one of its own, or
+/// a member of a JSON object that is the value of one.
+std::optional<std::string> LostField(std::string_view source, std::string_view live);
+
+/// Is it a difference of one member, and the source has a smaller number for it than Redis?
+bool IsLowered(const Difference& difference);
+
+/// kRefused: more than half of a key's members would get a smaller value.
+Status GuardValues(RedisClient& redis, RedisKind kind, const std::map<std::string, uint64_t>& lowered);
 
 /// kRefused: the source has `rows` for the key, and Redis more than twice as many elements.
 Status GuardRows(RedisClient& redis, const std::string& key, uint64_t rows);

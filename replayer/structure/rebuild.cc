@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "replayer/structure/allowance.h"
+#include "replayer/structure/repair.h"
 #include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -18,6 +20,7 @@ namespace {
 // Held as long as the transaction: gone with a killed run, and nothing of a session.
 constexpr const char* kLock = "SELECT pg_try_advisory_xact_lock(hashtext('sprockets rebuild'))";
 constexpr int64_t kLockWaitMs = 3'000;
+constexpr int kMostAdjustments = 10;
 
 /// A glob that matches `text` and nothing else.
 std::string EscapeGlob(std::string_view text) {
@@ -49,23 +52,40 @@ Result<RebuiltStructure> Rebuilder::Rebuild(const Structure& structure, Progress
   return std::move(error).Prefixed(structure.name);
 }
 
-Result<RebuiltStructure> Rebuilder::RebuildOne(const Structure& structure, Progress& progress,
+Result<RebuiltStructure> Rebuilder::RebuildOne(const Structure& declared, Progress& progress,
                                                const std::function<Status()>& before_swap) {
   RebuiltStructure rebuilt;
-  rebuilt.name = structure.name;
+  rebuilt.name = declared.name;
+  ASSIGN_OR_RETURN(const bool has_table, HasItsTable(postgres_, declared));
+  if (!has_table) {
+    rebuilt.state = RebuiltStructure::State::kPassedOver;
+    return rebuilt;
+  }
   const bool drill = options_.into.has_value();
+  const bool all_keys = drill || options_.force;
+  ASSIGN_OR_RETURN(const Structure structure, all_keys ? Result<Structure>(declared) : OnlyUsedKeys(declared, redis_));
   ASSIGN_OR_RETURN(Source source, Source::Open(postgres_, structure));
   LiveState live;
   if (!drill) {
     ASSIGN_OR_RETURN(live, LookAtLive(source, structure, &rebuilt));
     if (!live.differs) return rebuilt;
-    if (!options_.force) RETURN_IF_ERROR(GuardLive(live));
+    const bool in_place = structure.values != Structure::Values::kExact && !live.needs_whole_key;
+    if (!options_.force && !in_place) {
+      RETURN_IF_ERROR(GuardLive(live));
+      RETURN_IF_ERROR(GuardValues(redis_, structure.kind, live.lowered));
+    }
     if (options_.dry_run) {
       RETURN_IF_ERROR(source.RefuseDuplicate());
-      if (!options_.force) {
+      if (!options_.force && !in_place) {
         for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(GuardRows(redis_, key.key, key.rows));
       }
       rebuilt.state = RebuiltStructure::State::kWouldChange;
+      return rebuilt;
+    }
+    if (in_place) {
+      if (before_swap) RETURN_IF_ERROR(before_swap());
+      RETURN_IF_ERROR(lock_->Check());
+      RETURN_IF_ERROR(AdjustInPlace(source, structure, live, &rebuilt));
       return rebuilt;
     }
   }
@@ -85,6 +105,34 @@ Result<RebuiltStructure> Rebuilder::RebuildOne(const Structure& structure, Progr
   RETURN_IF_ERROR(status);
   RETURN_IF_ERROR(removed);
   return rebuilt;
+}
+
+/// Others write at the same time: what is right by the time that it would be corrected stays, and what they make wrong
+/// is found by the next look.
+Status Rebuilder::AdjustInPlace(Source& source, const Structure& structure, const LiveState& live,
+                                RebuiltStructure* rebuilt) {
+  std::set<std::string> to_rebuild;
+  for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
+  for (int round = 0; round < kMostAdjustments; ++round) {
+    std::vector<Difference> found;
+    const auto look = [&](const Difference& difference) {
+      found.push_back(difference);
+      return true;
+    };
+    ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, "", look));
+    rebuilt->keys = compared.keys;
+    rebuilt->rows = compared.rows;
+    if (found.empty()) return {};
+    rebuilt->state = RebuiltStructure::State::kRebuilt;
+    KeyGuards guards(redis_, structure);
+    ASSIGN_OR_RETURN(const std::set<std::string> kept, guards.Protected(found));
+    if (!kept.empty() && !options_.force) return guards.refusal();
+    Repairer repairer(redis_, &to_rebuild);
+    for (const Difference& difference : found) RETURN_IF_ERROR(repairer.Mend(structure, difference));
+    RETURN_IF_ERROR(repairer.Finish());
+    if (!to_rebuild.empty()) break;
+  }
+  return Error{ErrorCode::kBusy, "its values changed each time that they were corrected: run it again"};
 }
 
 /// Everything up to the swap.
@@ -126,17 +174,25 @@ Result<LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structu
   const auto look = [&](const Difference& difference) {
     live.differs = true;
     if (difference.problem == Problem::kExtra && !difference.member) live.gone.push_back(difference.key);
+    if (!difference.member) live.needs_whole_key = true;
     if (is_stream && IsExtraMember(difference)) {
       live.extra_entry = *difference.member + " of " + difference.key;
     }
-    // Of keys that are gone all must be known, so only queries with one key may stop early.
-    return !structure.key || is_stream || options_.dry_run;
+    if (is_stream && difference.problem == Problem::kDifferent && !live.lost_field) {
+      if (const auto field = LostField(*difference.expected, *difference.actual))
+        live.lost_field = *field + " of " + *difference.member + " of " + difference.key;
+    }
+    if (!is_stream && IsLowered(difference)) ++live.lowered[difference.key];
+    // The guards must know everything. Without them, keys that are gone still must be known.
+    return !options_.force || !structure.key || is_stream || options_.dry_run;
   };
-  if (structure.key && !options_.dry_run) {
+  // A counter is written by its own name, and never with the whole key: somebody else may write it first.
+  if (structure.key && !options_.dry_run && structure.values != Structure::Values::kAtLeast) {
     ASSIGN_OR_RETURN(const uint64_t count, CountOf(redis_, structure.kind, *structure.key));
     ASSIGN_OR_RETURN(const RedisClient::Reply type, redis_.Call({"TYPE", *structure.key}));
     if (count == 0 && TextOf(*type) == "none") {
       live.differs = true;
+      live.needs_whole_key = true;
       return live;
     }
   }
@@ -179,7 +235,8 @@ Status Rebuilder::VerifyLoaded(Source& source, const Structure& structure, Rebui
             std::string(NameOf(difference.problem));
     return false;
   };
-  ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, scratch_.prefix(), look));
+  const Structure exactly = Exactly(structure);
+  ASSIGN_OR_RETURN(const Compared compared, Compare(source, exactly, redis_, scratch_.prefix(), look));
   rebuilt->verify_ms = SteadyClockMs() - begun_ms;
   if (compared.differences == 0) return {};
   return Error{ErrorCode::kRefused, "what was written is not what was read: " + first + "; nothing was changed"};

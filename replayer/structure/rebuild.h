@@ -27,7 +27,7 @@ struct RebuildOptions {
 };
 
 struct RebuiltStructure {
-  enum class State { kUnchanged, kRebuilt, kWouldChange, kDrilled };
+  enum class State { kUnchanged, kRebuilt, kWouldChange, kDrilled, kPassedOver };
   std::string name;
   State state = State::kUnchanged;
   uint64_t keys = 0;
@@ -64,6 +64,8 @@ class Rebuilder {
  private:
   Result<RebuiltStructure> RebuildOne(const Structure& structure, Progress& progress,
                                       const std::function<Status()>& before_swap);
+  /// Of counters that are bounds: what is wrong is corrected member by member, so that no other value changes.
+  Status AdjustInPlace(Source& source, const Structure& structure, const LiveState& live, RebuiltStructure* rebuilt);
   Result<LiveState> LookAtLive(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
   Status Load(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,
               std::vector<Loader::Key>* keys);

@@ -59,7 +59,18 @@ Result<std::set<std::string>> KeyGuards::Protected(const std::vector<Difference>
     if (IsExtraMember(difference)) ++changes[difference.key].first;
     if (difference.member && difference.problem == Problem::kMissing) ++changes[difference.key].second;
   }
+  std::map<std::string, uint64_t> lowered;
+  for (const Difference& difference : confirmed) {
+    if (IsLowered(difference)) ++lowered[difference.key];
+  }
   std::set<std::string> keys;
+  for (const auto& [key, count] : lowered) {
+    const Status guarded = GuardValues(redis_, structure_.kind, {{key, count}});
+    if (guarded.ok()) continue;
+    if (!IsRefusal(guarded.error().code)) return guarded.error();
+    keys.insert(key);
+    refusal_ = Status(guarded).Prefixed(structure_.name);
+  }
   for (const auto& [key, change] : changes) {
     const auto& [gone, come] = change;
     if (gone == 0) continue;

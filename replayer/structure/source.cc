@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "shared/base/log.h"
 #include "shared/base/text.h"
 
 namespace sprockets {
@@ -21,6 +22,16 @@ std::string_view ColumnsOf(RedisKind kind) {
 }
 
 }  // namespace
+
+Result<bool> HasItsTable(Postgres& postgres, const Structure& structure) {
+  if (!structure.if_table) return true;
+  const std::vector<std::string> table{*structure.if_table};
+  const auto found = postgres.Query("SELECT to_regclass($1) IS NOT NULL", table);
+  if (!found.ok()) return Error(found.error()).Prefixed(structure.file.native() + ": -- if-table:");
+  const bool there = found.value()[0][0] == "t";
+  if (!there) LogInfo("passed-over", {{"structure", structure.name}, {"why", "no table " + *structure.if_table}});
+  return there;
+}
 
 Result<Source> Source::Open(Postgres& postgres, const Structure& structure) {
   Source source(postgres, structure);
@@ -164,6 +175,8 @@ Status Source::Read(std::span<const Postgres::ValueView> values, SourceRow* row)
         break;
       case Role::kValue:
         row->value = value;
+        if (structure_->values != Structure::Values::kExact && !ParseNumber(value))
+          return Wrong(*row, Escape(value) + " is no number, as -- values: asks for");
         break;
       case Role::kScore:
         RETURN_IF_ERROR(ReadScore(value, column.is_integer, row));

@@ -27,6 +27,10 @@ struct SourceRow {
   std::optional<int64_t> expire_at_ms;   // milliseconds since 1970
 };
 
+/// Is the table of `-- if-table:` there? Without that line it always is. Where it is not, the log says that the file is
+/// passed over.
+Result<bool> HasItsTable(Postgres& postgres, const Structure& structure);
+
 class Source {
  public:
   /// Asks for the query's columns and checks that they fit the kind. kRefused names the file and what is wrong.
