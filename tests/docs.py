@@ -318,7 +318,8 @@ def prepare_return(stage, script):
     secrets = re.findall(r"\$\{(\w+)\}", (season / "access/users.acl").read_text())
     stage.environment |= {name: "secret" for name in secrets}
     for command in (["sprockets-replayer", "migrate", "--schema", str(season)],
-                    ["psql", "-q", "-f", str(season / "demo/seed.sql"), stage.postgres_url]):
+                    ["psql", "-q", "-f", str(season / "demo/tables.sql"), "-f", str(season / "demo/seed.sql"),
+                     stage.postgres_url]):
         if (done := stage.call(*command)).returncode != 0:
             raise RuntimeError(done.stderr)
     script = script.replace("=schema/", f"={ROOT}/schema/").replace("=…", "=secret")
@@ -373,7 +374,7 @@ def wrong_runs(page):
     if statements := page.script("sql run"):
         with open_stage() as stage:
             stage.postgres()
-            tables = "".join(path.read_text() for path in sorted(ROOT.glob("schema/activity_log/migrations/*.sql")))
+            tables = (ROOT / "schema/activity_log/demo/tables.sql").read_text()
             psql = 'psql -v ON_ERROR_STOP=1 -q "$SPROCKETS_POSTGRES"'
             code, output = stage.run(f"{psql} <<'END'\n{tables}\n{statements}\nEND\n")
             if code != 0:

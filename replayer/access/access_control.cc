@@ -234,6 +234,31 @@ Result<AccessSet> ReadAccessSet(const std::filesystem::path& folder) {
   return set;
 }
 
+Result<AccessSet> LeaveDefaultOpen(AccessSet set, RedisClient& redis) {
+  ASSIGN_OR_RETURN(const auto open, WhatStaysOpen(redis));
+  if (open) std::erase_if(set.users, [](const AclUser& user) { return user.name == kDefaultUser && !IsOn(user); });
+  return set;
+}
+
+Result<std::optional<std::string>> WhatStaysOpen(RedisClient& redis) {
+  ASSIGN_OR_RETURN(const RedisClient::Reply user, redis.Call({"ACL", "GETUSER", kDefaultUser}));
+  RETURN_IF_ERROR(RefuseError(*user));
+  bool is_on = false;
+  bool has_password = true;
+  std::string rights;
+  for (size_t i = 0; i + 1 < user->elements; i += 2) {
+    const std::string_view name = TextOf(*user->element[i]);
+    const redisReply& value = *user->element[i + 1];
+    for (size_t flag = 0; name == "flags" && flag < value.elements; ++flag) {
+      if (TextOf(*value.element[flag]) == "on") is_on = true;
+      if (TextOf(*value.element[flag]) == "nopass") has_password = false;
+    }
+    if (name == "commands" || name == "keys") rights += (rights.empty() ? "" : " ") + std::string(TextOf(value));
+  }
+  if (!is_on) return std::optional<std::string>();
+  return std::optional((has_password ? "with its password: " : "without a password: ") + rights);
+}
+
 Result<Compared> CompareAccess(const AccessSet& set, RedisClient& redis, const OnDifference& on_difference) {
   Compared compared;
   const auto tell = [&](std::string key, const char* type, Problem problem, std::optional<std::string> member) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "replayer/redis/client.h"
@@ -22,6 +24,15 @@ Result<AccessSet> ReadAccessSet(const std::filesystem::path& folder);
 /// Users that are missing or different, groups that are missing. A user is different if Redis would describe one with
 /// the set's rules in other words.
 Result<Compared> CompareAccess(const AccessSet& set, RedisClient& redis, const OnDifference& on_difference);
+
+/// A closed `default` keeps out who names no user. Whether it is closed is for the operator to say.
+constexpr std::string_view kDefaultUser = "default";
+
+/// The set without its user `default`, where the set closes it and Redis still has it open: then it stays as it is.
+Result<AccessSet> LeaveDefaultOpen(AccessSet set, RedisClient& redis);
+
+/// What Redis's user `default` lets anybody do, in words; none: it is closed.
+Result<std::optional<std::string>> WhatStaysOpen(RedisClient& redis);
 
 struct AccessReport {
   int users_changed = 0;

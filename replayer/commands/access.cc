@@ -1,7 +1,10 @@
 // The access command: users and groups of a schema set.
+#include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "replayer/access/access_control.h"
 #include "replayer/command.h"
@@ -10,6 +13,8 @@
 
 namespace sprockets {
 namespace {
+
+constexpr size_t kMaxRightsShown = 1024;
 
 /// Prints what would change.
 Result<Outcome> Compare(const AccessSet& set, RedisClient& redis, Output& output) {
@@ -31,17 +36,24 @@ Result<Outcome> Compare(const AccessSet& set, RedisClient& redis, Output& output
   return outcome;
 }
 
-Outcome OutcomeOf(const AccessReport& report, const Output& output) {
+/// `open`: what anybody may still do without a user name.
+Outcome OutcomeOf(const AccessReport& report, const std::optional<std::string>& open, const Output& output) {
   Outcome outcome;
   outcome.counts = {{"users_changed", report.users_changed},
                     {"groups_created", report.groups_created},
                     {"checks", report.checks},
-                    {"saved", report.saved}};
+                    {"saved", report.saved},
+                    {"default_open", open.has_value()}};
   outcome.duration_ms = output.ElapsedMs();
   outcome.result = "verified";
   outcome.text = "access: " + std::to_string(report.users_changed) + " users changed, " +
                  std::to_string(report.groups_created) + " groups created, " + std::to_string(report.checks) +
-                 " checks hold, " + (report.saved ? "saved" : "not saved") + "\n" + outcome.result + "\n";
+                 " checks hold, " + (report.saved ? "saved" : "not saved") + "\n";
+  if (open) {
+    outcome.text += "default stays open: who names no user gets in " + Escape(*open, kMaxRightsShown) +
+                    "; access --close-default closes it\n";
+  }
+  outcome.text += outcome.result + "\n";
   return outcome;
 }
 
@@ -54,21 +66,33 @@ class Access : public Command {
   void Declare(OptionTable& options) override {
     AddSchema(options, &folder_);
     AddRedis(options, &target_);
+    options.Flag("close-default", "also close the user default, if the set does: nobody gets in without a user name",
+                 &close_default_);
     options.Flag("dry-run", "only say what would change", &dry_run_);
   }
 
   Result<Outcome> Run(Output& output) override {
-    ASSIGN_OR_RETURN(const AccessSet set, ReadAccessSet(folder_));
+    ASSIGN_OR_RETURN(AccessSet set, ReadAccessSet(folder_));
     ASSIGN_OR_RETURN(RedisClient redis, RedisClient::Connect(target_.url, target_.deadline_ms));
+    const bool has_default =
+        std::any_of(set.users.begin(), set.users.end(), [](const AclUser& user) { return user.name == kDefaultUser; });
+    if (close_default_ && !has_default)
+      return UsageError("--close-default: the set has no line for the user default in access/users.acl");
+    std::optional<std::string> open;
+    if (!close_default_) {
+      ASSIGN_OR_RETURN(set, LeaveDefaultOpen(std::move(set), redis));
+      ASSIGN_OR_RETURN(open, WhatStaysOpen(redis));
+    }
     if (dry_run_) return Compare(set, redis, output);
     ASSIGN_OR_RETURN(const AccessReport report, ApplyAccess(set, redis, OwnUser::kChangeLast));
-    return OutcomeOf(report, output);
+    return OutcomeOf(report, open, output);
   }
 
  private:
   std::filesystem::path folder_;
   RedisTarget target_{.url = {}, .deadline_ms = kWholeKeyDeadlineMs};
   bool dry_run_ = false;
+  bool close_default_ = false;
 };
 
 }  // namespace

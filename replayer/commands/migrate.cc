@@ -19,9 +19,20 @@ namespace {
 
 // Of transactions, because behind a pooler there is no session; two runs at once take turns.
 constexpr const char* kLock = "SELECT pg_advisory_xact_lock(hashtext('sprockets migrations'))";
-constexpr const char* kCreateTable =
-    "CREATE TABLE IF NOT EXISTS sprockets_migrations (set_name text NOT NULL, number int NOT NULL, name text NOT NULL, "
-    "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (set_name, number))";
+// What is ours is in a schema of our own: services drop and make `public` as they like. Earlier versions had the notes
+// there.
+constexpr const char* kCreateTable = R"(
+DO $$ BEGIN
+  IF pg_catalog.to_regclass('sprockets.migrations') IS NOT NULL THEN RETURN; END IF;
+  IF pg_catalog.to_regnamespace('sprockets') IS NULL THEN CREATE SCHEMA sprockets; END IF;
+  IF pg_catalog.to_regclass('public.sprockets_migrations') IS NOT NULL THEN
+    ALTER TABLE public.sprockets_migrations SET SCHEMA sprockets;
+    ALTER TABLE sprockets.sprockets_migrations RENAME TO migrations;
+  ELSE
+    CREATE TABLE sprockets.migrations (set_name text NOT NULL, number int NOT NULL, name text NOT NULL,
+      checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (set_name, number));
+  END IF;
+END $$)";
 
 struct Migrated {
   int applied = 0;
@@ -30,7 +41,7 @@ struct Migrated {
 
 class Migrator {
  public:
-  Migrator(Postgres& postgres, std::string set, bool dry_run)
+  Migrator(Postgres& postgres, SetConf set, bool dry_run)
       : postgres_(postgres), set_(std::move(set)), dry_run_(dry_run) {}
 
   Status Run(const std::vector<Migration>& migrations, Migrated* migrated) {
@@ -52,9 +63,9 @@ class Migrator {
     RETURN_IF_ERROR(postgres_.Execute("BEGIN"));
     RETURN_IF_ERROR(postgres_.Execute(kLock));
     RETURN_IF_ERROR(postgres_.Execute(kCreateTable));
-    const std::vector<std::string> key{set_};
+    const std::vector<std::string> key{set_.name};
     ASSIGN_OR_RETURN(const auto rows,
-                     postgres_.Query("SELECT number, name FROM sprockets_migrations WHERE set_name = $1 "
+                     postgres_.Query("SELECT number, name FROM sprockets.migrations WHERE set_name = $1 "
                                      "ORDER BY number",
                                      key));
     std::set<int64_t> applied;
@@ -63,6 +74,8 @@ class Migrator {
       applied.insert(number);
       const auto is_it = [&](const Migration& migration) { return migration.number == number; };
       if (std::any_of(migrations.begin(), migrations.end(), is_it)) continue;
+      const auto& retired = set_.retired;
+      if (std::find(retired.begin(), retired.end(), row[1].value_or("")) != retired.end()) continue;
       return Error{ErrorCode::kRefused, "migrations/" + row[1].value_or("") +
                                             " was applied and is not in the set any more: put it back, since a new "
                                             "database would not get what it made"};
@@ -87,10 +100,10 @@ class Migrator {
     RETURN_IF_ERROR(postgres_.Execute("BEGIN"));
     RETURN_IF_ERROR(postgres_.Execute(kLock));
     RETURN_IF_ERROR(postgres_.Execute(kCreateTable));
-    const std::vector<std::string> key{set_, std::to_string(migration.number), migration.sql};
+    const std::vector<std::string> key{set_.name, std::to_string(migration.number), migration.sql};
     ASSIGN_OR_RETURN(const auto known,
                      postgres_.Query("SELECT checksum = encode(sha256(convert_to($3, 'UTF8')), 'hex') FROM "
-                                     "sprockets_migrations WHERE set_name = $1 AND number = $2::int",
+                                     "sprockets.migrations WHERE set_name = $1 AND number = $2::int",
                                      key));
     if (!known.empty()) {
       if (known[0][0] != "t") {
@@ -120,9 +133,9 @@ class Migrator {
                    "it ends the transaction that it runs in (COMMIT or ROLLBACK), so it can neither be taken back nor "
                    "noted: take that line out, undo by hand what it did, and run migrate again"};
     }
-    const std::vector<std::string> row{set_, std::to_string(migration.number), migration.name, migration.sql};
+    const std::vector<std::string> row{set_.name, std::to_string(migration.number), migration.name, migration.sql};
     ASSIGN_OR_RETURN(const auto noted,
-                     postgres_.Query("INSERT INTO sprockets_migrations (set_name, number, name, checksum) VALUES ($1, "
+                     postgres_.Query("INSERT INTO sprockets.migrations (set_name, number, name, checksum) VALUES ($1, "
                                      "$2::int, $3, encode(sha256(convert_to($4, 'UTF8')), 'hex'))",
                                      row));
     static_cast<void>(noted);
@@ -130,14 +143,13 @@ class Migrator {
   }
 
   Postgres& postgres_;
-  const std::string set_;
+  const SetConf set_;
   const bool dry_run_;
 };
 
 class Migrate : public Command {
  public:
-  Migrate()
-      : Command("migrate", "Creates or upgrades the tables of a schema set in PostgreSQL, each migration once.") {}
+  Migrate() : Command("migrate", "Applies the migrations of a schema set to PostgreSQL, each once.") {}
 
   void Declare(OptionTable& options) override {
     AddSchema(options, &folder_);
@@ -147,7 +159,7 @@ class Migrate : public Command {
 
   Result<Outcome> Run(Output& output) override {
     ASSIGN_OR_RETURN(const std::vector<Migration> migrations, ReadMigrations(folder_));
-    ASSIGN_OR_RETURN(std::string set, ReadSetName(folder_));
+    ASSIGN_OR_RETURN(SetConf set, ReadSetConf(folder_));
     ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(target_.url, target_.wait_ms));
     Migrated migrated;
     RETURN_IF_ERROR(Migrator(postgres, std::move(set), dry_run_).Run(migrations, &migrated));

@@ -187,7 +187,15 @@ class Verifier {
       LogWarning("access-not-compared", {{"why", read.error().message}});
       return {};
     }
-    const AccessSet& set = read.value();
+    const Result<AccessSet> open = LeaveDefaultOpen(read.value(), redis);
+    if (!open.ok()) {
+      if (open.error().code != ErrorCode::kNotPermitted) return open.error();
+      LogWarning("access-not-compared", {{"why", open.error().message}});
+      return {};
+    }
+    const AccessSet& set = open.value();
+    if (set.users.size() < read.value().users.size())
+      LogWarning("default-open", {{"why", "nobody has closed it"}, {"way_out", "access --close-default"}});
     const auto take = [&](const Difference& difference) {
       Print(difference);
       return true;

@@ -13,6 +13,7 @@
 #include <sstream>
 #include <utility>
 
+#include "shared/base/options.h"
 #include "shared/base/text.h"
 #include "shared/redis/stream_id.h"
 
@@ -282,6 +283,17 @@ Status RefuseSharedKeys(const std::vector<Structure>& structures, std::string_vi
   return {};
 }
 
+/// The variable NAME, or what is in the file that NAME_FILE names; none: neither is set.
+Result<std::optional<std::string>> ReadSecret(const std::string& name) {
+  if (const char* value = std::getenv(name.c_str()); value != nullptr && *value != '\0')
+    return std::optional(std::string(value));
+  const char* path = std::getenv((name + "_FILE").c_str());
+  if (path == nullptr || *path == '\0') return std::optional<std::string>();
+  ASSIGN_OR_RETURN(std::string value, ReadPasswordFile(path));
+  if (value.empty()) return Error{ErrorCode::kRefused, "the file " + Escape(path) + " of " + name + "_FILE is empty"};
+  return std::optional(std::move(value));
+}
+
 /// ${NAME} becomes the variable's value.
 Result<std::string> Expand(const std::string& word, const fs::path& file, size_t line) {
   std::string expanded;
@@ -292,10 +304,14 @@ Result<std::string> Expand(const std::string& word, const fs::path& file, size_t
     const size_t end = word.find('}', begin);
     if (end == std::string::npos) return Wrong(file, line, "${ without }");
     const std::string name = word.substr(begin + 2, end - begin - 2);
-    const char* value = std::getenv(name.c_str());
-    if (value == nullptr || *value == '\0')
-      return Wrong(file, line, "the environment has no " + Escape(name) + ", which holds a secret of a user: set it");
-    expanded += word.substr(at, begin - at) + value;
+    const auto value = ReadSecret(name);
+    if (!value.ok()) return Wrong(file, line, value.error().message);
+    if (!value.value()) {
+      return Wrong(file, line,
+                   "the environment has no " + Escape(name) + ", which holds a secret of a user: set it, or " +
+                       Escape(name) + "_FILE to a file that holds it");
+    }
+    expanded += word.substr(at, begin - at) + *value.value();
     at = end + 1;
   }
 }
@@ -379,20 +395,24 @@ Result<std::vector<Migration>> ReadMigrations(const fs::path& folder) {
   return migrations;
 }
 
-Result<std::string> ReadSetName(const fs::path& folder) {
+Result<SetConf> ReadSetConf(const fs::path& folder) {
   const fs::path file = folder / "set.conf";
-  std::string name;
+  SetConf conf;
   RETURN_IF_ERROR(ForEachLine(folder, file, [&](size_t line, const std::vector<std::string>& words) -> Status {
-    if (words.size() != 2 || words[0] != "name" || !name.empty())
-      return Wrong(file, line, "write one line, name NAME, where NAME has no blanks");
-    name = words[1];
+    if (words.size() == 2 && words[0] == "name" && conf.name.empty()) {
+      conf.name = words[1];
+    } else if (words.size() == 2 && words[0] == "retired") {
+      conf.retired.push_back(words[1]);
+    } else {
+      return Wrong(file, line, "write name NAME once, where NAME has no blanks, or retired FILE");
+    }
     return {};
   }));
-  if (!name.empty()) return name;
+  if (!conf.name.empty()) return conf;
   const fs::path given = (fs::absolute(folder) / "").lexically_normal().parent_path();
-  const std::string real = fs::weakly_canonical(folder).filename();
-  if (given.filename() == real) return real;
-  return Error{ErrorCode::kRefused, folder.native() + " leads to a folder named " + real +
+  conf.name = fs::weakly_canonical(folder).filename();
+  if (given.filename() == conf.name) return conf;
+  return Error{ErrorCode::kRefused, folder.native() + " leads to a folder named " + conf.name +
                                         ", so the set's name would change with it: write `name NAME` into " +
                                         file.native() +
                                         " (the name that its migrations were applied under, if there were any)"};

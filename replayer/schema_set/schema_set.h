@@ -82,10 +82,15 @@ struct AclCheck {
 Result<std::vector<Structure>> ReadStructures(const std::filesystem::path& folder, std::string_view only_glob);
 Result<std::vector<Migration>> ReadMigrations(const std::filesystem::path& folder);
 
-/// Under which name the set's migrations are written down: `name NAME` in set.conf, else the folder's own. kRefused
-/// where a symbolic link leads to a folder of another name: that would change with each release.
-Result<std::string> ReadSetName(const std::filesystem::path& folder);
-/// ${NAME} in a rule is taken from the environment; one that is not set is an error.
+struct SetConf {
+  std::string name;                  // under which the set's migrations are written down
+  std::vector<std::string> retired;  // migrations that the set had once: a note of them is right
+};
+
+/// set.conf: `name NAME`, else the folder's own name, and any number of `retired FILE`. kRefused where there is no name
+/// and a symbolic link leads to a folder of another name: that would change with each release.
+Result<SetConf> ReadSetConf(const std::filesystem::path& folder);
+/// ${NAME} in a rule is taken from the environment, or from the file that its NAME_FILE names; else it is an error.
 Result<std::vector<AclUser>> ReadUsers(const std::filesystem::path& folder);
 Result<std::vector<ConsumerGroup>> ReadGroups(const std::filesystem::path& folder);
 Result<std::vector<AclCheck>> ReadChecks(const std::filesystem::path& folder);

@@ -38,15 +38,17 @@ void SetEnvironment(const std::string& name, const std::string& value) {
 
 /// What access/users.acl asks the environment for.
 void MakeSecrets() {
-  for (const char* user : {"ADMIN", "ALFRED", "ISSUE_CONSUMER", "BOUNTY_CONSUMER", "ACHIEVEMENTS_CONSUMER",
-                           "SOLUTION_CONSUMER", "REPLAYER", "BOARDS"})
+  for (const char* user : {"ADMIN", "ALFRED", "SIDECAR", "DEVPOOL", "GRAVEMIND", "PULSE", "REPLAYER"})
     SetEnvironment(std::string("REDIS_") + user + "_PASSWORD", RandomSecret());
 }
 
 /// A command of sprockets-replayer over the set; its addresses are in the environment, passwords with them. The summary
 /// is the last line of its output.
-nlohmann::json Replay(const TempDir& folder, const std::string& command, int expected_exit_code = 0) {
-  const RunResult run = RunReplayer(folder.path(), {command, "--schema", kSchema, "--json"});
+nlohmann::json Replay(const TempDir& folder, const std::string& command, int expected_exit_code = 0,
+                      const std::vector<std::string>& more = {}) {
+  std::vector<std::string> words{command, "--schema", kSchema, "--json"};
+  words.insert(words.end(), more.begin(), more.end());
+  const RunResult run = RunReplayer(folder.path(), words);
   const size_t end = run.out.find_last_not_of('\n');
   const size_t before = end == std::string::npos ? end : run.out.find_last_of('\n', end);
   const auto summary = nlohmann::json::parse(run.out.substr(before == std::string::npos ? 0 : before + 1), nullptr,
@@ -63,9 +65,10 @@ std::string Count(const nlohmann::json& summary, const char* name) {
 /// As `default` while the server knows nobody; from then on as the user that gives rights.
 void GiveAccess(const TempDir& folder, const RedisServer& redis) {
   SetEnvironment("SPROCKETS_REDIS", redis.Url());
-  const nlohmann::json access = Replay(folder, "access");
-  Tell("sprockets-replayer access", Count(access, "users_changed") + " users, " + Count(access, "groups_created") +
-                                        " groups, " + Count(access, "checks") + " checks of rights hold");
+  const nlohmann::json access = Replay(folder, "access", /*expected_exit_code=*/0, {"--close-default"});
+  Tell("sprockets-replayer access --close-default", Count(access, "users_changed") + " users, " +
+                                                        Count(access, "groups_created") + " groups, " +
+                                                        Count(access, "checks") + " checks of rights hold");
   SetEnvironment("SPROCKETS_REDIS",
                  "redis://admin:" + std::string(std::getenv(kAdmin)) + "@127.0.0.1:" + std::to_string(redis.port()));
 }
@@ -103,11 +106,11 @@ void TellTheTotalLoss(const TempDir& folder, RedisServer& redis) {
   const std::string database = postgres.CreateDatabase();
   SetEnvironment("SPROCKETS_POSTGRES", postgres.Url(database));
   MakeSecrets();
-  const nlohmann::json migrated = Replay(folder, "migrate");
-  postgres.ExecuteFile(database, fs::path(kSchema) / "demo" / "seed.sql");
+  Replay(folder, "migrate");
+  for (const char* file : {"tables.sql", "seed.sql"}) postgres.ExecuteFile(database, fs::path(kSchema) / "demo" / file);
   Tell("PostgreSQL with a season of code",
-       Count(migrated, "applied") + " migration, " + postgres.Value(database, "SELECT count(*) FROM user_account") +
-           " accounts, " + postgres.Value(database, "SELECT count(DISTINCT url) FROM solutions WHERE is_merged") +
+       postgres.Value(database, "SELECT count(*) FROM user_account") + " accounts, " +
+           postgres.Value(database, "SELECT count(DISTINCT url) FROM solutions WHERE is_merged") +
            " merged pull requests");
   GiveAccess(folder, redis);
   RebuildAndVerify(folder);

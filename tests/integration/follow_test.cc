@@ -32,7 +32,7 @@ const std::string kSet = SchemaFolder("activity_log");
 struct ActivityLog {
   ActivityLog() : postgres(PostgresServer::Shared()), database(postgres.CreateDatabase()), redis(folder.path()) {
     redis.Start();
-    postgres.ExecuteFile(database, kSet + "/migrations/001_tables.sql");
+    postgres.ExecuteFile(database, kSet + "/demo/tables.sql");
     postgres.Execute(database,
                      "INSERT INTO teams (id, username, password) OVERRIDING SYSTEM VALUE SELECT i, 'team-' || i, 'x' "
                      "FROM generate_series(1, 3) AS i");

@@ -77,6 +77,29 @@ TEST_CASE("an empty search_path, as pg_dump writes it, stays in its file", "[mig
   CHECK(stage.Run("migrate").exit_code == 0);
 }
 
+TEST_CASE("notes of earlier versions are taken over, and a migration that a set has retired is not missed",
+          "[migrate]") {
+  SetStage stage;
+  stage.Sql(
+      "CREATE TABLE sprockets_migrations (set_name text NOT NULL, number int NOT NULL, name text NOT NULL, "
+      "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (set_name, number))");
+  stage.Sql("INSERT INTO sprockets_migrations VALUES ('shop', 1, '001_tables.sql', 'x')");
+  stage.Write("set.conf", "name shop\n");
+  stage.Write("migrations/002_two.sql", "CREATE TABLE two (i int);");
+  const CommandResult missed = stage.Run("migrate");
+  INFO(missed);
+  CHECK(missed.exit_code == 4);
+  CHECK(missed.Says("001_tables.sql was applied and is not in the set any more"));
+  stage.Write("set.conf", "name shop\nretired 001_tables.sql\n");
+  const CommandResult applied = stage.Run("migrate", {"--json"});
+  INFO(applied);
+  CHECK(applied.exit_code == 0);
+  CHECK(applied.Summary().at("applied") == 1);
+  CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM sprockets.migrations") == "2");
+  CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('sprockets_migrations') IS NULL") == "t");
+  CHECK(stage.Run("migrate").exit_code == 0);
+}
+
 TEST_CASE("two migrations at once apply each file once", "[migrate]") {
   SetStage stage;
   for (int i = 1; i <= 5; ++i) {
@@ -99,7 +122,7 @@ TEST_CASE("two migrations at once apply each file once", "[migrate]") {
   const auto first = nlohmann::json::parse(one.Stdout());
   const auto second = nlohmann::json::parse(other.Stdout());
   CHECK(first.at("applied").get<int>() + second.at("applied").get<int>() == 5);
-  CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM sprockets_migrations") == "5");
+  CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM sprockets.migrations") == "5");
   for (int i = 1; i <= 5; ++i)
     CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM t" + std::to_string(i)) == "1");
   const CommandResult again = stage.Run("migrate", {"--json"});

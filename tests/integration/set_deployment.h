@@ -25,8 +25,8 @@ struct Deployment {
 
   explicit Deployment(const std::string& name, Strings redis_options = {}) : stage(std::move(redis_options)) {
     stage.set = SchemaFolder(name);
-    for (const char* user : {"ADMIN", "ALFRED", "ISSUE_CONSUMER", "BOUNTY_CONSUMER", "ACHIEVEMENTS_CONSUMER",
-                             "SOLUTION_CONSUMER", "REPLAYER", "BOARDS", "BACKEND", "WEBSOCKET"}) {
+    for (const char* user :
+         {"ADMIN", "ALFRED", "SIDECAR", "DEVPOOL", "GRAVEMIND", "PULSE", "REPLAYER", "BACKEND", "WEBSOCKET"}) {
       setenv((std::string("REDIS_") + user + "_PASSWORD").c_str(), (std::string(kSecret) + user).c_str(), 1);
     }
   }
@@ -35,6 +35,7 @@ struct Deployment {
     const CommandResult migrated = stage.Run("migrate");
     INFO(migrated);
     REQUIRE(migrated.exit_code == 0);
+    stage.postgres.ExecuteFile(stage.database, stage.set / "demo/tables.sql");
     stage.postgres.ExecuteFile(stage.database, stage.set / "demo/seed.sql");
   }
   void Expect(const std::string& command, int exit_code, const Strings& more = {}) const {

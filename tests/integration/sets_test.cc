@@ -22,7 +22,7 @@ TEST_CASE("season_of_code: an empty Redis comes back, and what is damaged by han
   season.Expect("verify", 0);
   RespClient admin = season.ConnectAs("admin");
   const auto before = stage.Dump(season.ConnectAs("admin"));
-  CHECK(before.size() == 1 + 13 + 6 + 4);
+  CHECK(before.size() == 1 + 13 + 5 + 4);  // nobody has a badge of feature-suggestion-set
   CHECK(admin.Call({"ZSCORE", "leaderboard-sset", "__dummy__"}).text == "0");
   CHECK(std::stod(admin.Call({"ZSCORE", "leaderboard-sset", "naïve-Ωmega-🚀"}).text) >= 75);
 
@@ -43,7 +43,7 @@ TEST_CASE("season_of_code: an empty Redis comes back, and what is damaged by han
   admin.Call({"ZINCRBY", "go-ranking-sset", "1", "Upper-Case"});
   admin.Call({"HDEL", "doc-set", "dev-21"});
   admin.Call({"XGROUP", "DESTROY", "bounty-stream", "bounty-group"});
-  admin.Call({"ACL", "SETUSER", "boards", "+del"});
+  admin.Call({"ACL", "SETUSER", "pulse", "+del"});
   const CommandResult damaged = stage.Run("verify", {"--json"});
   INFO(damaged);
   CHECK(damaged.exit_code == 1);
@@ -51,13 +51,13 @@ TEST_CASE("season_of_code: an empty Redis comes back, and what is damaged by han
   CHECK(season.Differences(damaged) == std::vector<Strings>{
                                            {"group", "bounty-stream", "bounty-group", "missing"},
                                            {"hash", "doc-set", "dev-21", "missing"},
-                                           {"user", "boards", "", "different"},
+                                           {"user", "pulse", "", "different"},
                                            {"zset", "go-ranking-sset", "Upper-Case", "different"},
                                        });
   season.Expect("verify", 0, {"--repair"});
   season.Expect("verify", 0);
   CHECK(admin.Call({"HGET", "doc-set", "dev-21"}).text == "2");
-  CHECK(season.ConnectAs("boards").Call({"DEL", "doc-set"}).IsError("NOPERM"));
+  CHECK(season.ConnectAs("pulse").Call({"DEL", "leaderboard-sset"}).IsError("NOPERM"));
   const auto mended = stage.Dump(season.ConnectAs("admin"));
   CHECK(mended.at("go-ranking-sset") == before.at("go-ranking-sset"));
 
@@ -108,7 +108,7 @@ TEST_CASE("what was rebuilt under the set's users survives a restart of Redis", 
     std::ofstream(acl / "users.acl") << "";
     Deployment deployment(name, {"--aclfile", acl / "users.acl", "--appendonly", "yes", "--appendfsync", "always"});
     deployment.Fill();
-    deployment.Expect("access", 0);
+    deployment.Expect("access", 0, {"--close-default"});
     deployment.LogInAs("admin");
     deployment.Expect("access", 0);
     deployment.Expect("rebuild", 0);
@@ -179,7 +179,7 @@ TEST_CASE("after a loss come access, rebuild and drain, and everything is there 
   season.LogInAs("admin");
   season.Expect("rebuild", 0);
   Sidecar sidecar({.folder = stage.folder.path(),
-                   .redis_url = "redis://alfred:" + Deployment::SecretOf("alfred") +
+                   .redis_url = "redis://sidecar:" + Deployment::SecretOf("sidecar") +
                                 "@127.0.0.1:" + std::to_string(stage.redis.port()),
                    .spill_dir = {},
                    .arguments = {}});
@@ -213,7 +213,7 @@ TEST_CASE("after a loss come access, rebuild and drain, and everything is there 
   CHECK(ids.size() == kEvents);
   CHECK(std::unique(ids.begin(), ids.end()) == ids.end());
   // The group was made before the drain, so its consumer gets every event.
-  RespClient consumer = season.ConnectAs("bounty-consumer");
+  RespClient consumer = season.ConnectAs("devpool");
   const Reply read = consumer.Call({"XREADGROUP", "GROUP", "bounty-group", "c", "STREAMS", "bounty-stream", ">"});
   CHECK(read.elements.at(0).elements.at(1).elements.size() == kEvents);
 }

@@ -1,11 +1,11 @@
 -- A small season with everything in it that has gone wrong in a real one. The same rows every time: no clock, no chance.
--- Meant for an empty database after the migrations.
+-- Meant for an empty database with the tables of tables.sql.
 
 INSERT INTO maintainers (id, ghUsername, full_name) VALUES
   (1, 'maintainer-a', 'Asha Maintainer'),
   (2, 'maintainer-b', 'Bo Maintainer');
 
--- Sixty accounts. Every tenth has not linked GitHub, every ninth is suspended, one has no status at all.
+-- Sixty accounts. Every tenth has not linked GitHub, every ninth has another status, one has none. Some have earned nothing.
 INSERT INTO user_account (id, first_name, middle_name, last_name, email, ghUsername, password, status, bounty, created_at, updated_at)
 SELECT i, 'First' || i, CASE WHEN i % 4 = 0 THEN 'M' END, 'Last' || i, 'user' || i || '@example.org',
        CASE WHEN i % 10 <> 0 THEN 'dev-' || lpad(i::text, 2, '0') END,
@@ -36,8 +36,8 @@ FROM (VALUES
 ) AS n (id, name, bounty)
 WHERE u.id = n.id;
 
-INSERT INTO repository (id, name, url, maintainers, tags, is_internal, on_display, created_at, updated_at)
-SELECT ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, name, 'https://github.com/soc/' || name, ARRAY['maintainer-a'], tags, n % 2 = 0, true,
+INSERT INTO repository (id, name, description, url, maintainers, tags, is_internal, on_display, created_at, updated_at)
+SELECT ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, name, 'What it is for', 'https://github.com/soc/' || name, ARRAY['maintainer-a'], tags, n % 2 = 0, true,
        timestamp '2025-10-01 00:00:00', timestamp '2025-10-01 00:00:00'
 FROM (VALUES
   (0, 'engine', ARRAY['C++', 'cpp', 'CMake']),                   -- two names of one language
@@ -58,7 +58,7 @@ FROM (VALUES
 ) AS r (n, name, tags);
 -- Nobody has written any Zig: its board has the placeholder only.
 
--- 400 pull requests, two in three merged, some of them by suspended users.
+-- 400 pull requests, two in three merged.
 INSERT INTO solutions (url, repo_url, ghUsername, is_merged, created_at, updated_at)
 SELECT r.url || '/pull/' || n, r.url, u.ghUsername, n % 3 <> 0,
        timestamp '2025-11-05 10:00:00' + n * interval '7 minutes', timestamp '2025-11-05 10:00:00' + n * interval '7 minutes'
@@ -97,6 +97,11 @@ INSERT INTO issues (id, title, repoUrl, url, tags, difficulty, resolved, bounty_
 INSERT INTO issue_claims (id, ghUsername, issue_url, claimed_on, elapsed_on) VALUES
   ('00000000-0000-4000-a000-000000000001', 'in-debt', 'https://github.com/soc/web/issues/4', '2025-11-03 00:00:00', '2025-11-10 00:00:00');
 
+INSERT INTO badge_info (name, description)
+SELECT b.name, 'How it is earned' FROM unnest(ARRAY[
+  'Sanitizer', 'Pest Control', 'Planet Cleanser', 'Doc Champ', 'High Charity', 'The Scholar', 'The Gulliver', 'The Oracle', 'Lab Assistant',
+  'Quality Assurer', 'Full-Coded Alchemist', ' polygot ', 'Polyglot', 'Jack of All Stacks', 'Hello, Tinkerer', 'Enamoured']) AS b (name);
+
 INSERT INTO badge_dispatch (ghUsername, badge_name, awarded_at) VALUES
   ('Upper-Case', 'Sanitizer', '2025-11-06 00:00:00'),
   ('Upper-Case', 'Pest Control', '2025-11-07 00:00:00'),
@@ -109,7 +114,7 @@ INSERT INTO badge_dispatch (ghUsername, badge_name, awarded_at) VALUES
   ('dev-22', 'The Oracle', '2025-11-12 00:00:00'),              -- the lower ones are missing
   ('dev-23', 'The Scholar', '2025-11-08 00:00:00'),
   ('dev-23', 'The Gulliver', '2025-11-09 00:00:00'),
-  ('dev-27', 'Lab Assistant', '2025-11-09 00:00:00'),           -- suspended; keeps the counter
+  ('dev-27', 'Lab Assistant', '2025-11-09 00:00:00'),
   ('dev-24', 'Full-Coded Alchemist', '2025-11-19 00:00:00'),
   ('dev-25', ' polygot ', '2025-11-19 00:00:00'),
   ('dev-26', 'Polyglot', '2025-11-19 00:00:00'),

@@ -1,14 +1,13 @@
 -- redis: hash
+-- values: at-least
+-- ignore-members: __dummy__
 --
 -- Counters behind the badges: username -> how many contributions of that kind. PostgreSQL does not hold the counters, only the badges,
--- and a badge is awarded when its counter reaches a certain number. So a counter comes back as the number behind the highest badge that the
--- user has: never more than it was, and never below a badge that was given, so no badge is given twice. What was counted since
--- that badge is nowhere in SQL. On a Redis whose counters are intact, verify therefore calls the ones between two badges different:
--- leave this file out there (--only '*board*').
+-- and a badge is awarded when its counter reaches a certain number. So the number behind the highest badge that the user has is the least
+-- that the counter can be. A live counter is that large or larger; a lost one comes back as that number, so no badge is given twice.
 -- The same badge twice, from a redelivered event, changes nothing. Badges of other kinds (pull requests, impact, issues, streaks) have no
--- hash, and names that are not listed are passed over. Suspended users keep their counters: a counter is no board.
--- `Polygot` is how the deployment spells it; the right spelling is taken as well.
--- `__dummy__` with 0 keeps a hash that nobody is in yet, as the deployment has it; see leaderboard.sql.
+-- hash, and names that are not listed are passed over. `Polygot` is how the deployment spells it; the right spelling is taken as well.
+-- `__dummy__` with 0 is the placeholder that the services put into a hash that is missing.
 WITH badge (key, badge_name, counter) AS (
   VALUES
     ('bug-hunter-set', 'sanitizer', 1),
@@ -31,7 +30,3 @@ FROM badge_dispatch AS d
 JOIN badge AS b ON b.badge_name = lower(btrim(d.badge_name))
 WHERE d.ghUsername IS NOT NULL AND d.ghUsername <> '__dummy__'
 GROUP BY b.key, d.ghUsername
-UNION ALL
-SELECT DISTINCT b.key, '__dummy__', 0
-FROM badge AS b
-WHERE EXISTS (SELECT FROM user_account WHERE status AND ghUsername IS NOT NULL)

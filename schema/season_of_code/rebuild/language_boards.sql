@@ -1,13 +1,16 @@
 -- redis: zset
 -- keys: *-ranking-sset
 -- scores: integers
+-- ignore-members: __dummy__
+-- unused-keys: allowed
 --
 -- One board a language, score = merged pull requests (each url once) in repositories that carry a tag of that language. A repository with
 -- several languages feeds several boards; two tags of one language count once; a tag that is no language feeds none.
 -- Tags are compared in lower case without blanks around them. A new alias is a new line in `alias`.
--- Older readers know three boards by a short name, so those are given twice, with the same members. Where no such reader is left, take the
--- three short lines out of `board`; verify then calls their keys extra, and rebuild --force removes them.
--- `__dummy__` with 0 keeps the board of a language that nobody has used yet, as the deployment has it; see leaderboard.sql.
+-- Services of different age know three boards by a long or a short name, so those are given twice, with the same members. A live Redis has
+-- members under the name that its services count under, and the other board is unused: not there, or with the placeholder only. So are all
+-- of them while no service counts on the language boards. After a loss every board is built.
+-- `__dummy__` with 0 keeps the board of a language that nobody has used yet, as the services have it; see leaderboard.sql.
 WITH alias (tag, language) AS (
   VALUES
     ('cpp', 'cpp'), ('c++', 'cpp'), ('cxx', 'cpp'), ('cplusplus', 'cpp'),
@@ -45,12 +48,11 @@ repository_language AS (
   JOIN alias AS a ON a.tag = lower(btrim(t.tag))
 ),
 score AS (
-  SELECT l.language, u.ghUsername AS member, count(DISTINCT s.url) AS score
+  SELECT l.language, s.ghUsername AS member, count(DISTINCT s.url) AS score
   FROM solutions AS s
   JOIN repository_language AS l ON l.repo_url = s.repo_url
-  JOIN user_account AS u ON u.ghUsername = s.ghUsername
-  WHERE s.is_merged AND u.status AND u.ghUsername <> '__dummy__'
-  GROUP BY l.language, u.ghUsername
+  WHERE s.is_merged AND s.ghUsername <> '__dummy__'
+  GROUP BY l.language, s.ghUsername
 )
 SELECT b.key, s.member, s.score
 FROM board AS b
@@ -58,4 +60,4 @@ JOIN score AS s ON s.language = b.language
 UNION ALL
 SELECT b.key, '__dummy__', 0
 FROM board AS b
-WHERE EXISTS (SELECT FROM user_account WHERE status AND ghUsername IS NOT NULL)
+WHERE EXISTS (SELECT FROM user_account WHERE ghUsername IS NOT NULL)

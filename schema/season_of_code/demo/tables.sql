@@ -1,14 +1,13 @@
--- The tables as Alfred, DevPool and Gravemind have deployed them. A deployed database has them already, so each is made only where it
--- is missing, and nothing here changes one that exists. Names in camel case are not quoted: PostgreSQL folds them to lower case.
--- A user may be renamed: the foreign keys carry the new name to every table, so that a rebuilt board has no member of the old name.
+-- The tables as Alfred's own migrations leave them, for tests and the demonstration. A deployment has them from Alfred: Sprockets never makes
+-- them there. Names in camel case are not quoted, so PostgreSQL folds them to lower case.
 
-CREATE TABLE IF NOT EXISTS maintainers (
+CREATE TABLE maintainers (
   id         serial PRIMARY KEY,
   ghUsername text NOT NULL UNIQUE,
   full_name  text NOT NULL
 );
 
-CREATE TABLE IF NOT EXISTS user_account (
+CREATE TABLE user_account (
   id            serial PRIMARY KEY,
   first_name    text NOT NULL,
   middle_name   text,
@@ -16,27 +15,27 @@ CREATE TABLE IF NOT EXISTS user_account (
   email         text NOT NULL,
   ghUsername    text UNIQUE,           -- null until the account is linked
   password      text NOT NULL,
-  status        boolean DEFAULT true,  -- false: suspended
+  status        boolean DEFAULT true,  -- nobody asks for it
   bounty        integer NOT NULL DEFAULT 0,
   refresh_token text,
   created_at    timestamp DEFAULT now(),
   updated_at    timestamp DEFAULT now()
 );
 
-CREATE TABLE IF NOT EXISTS repository (
+CREATE TABLE repository (
   id          uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   name        text NOT NULL,
-  description text NOT NULL DEFAULT '',
+  description text NOT NULL,
   url         text NOT NULL UNIQUE,
   maintainers text[],
   tags        text[],                  -- written by people: any case, any of several names for a language
   is_internal boolean DEFAULT false,
-  on_display  boolean NOT NULL DEFAULT false,
   created_at  timestamp DEFAULT now(),
-  updated_at  timestamp DEFAULT now()
+  updated_at  timestamp DEFAULT now(),
+  on_display  boolean NOT NULL DEFAULT false
 );
 
-CREATE TABLE IF NOT EXISTS issues (
+CREATE TABLE issues (
   id              uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   title           text NOT NULL,
   repoUrl         text NOT NULL REFERENCES repository (url) ON UPDATE CASCADE ON DELETE RESTRICT,
@@ -44,12 +43,12 @@ CREATE TABLE IF NOT EXISTS issues (
   tags            text[],
   difficulty      text NOT NULL DEFAULT 'EASY',
   resolved        boolean DEFAULT false,
-  bounty_promised integer NOT NULL DEFAULT 0,
   created_at      timestamp DEFAULT now(),
-  updated_at      timestamp DEFAULT now()
+  updated_at      timestamp DEFAULT now(),
+  bounty_promised integer NOT NULL DEFAULT 0
 );
 
-CREATE TABLE IF NOT EXISTS issue_claims (
+CREATE TABLE issue_claims (
   id         uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   ghUsername text NOT NULL REFERENCES user_account (ghUsername) ON UPDATE CASCADE ON DELETE RESTRICT,
   issue_url  text NOT NULL,
@@ -58,7 +57,7 @@ CREATE TABLE IF NOT EXISTS issue_claims (
 );
 
 -- url is not unique: a redelivered webhook inserts its pull request again.
-CREATE TABLE IF NOT EXISTS solutions (
+CREATE TABLE solutions (
   id         serial PRIMARY KEY,
   url        text NOT NULL,
   repo_url   text NOT NULL REFERENCES repository (url) ON UPDATE CASCADE ON DELETE RESTRICT,
@@ -68,7 +67,7 @@ CREATE TABLE IF NOT EXISTS solutions (
   updated_at timestamp DEFAULT now()
 );
 
-CREATE TABLE IF NOT EXISTS bounty_log (
+CREATE TABLE bounty_log (
   id            serial PRIMARY KEY,
   ghUsername    text NOT NULL REFERENCES user_account (ghUsername) ON UPDATE CASCADE ON DELETE RESTRICT,
   dispatched_by text NOT NULL REFERENCES maintainers (ghUsername) ON UPDATE CASCADE ON DELETE RESTRICT,
@@ -77,9 +76,15 @@ CREATE TABLE IF NOT EXISTS bounty_log (
   created_at    timestamp DEFAULT now()
 );
 
-CREATE TABLE IF NOT EXISTS badge_dispatch (
+CREATE TABLE badge_info (
+  id          serial PRIMARY KEY,
+  name        text NOT NULL UNIQUE,
+  description text NOT NULL
+);
+
+CREATE TABLE badge_dispatch (
   id         serial PRIMARY KEY,
   ghUsername text NOT NULL REFERENCES user_account (ghUsername) ON UPDATE CASCADE ON DELETE RESTRICT,
-  badge_name text NOT NULL,
+  badge_name text NOT NULL REFERENCES badge_info (name) ON UPDATE CASCADE ON DELETE RESTRICT,
   awarded_at timestamp DEFAULT now()
 );
