@@ -137,14 +137,14 @@ TEST_CASE("activity_log: streams with the ids of the table, their entries byte f
   // As JSON.stringify writes them.
   CHECK(
       entry("global/activity_log", "301") ==
-      R"(entry {"id":301,"timestamp":"2025-01-17T23:00:00.000Z","currency_delta":0,"type":"round_unlocked","slug":"the_murder"})");
+      R"(entry {"id":301,"timestamp":"2025-01-17T23:00:00.000Z","currency_delta":0,"strong_currency_delta":0,"type":"round_unlocked","slug":"the_murder"})");
   CHECK(
       entry("activity_log/1", "303") ==
-      R"(entry {"id":303,"team_id":1,"timestamp":"2025-01-17T23:00:00.500Z","currency_delta":0,"type":"puzzle_unlocked","slug":"b"})");
+      R"(entry {"id":303,"team_id":1,"timestamp":"2025-01-17T23:00:00.500Z","currency_delta":0,"strong_currency_delta":0,"type":"puzzle_unlocked","slug":"b"})");
   CHECK(entry("global/activity_log", "304").find("2025-12-31T23:59:59.999Z") != std::string::npos);
   CHECK(
       entry("global/activity_log", "305") ==
-      R"(entry {"id":305,"team_id":2,"timestamp":"2025-01-18T00:00:00.001Z","currency_delta":0,"type":"puzzle_unlocked"})");
+      R"(entry {"id":305,"team_id":2,"timestamp":"2025-01-18T00:00:00.001Z","currency_delta":0,"strong_currency_delta":0,"type":"puzzle_unlocked","internal_data":{"why":"hidden"}})");
   const std::string hard = entry("activity_log/3", "308");
   INFO(hard);
   CHECK(hard.find(R"("two  blanks, a \" and : \\")") != std::string::npos);
