@@ -16,8 +16,16 @@ namespace {
 
 constexpr size_t kMaxRightsShown = 1024;
 
+/// A line about what anybody may still do without a user name; empty: nothing.
+std::string WordsOfDefault(const std::optional<std::string>& open) {
+  if (!open) return "";
+  return "default stays open: who names no user gets in " + Escape(*open, kMaxRightsShown) +
+         "; access --close-default closes it\n";
+}
+
 /// Prints what would change.
-Result<Outcome> Compare(const AccessSet& set, RedisClient& redis, Output& output) {
+Result<Outcome> Compare(const AccessSet& set, RedisClient& redis, const std::optional<std::string>& open,
+                        Output& output) {
   const auto tell = [&](const Difference& difference) {
     if (output.json()) {
       output.out() << DifferenceJson(difference);
@@ -31,7 +39,7 @@ Result<Outcome> Compare(const AccessSet& set, RedisClient& redis, Output& output
   ASSIGN_OR_RETURN(const Compared compared, CompareAccess(set, redis, tell));
   ASSIGN_OR_RETURN([[maybe_unused]] const int checks, RehearseAccess(set, redis));
   Outcome outcome;
-  outcome.text = compared.differences == 0 ? "verified\n" : "left\n";
+  outcome.text = WordsOfDefault(open) + (compared.differences == 0 ? "verified\n" : "left\n");
   if (compared.differences > 0) outcome.exit_code = ExitCode::kDiffers;
   return outcome;
 }
@@ -49,11 +57,7 @@ Outcome OutcomeOf(const AccessReport& report, const std::optional<std::string>& 
   outcome.text = "access: " + std::to_string(report.users_changed) + " users changed, " +
                  std::to_string(report.groups_created) + " groups created, " + std::to_string(report.checks) +
                  " checks hold, " + (report.saved ? "saved" : "not saved") + "\n";
-  if (open) {
-    outcome.text += "default stays open: who names no user gets in " + Escape(*open, kMaxRightsShown) +
-                    "; access --close-default closes it\n";
-  }
-  outcome.text += outcome.result + "\n";
+  outcome.text += WordsOfDefault(open) + outcome.result + "\n";
   return outcome;
 }
 
@@ -83,7 +87,7 @@ class Access : public Command {
       ASSIGN_OR_RETURN(set, LeaveDefaultOpen(std::move(set), redis));
       ASSIGN_OR_RETURN(open, WhatStaysOpen(redis));
     }
-    if (dry_run_) return Compare(set, redis, output);
+    if (dry_run_) return Compare(set, redis, open, output);
     ASSIGN_OR_RETURN(const AccessReport report, ApplyAccess(set, redis, OwnUser::kChangeLast));
     return OutcomeOf(report, open, output);
   }

@@ -663,21 +663,30 @@ Result<Compared> Compare(Source& source, const Structure& structure, RedisClient
   return comparer.compared();
 }
 
+Structure OnlyKeys(Structure structure, const std::set<std::string>& keys) {
+  structure.keys_glob.reset();
+  if (structure.key) return structure;
+  std::string literals;
+  for (const std::string& key : keys) literals += (literals.empty() ? "" : ", ") + QuoteLiteral(key);
+  structure.query =
+      "SELECT * FROM (\n" + structure.query + "\n) AS given WHERE given.key = ANY (ARRAY[" + literals + "]::text[])";
+  return structure;
+}
+
 Result<Structure> OnlyUsedKeys(const Structure& structure, RedisClient& redis) {
   if (!structure.unused_keys_allowed) return structure;
   ASSIGN_OR_RETURN(const std::vector<std::string> keys, ScanKeys(redis, *structure.keys_glob));
   bool is_any_there = false;
-  std::string used;
+  std::set<std::string> used;
   for (const std::string& key : keys) {
     if (key.starts_with(kOwnKeys)) continue;
     is_any_there = true;
     ASSIGN_OR_RETURN(const bool has_members, HasMembers(redis, structure, key));
-    if (has_members) used += (used.empty() ? "" : ", ") + QuoteLiteral(key);
+    if (has_members) used.insert(key);
   }
   if (!is_any_there) return structure;
-  Structure only_used = structure;
-  only_used.query =
-      "SELECT * FROM (\n" + structure.query + "\n) AS given WHERE given.key = ANY (ARRAY[" + used + "]::text[])";
+  Structure only_used = OnlyKeys(structure, used);
+  only_used.keys_glob = structure.keys_glob;
   return only_used;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,9 @@ Result<Compared> Compare(Source& source, const Structure& structure, RedisClient
 /// The structure without the keys that need not be there (`-- unused-keys:`): those without members, as long as Redis
 /// has another one of the structure. Where Redis has none at all, all are asked for.
 Result<Structure> OnlyUsedKeys(const Structure& structure, RedisClient& redis);
+
+/// The structure with these of its keys alone, and no look for others.
+Structure OnlyKeys(Structure structure, const std::set<std::string>& keys);
 
 /// How many keys Redis has that match, as SCAN finds them.
 Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view glob);

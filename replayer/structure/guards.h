@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +27,7 @@ inline bool LosesTooMuch(uint64_t live, uint64_t left) {
 /// A structure as it is in Redis, against the source.
 struct LiveState {
   bool differs = false;
-  bool needs_whole_key = false;             // a key is missing or of another type
+  std::set<std::string> whole_keys;         // that are missing, of another type, or end at another time
   std::vector<std::string> gone;            // keys that the source does not give any more
   std::optional<std::string> extra_entry;   // of a stream: one that the source lacks
   std::optional<std::string> lost_field;    // of a stream's entry: one that the source does not give it

@@ -69,23 +69,18 @@ Result<RebuiltStructure> Rebuilder::RebuildOne(const Structure& declared, Progre
   if (!drill) {
     ASSIGN_OR_RETURN(live, LookAtLive(source, structure, &rebuilt));
     if (!live.differs) return rebuilt;
-    const bool in_place = structure.values != Structure::Values::kExact && !live.needs_whole_key;
-    if (!options_.force && !in_place) {
+    if (structure.values != Structure::Values::kExact)
+      return RebuildBounds(source, structure, live, progress, before_swap);
+    if (!options_.force) {
       RETURN_IF_ERROR(GuardLive(live));
       RETURN_IF_ERROR(GuardValues(redis_, structure.kind, live.lowered));
     }
     if (options_.dry_run) {
       RETURN_IF_ERROR(source.RefuseDuplicate());
-      if (!options_.force && !in_place) {
+      if (!options_.force) {
         for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(GuardRows(redis_, key.key, key.rows));
       }
       rebuilt.state = RebuiltStructure::State::kWouldChange;
-      return rebuilt;
-    }
-    if (in_place) {
-      if (before_swap) RETURN_IF_ERROR(before_swap());
-      RETURN_IF_ERROR(lock_->Check());
-      RETURN_IF_ERROR(AdjustInPlace(source, structure, live, &rebuilt));
       return rebuilt;
     }
   }
@@ -107,6 +102,28 @@ Result<RebuiltStructure> Rebuilder::RebuildOne(const Structure& declared, Progre
   return rebuilt;
 }
 
+/// Only keys that are missing as a whole, or of another type, are built and swapped like others.
+Result<RebuiltStructure> Rebuilder::RebuildBounds(Source& source, const Structure& structure, const LiveState& live,
+                                                  Progress& progress, const std::function<Status()>& before_swap) {
+  RebuiltStructure rebuilt;
+  rebuilt.name = structure.name;
+  rebuilt.state = RebuiltStructure::State::kWouldChange;
+  if (!options_.force) RETURN_IF_ERROR(GuardLive(live));
+  if (!live.whole_keys.empty()) {
+    const Structure part = Exactly(OnlyKeys(structure, live.whole_keys));
+    ASSIGN_OR_RETURN(const RebuiltStructure built, RebuildOne(part, progress, before_swap));
+    rebuilt.load_ms = built.load_ms;
+    rebuilt.verify_ms = built.verify_ms;
+    if (!options_.dry_run) rebuilt.state = RebuiltStructure::State::kRebuilt;
+  }
+  if (options_.dry_run) return rebuilt;
+  if (before_swap) RETURN_IF_ERROR(before_swap());
+  RETURN_IF_ERROR(lock_->Check());
+  if (!live.gone.empty()) RETURN_IF_ERROR(swapper_.Swap(structure, {}, live));
+  RETURN_IF_ERROR(AdjustInPlace(source, structure, live, &rebuilt));
+  return rebuilt;
+}
+
 /// Others write at the same time: what is right by the time that it would be corrected stays, and what they make wrong
 /// is found by the next look.
 Status Rebuilder::AdjustInPlace(Source& source, const Structure& structure, const LiveState& live,
@@ -122,7 +139,11 @@ Status Rebuilder::AdjustInPlace(Source& source, const Structure& structure, cons
     ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, "", look));
     rebuilt->keys = compared.keys;
     rebuilt->rows = compared.rows;
-    if (found.empty()) return {};
+    if (found.empty()) {
+      if (rebuilt->state == RebuiltStructure::State::kWouldChange)
+        rebuilt->state = RebuiltStructure::State::kUnchanged;  // somebody else has corrected it
+      return {};
+    }
     rebuilt->state = RebuiltStructure::State::kRebuilt;
     KeyGuards guards(redis_, structure);
     ASSIGN_OR_RETURN(const std::set<std::string> kept, guards.Protected(found));
@@ -174,7 +195,7 @@ Result<LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structu
   const auto look = [&](const Difference& difference) {
     live.differs = true;
     if (difference.problem == Problem::kExtra && !difference.member) live.gone.push_back(difference.key);
-    if (!difference.member) live.needs_whole_key = true;
+    if (!difference.member && difference.problem != Problem::kExtra) live.whole_keys.insert(difference.key);
     if (is_stream && IsExtraMember(difference)) {
       live.extra_entry = *difference.member + " of " + difference.key;
     }
@@ -192,7 +213,7 @@ Result<LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structu
     ASSIGN_OR_RETURN(const RedisClient::Reply type, redis_.Call({"TYPE", *structure.key}));
     if (count == 0 && TextOf(*type) == "none") {
       live.differs = true;
-      live.needs_whole_key = true;
+      live.whole_keys.insert(*structure.key);
       return live;
     }
   }

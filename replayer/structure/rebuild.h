@@ -65,6 +65,8 @@ class Rebuilder {
   Result<RebuiltStructure> RebuildOne(const Structure& structure, Progress& progress,
                                       const std::function<Status()>& before_swap);
   /// Of counters that are bounds: what is wrong is corrected member by member, so that no other value changes.
+  Result<RebuiltStructure> RebuildBounds(Source& source, const Structure& structure, const LiveState& live,
+                                         Progress& progress, const std::function<Status()>& before_swap);
   Status AdjustInPlace(Source& source, const Structure& structure, const LiveState& live, RebuiltStructure* rebuilt);
   Result<LiveState> LookAtLive(Source& source, const Structure& structure, RebuiltStructure* rebuilt);
   Status Load(Source& source, const Structure& structure, Progress& progress, RebuiltStructure* rebuilt,

@@ -98,6 +98,15 @@ TEST_CASE("a counter above its bound is right; rebuild and repair raise what is 
     CHECK(stage.redis.Call({"HGET", "help-set", "ada"}).text == "1");
     ExpectRight(stage);
   }
+  // A key of another type is built anew, and no other key with it.
+  fill();
+  stage.redis.Call({"DEL", "help-set"});
+  stage.redis.Call({"SET", "help-set", "text"});
+  CHECK(stage.Run("rebuild", {"--dry-run"}).exit_code == 1);
+  CHECK(stage.Run("rebuild").exit_code == 0);
+  CHECK(stage.redis.Call({"HGET", "help-set", "ada"}).text == "1");
+  CHECK(stage.redis.Call({"HGET", "doc-set", "ada"}).text == "9");
+  ExpectRight(stage);
   // A Redis that has lost all of it.
   stage.redis.Call({"FLUSHALL"});
   CHECK(stage.Run("verify").exit_code == 1);
