@@ -45,7 +45,7 @@ Result<Outcome> Compare(const AccessSet& set, RedisClient& redis, const std::opt
 }
 
 /// `open`: what anybody may still do without a user name.
-Outcome OutcomeOf(const AccessReport& report, const std::optional<std::string>& open, const Output& output) {
+Outcome AccessOutcome(const AccessReport& report, const std::optional<std::string>& open, const Output& output) {
   Outcome outcome;
   outcome.counts = {{"users_changed", report.users_changed},
                     {"groups_created", report.groups_created},
@@ -89,7 +89,7 @@ class Access : public Command {
     }
     if (dry_run_) return Compare(set, redis, open, output);
     ASSIGN_OR_RETURN(const AccessReport report, ApplyAccess(set, redis, OwnUser::kChangeLast));
-    return OutcomeOf(report, open, output);
+    return AccessOutcome(report, open, output);
   }
 
  private:

@@ -27,7 +27,7 @@
 namespace sprockets {
 namespace {
 
-constexpr int64_t kPollMs = 1'000;
+constexpr int64_t kFirstPollMs = 1'000;
 constexpr int64_t kMostPollMs = 30'000;  // while passes fail
 constexpr int64_t kRemoveEveryMs = 60'000;
 constexpr int64_t kSealPatienceMs = 7'000;  // a little more than the sidecar's own --seal-after
@@ -80,7 +80,7 @@ Status DrainOnce(const DrainRun& run, const SpillFolder& folder, DrainReport& re
 }
 
 /// What waits in the file that a running sidecar writes counts as left, even where nobody can say how much it is.
-DrainResult AddActive(const std::string& socket_path, const SpillFolder& folder, DrainCounts* counts) {
+DrainResult CountActive(const std::string& socket_path, const SpillFolder& folder, DrainCounts* counts) {
   const Result<std::optional<ActiveFile>> active = FindActiveFile(folder, socket_path);
   if (!active.ok()) return DrainResult::kLeft;
   if (!active.value()) return DrainResult::kVerified;
@@ -97,7 +97,7 @@ DrainResult AddActive(const std::string& socket_path, const SpillFolder& folder,
   return DrainResult::kLeft;
 }
 
-Outcome OutcomeOf(const DrainCounts& counts, DrainResult result, int64_t duration_ms) {
+Outcome DrainOutcome(const DrainCounts& counts, DrainResult result, int64_t duration_ms) {
   Outcome outcome;
   outcome.counts = {{"read", counts.read},         {"landed", counts.landed}, {"already_there", counts.already_there},
                     {"unproven", counts.unproven}, {"left", counts.left},     {"rejected", counts.rejected}};
@@ -119,10 +119,10 @@ Outcome Summary(const DrainRun& run, const SpillFolder& folder, DrainCounts coun
                 int64_t duration_ms) {
   const Result<uint64_t> left = CountLeft(folder, run.drain.streams);
   if (left.ok()) counts.left = left.value();
-  worst = std::max(worst, AddActive(run.drain.socket_path, folder, &counts));
+  worst = std::max(worst, CountActive(run.drain.socket_path, folder, &counts));
   const Result<uint64_t> rejected = CountRejected(folder);
   if (rejected.ok()) counts.rejected = rejected.value();
-  Outcome outcome = OutcomeOf(counts, Judge(counts, worst), duration_ms);
+  Outcome outcome = DrainOutcome(counts, Judge(counts, worst), duration_ms);
   outcome.text = SummaryText(counts, duration_ms) + outcome.result + "\n";
   return outcome;
 }
@@ -178,7 +178,7 @@ Outcome Follow(const DrainRun& run, const SpillFolder& folder, const Output& out
   int64_t removed_ms = SteadyClockMs();
   SealPatience patience;
   while (SleepUnlessStopped(wait_ms)) {
-    wait_ms = std::clamp(wait_ms, kPollMs, kMostPollMs);
+    wait_ms = std::clamp(wait_ms, kFirstPollMs, kMostPollMs);
     if (SomethingWaits(folder) || patience.IsOver(run.drain.socket_path, folder)) {
       DrainReport report(run.progress);
       const Status drained = DrainOnce(run, folder, report);
@@ -190,7 +190,7 @@ Outcome Follow(const DrainRun& run, const SpillFolder& folder, const Output& out
       LogInfo("drained", {{"read", report.counts.read}, {"landed", report.counts.landed}});
       total.Add(report.counts);
       last = report.result();
-      wait_ms = last == DrainResult::kVerified ? kPollMs : std::min(2 * wait_ms, kMostPollMs);
+      wait_ms = last == DrainResult::kVerified ? kFirstPollMs : std::min(2 * wait_ms, kMostPollMs);
     } else if (SteadyClockMs() - removed_ms >= kRemoveEveryMs) {
       removed_ms = SteadyClockMs();
       if (const Status removed = RemoveOldDrained(folder, run.keep_ms); !removed.ok()) {
@@ -222,8 +222,8 @@ Result<Outcome> DryRun(const DrainRun& run, const SpillFolder& folder, const Out
       counts.left += static_cast<uint64_t>(stream.left);
     }
   }
-  result = std::max(Judge(counts, result), AddActive(run.drain.socket_path, folder, &counts));
-  Outcome outcome = OutcomeOf(counts, result, output.ElapsedMs());
+  result = std::max(Judge(counts, result), CountActive(run.drain.socket_path, folder, &counts));
+  Outcome outcome = DrainOutcome(counts, result, output.ElapsedMs());
   for (const auto& [stream, rows] : left)
     outcome.text += Escape(stream) + ": " + FormatCount(static_cast<uint64_t>(rows)) + " wait\n";
   if (counts.rejected > 0) outcome.text += FormatCount(counts.rejected) + " rejected\n";

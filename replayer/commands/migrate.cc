@@ -18,7 +18,7 @@ namespace sprockets {
 namespace {
 
 // Of transactions, because behind a pooler there is no session; two runs at once take turns.
-constexpr const char* kLock = "SELECT pg_advisory_xact_lock(hashtext('sprockets migrations'))";
+constexpr const char* kMigrationLock = "SELECT pg_advisory_xact_lock(hashtext('sprockets migrations'))";
 // What is ours is in a schema of our own: services drop and make `public` as they like. Earlier versions had the notes
 // there.
 constexpr const char* kCreateTable = R"(
@@ -61,7 +61,7 @@ class Migrator {
   /// that the files make.
   Status RefuseGaps(const std::vector<Migration>& migrations) {
     RETURN_IF_ERROR(postgres_.Execute("BEGIN"));
-    RETURN_IF_ERROR(postgres_.Execute(kLock));
+    RETURN_IF_ERROR(postgres_.Execute(kMigrationLock));
     RETURN_IF_ERROR(postgres_.Execute(kCreateTable));
     const std::vector<std::string> key{set_.name};
     ASSIGN_OR_RETURN(const auto rows,
@@ -98,7 +98,7 @@ class Migrator {
   /// Everything of one migration is in one transaction, the note that it was applied too.
   Status ApplyOnce(const Migration& migration, Migrated* migrated) {
     RETURN_IF_ERROR(postgres_.Execute("BEGIN"));
-    RETURN_IF_ERROR(postgres_.Execute(kLock));
+    RETURN_IF_ERROR(postgres_.Execute(kMigrationLock));
     RETURN_IF_ERROR(postgres_.Execute(kCreateTable));
     const std::vector<std::string> key{set_.name, std::to_string(migration.number), migration.sql};
     ASSIGN_OR_RETURN(const auto known,

@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kMostJobs = 16;  // each has a connection to either side
 
-std::string_view WordOf(RebuiltStructure::State state) {
+std::string_view WordOfState(RebuiltStructure::State state) {
   switch (state) {
     case RebuiltStructure::State::kUnchanged:
       return "unchanged";
@@ -35,13 +35,13 @@ std::string_view WordOf(RebuiltStructure::State state) {
 }
 
 nlohmann::ordered_json JsonOf(const RebuiltStructure& structure) {
-  return {{"name", structure.name}, {"state", WordOf(structure.state)}, {"keys", structure.keys},
-          {"rows", structure.rows}, {"load_ms", structure.load_ms},     {"verify_ms", structure.verify_ms}};
+  return {{"name", structure.name}, {"state", WordOfState(structure.state)}, {"keys", structure.keys},
+          {"rows", structure.rows}, {"load_ms", structure.load_ms},          {"verify_ms", structure.verify_ms}};
 }
 
 std::string LineOf(const RebuiltStructure& structure) {
-  std::string line = structure.name + ": " + std::string(WordOf(structure.state)) + ", " + FormatCount(structure.keys) +
-                     " keys, " + FormatCount(structure.rows) + " rows";
+  std::string line = structure.name + ": " + std::string(WordOfState(structure.state)) + ", " +
+                     FormatCount(structure.keys) + " keys, " + FormatCount(structure.rows) + " rows";
   if (structure.load_ms + structure.verify_ms > 0)
     line += ", loaded in " + FormatDuration(structure.load_ms) + ", compared in " + FormatDuration(structure.verify_ms);
   return line + "\n";

@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kWordsOfXadd = 3;  // XADD, the stream and '*'; options and fields come on top
 
-std::vector<std::string_view> WordsOf(std::string_view command) {
+std::vector<std::string_view> WordsOfCommand(std::string_view command) {
   std::vector<std::string_view> words;
   const bool whole = ParseWholeCommand(command, &words);
   SPROCKETS_ASSERT(whole);
@@ -29,11 +29,11 @@ void Batch::Doubt() {
 }
 
 std::string_view Batch::EventIdOf(const BatchRow& row) const {
-  return WordsOf(CommandOf(row))[row.fields_at + row.event_id_at];
+  return WordsOfCommand(CommandOf(row))[row.fields_at + row.event_id_at];
 }
 
 EventIdentity Batch::IdentityOf(const BatchRow& row, std::string_view stream, const IdentityHasher& hasher) const {
-  const std::vector<std::string_view> words = WordsOf(CommandOf(row));
+  const std::vector<std::string_view> words = WordsOfCommand(CommandOf(row));
   return hasher.Of(stream, std::span(words).subspan(row.fields_at), row.event_id_at);
 }
 

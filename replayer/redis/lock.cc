@@ -14,7 +14,7 @@ namespace sprockets {
 namespace {
 
 constexpr std::string_view kKey = "sprockets:rebuild:lock";
-constexpr int64_t kPatienceMs = RedisLock::kLifeMs + 1'000;
+constexpr int64_t kLockPatienceMs = RedisLock::kLifeMs + 1'000;
 constexpr int64_t kRenewMs = 400;  // also keeps the connection from Redis's `timeout`, whose least is a second
 
 // KEYS: the lock. ARGV: its owner, and for how long. 1: it is the owner's. A lock that is gone may be taken: FLUSHALL,
@@ -43,7 +43,7 @@ Result<std::unique_ptr<RedisLock>> RedisLock::Take(const RedisUrl& url, int64_t 
   while (true) {
     ASSIGN_OR_RETURN(const bool taken, lock->Renew());
     if (taken) break;
-    if (SteadyClockMs() - begun_ms > kPatienceMs || !SleepUnlessStopped(100))
+    if (SteadyClockMs() - begun_ms > kLockPatienceMs || !SleepUnlessStopped(100))
       return Error{ErrorCode::kBusy, "another rebuild is at work in this Redis: wait for it, or stop it"};
   }
   lock->keeper_ = std::jthread([held = lock.get()](const std::stop_token& stop) { held->Keep(stop); });

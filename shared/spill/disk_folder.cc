@@ -46,7 +46,7 @@ Error SystemError(const fs::path& path, std::string_view action) {
 }
 
 /// Bytes of a file; 0 if there is none.
-int64_t BytesOf(const fs::path& path) {
+int64_t FileBytes(const fs::path& path) {
   struct stat facts = {};
   return stat(path.c_str(), &facts) == 0 ? facts.st_size : 0;
 }
@@ -122,7 +122,7 @@ std::array<fs::path, 2> JournalsOf(const fs::path& database) {
 /// Would SQLite need it to make the database whole? A rollback journal that begins with a zero is a finished one: an
 /// error kept SQLite from deleting it. https://sqlite.org/fileformat.html, section 3.
 bool HoldsAPart(const fs::path& journal) {
-  if (BytesOf(journal) == 0) return false;
+  if (FileBytes(journal) == 0) return false;
   if (!journal.native().ends_with("-journal")) return true;
   const int fd = open(journal.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return true;
@@ -141,7 +141,7 @@ std::optional<SpillFileInfo> Describe(const SpillFolder& folder, int64_t number,
   struct stat facts = {};
   if (lstat(file.path.c_str(), &facts) != 0) return std::nullopt;
   file.bytes = facts.st_size;
-  for (const fs::path& journal : JournalsOf(file.path)) file.bytes += BytesOf(journal);
+  for (const fs::path& journal : JournalsOf(file.path)) file.bytes += FileBytes(journal);
   return file;
 }
 

@@ -26,7 +26,7 @@ size_t WireBytes(const Command& command) {
 
 constexpr size_t kDrainEvery = 16;  // cuts: each leaves a spill file, which each later start would read
 
-void DrainAll(const Stack& stack) {
+void DrainAllProven(const Stack& stack) {
   const DrainResult drained = stack.Drain({"--keep", "0"});
   INFO(drained.err << drained.summary);
   REQUIRE(drained.exit_code == 0);
@@ -52,10 +52,10 @@ size_t CutAtEachByte(Proxy::Direction direction) {
     // Where one connection after the other breaks, each next try waits longer; a new life begins anew.
     REQUIRE(stack.sidecar.Terminate() == 0);
     stack.sidecar.Start();
-    if (cuts % kDrainEvery == 0) DrainAll(stack);
+    if (cuts % kDrainEvery == 0) DrainAllProven(stack);
   }
   stack.sidecar.AwaitBreaker("closed");
-  DrainAll(stack);
+  DrainAllProven(stack);
   RespClient redis = stack.redis.Connect();
   const auto comparison = ledger.Compare(redis);
   INFO(comparison.ToString());

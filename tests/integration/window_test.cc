@@ -37,7 +37,7 @@ void Restart(Stack& stack, bool kill) {
   stack.sidecar.Start();
 }
 
-void DrainAll(const Stack& stack) {
+void DrainWell(const Stack& stack) {
   const DrainResult drained = stack.Drain();
   INFO(drained.err << drained.summary);
   CHECK(drained.exit_code == 0);
@@ -47,7 +47,7 @@ TEST_CASE("what landed last is known after a restart, however much was spilled a
   Stack stack({.redis_up = false, .sidecar_options = {"--dedupe-window", "500"}});
   Send(stack, Events("s", "spilled-", 500));
   stack.RestartRedis();
-  DrainAll(stack);
+  DrainWell(stack);
   const std::vector<Command> last = Events("s", "landed-", 50);
   const std::vector<Reply> first = Send(stack, last);
   const bool kill = GENERATE(true, false);
@@ -93,7 +93,7 @@ TEST_CASE("what landed before a drain is known beside what was drained into the 
   stack.RestartRedis();
   const std::vector<Command> events = Events("s", "landed-", 20);
   const std::vector<Reply> first = Send(stack, events);
-  DrainAll(stack);
+  DrainWell(stack);
   Restart(stack, GENERATE(true, false));
   stack.sidecar.AwaitBreaker("closed");
   CHECK(Send(stack, events) == first);
@@ -112,7 +112,7 @@ TEST_CASE("the last spilled events of a quiet stream are known beside those of a
   Restart(stack, /*kill=*/true);
   CHECK(Send(stack, last) == first);
   stack.RestartRedis();
-  DrainAll(stack);
+  DrainWell(stack);
   CHECK(stack.Length("quiet") == 4);
   CHECK(stack.Length("busy") == 601);
 }
@@ -148,7 +148,7 @@ TEST_CASE("an event with as many fields as there may be is spilled and drained, 
   fields.insert(fields.end(), {"one", "more"});
   CHECK(stack.Xadd("s", fields).IsError("INVALID"));
   stack.RestartRedis();
-  DrainAll(stack);
+  DrainWell(stack);
   CHECK(stack.Length("s") == 2);
 }
 

@@ -16,7 +16,7 @@ std::vector<TestEvent> Ten() {
   return events;
 }
 
-StreamId Add(const PrivateRedis& redis, const TestEvent& event, const std::string& stream) {
+StreamId AddTo(const PrivateRedis& redis, const TestEvent& event, const std::string& stream) {
   Strings command{"XADD", stream, "*"};
   command.insert(command.end(), event.fields.begin(), event.fields.end());
   return ParseStreamId(redis.Text(command)).value();
@@ -36,7 +36,7 @@ void DrainHalf(const Stage& stage, const std::vector<TestEvent>& events) {
               .ok());
   REQUIRE(file.SaveCursor(stream.id, cursor).ok());
   REQUIRE(file.Close().ok());
-  for (size_t i = 0; i < 5; ++i) Add(stage.redis, events[i], "st");
+  for (size_t i = 0; i < 5; ++i) AddTo(stage.redis, events[i], "st");
 }
 
 std::string FileOf(const Stage& stage) {
@@ -121,9 +121,9 @@ TEST_CASE("what salvage takes out of a file whose events were led elsewhere is l
 
 TEST_CASE("a stream with doubts that had landed is renamed or deleted before the drain: they are unproven") {
   Stage stage;
-  const StreamId anchor = Add(stage.redis, Event("st", "before"), "st");
+  const StreamId anchor = AddTo(stage.redis, Event("st", "before"), "st");
   const TestEvent landed = Event("st", "landed");
-  Add(stage.redis, landed, "st");
+  AddTo(stage.redis, landed, "st");
   const ConnectionId connection{stage.redis.RunId(), 4242};
   WriteSpillFile(stage.folder, {InDoubt(landed, anchor, connection)});
   const Strings removal = GENERATE(Strings{"RENAME", "st", "elsewhere"}, Strings{"DEL", "st"}, Strings{"FLUSHALL"});
@@ -131,7 +131,7 @@ TEST_CASE("a stream with doubts that had landed is renamed or deleted before the
   const bool restarts = GENERATE(false, true);
   INFO(removal.front() << ", goes on " << goes_on << ", restarts " << restarts);
   stage.redis.Text(removal);
-  if (goes_on) Add(stage.redis, Event("st", "later"), "st");
+  if (goes_on) AddTo(stage.redis, Event("st", "later"), "st");
   if (restarts) {
     stage.redis.Kill9();
     stage.redis.Start();
@@ -147,14 +147,14 @@ TEST_CASE("a range that a drain left open proves nothing once its stream was rem
   Stage stage;
   const std::vector<TestEvent> events = Ten();
   WriteSpillFile(stage.folder, events);
-  const StreamId anchor = Add(stage.redis, Event("st", "before"), "st");
+  const StreamId anchor = AddTo(stage.redis, Event("st", "before"), "st");
   SqliteFile file = SqliteFile::Open(stage.Files().at(0)).value();
   const SpilledStream stream = file.Streams().value().front();
   Cursor cursor;
   cursor.open = {stream.last_ticket, "st", anchor, stage.redis.RunId(), 0};
   REQUIRE(file.SaveCursor(stream.id, cursor).ok());
   REQUIRE(file.Close().ok());
-  for (const TestEvent& event : events) Add(stage.redis, event, "st");
+  for (const TestEvent& event : events) AddTo(stage.redis, event, "st");
   stage.redis.Text({"RENAME", "st", "archived"});
   const bool restarts = GENERATE(false, true);
   const bool fails_first = GENERATE(false, true);
@@ -181,7 +181,7 @@ TEST_CASE("a doubt from before the first entry proves nothing where the file kno
   const TestEvent first = Event("st", "first");
   const TestEvent second = Event("st", "second");
   const ConnectionId connection{stage.redis.RunId(), 4242};
-  const StreamId seen = Add(stage.redis, first, "st");
+  const StreamId seen = AddTo(stage.redis, first, "st");
   WriteSpillFile(stage.folder, {InDoubt(first, kStreamBegin, connection), InDoubt(second, seen, connection)});
   stage.redis.Text({"DEL", "st"});
   const Run run = stage.Drain();

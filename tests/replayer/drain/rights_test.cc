@@ -2,7 +2,7 @@
 // proof needs XINFO.
 #include <catch2/catch.hpp>
 
-#include "tests/replayer/fixture.h"
+#include "tests/replayer/drain/drain_fixture.h"
 
 namespace sprockets::testing {
 namespace {
@@ -16,12 +16,6 @@ void SetUser(const Stage& stage, const Strings& rules) {
 Run DrainAs(const Stage& stage) {
   return RunReplayer({"drain", "--spill-dir", stage.folder.path().native(), "--json", "--progress", "none",
                       "--fence-wait", "50ms", "--redis", "unix://limited:pw@" + stage.redis.socket_path().native()});
-}
-
-StreamId Add(const PrivateRedis& redis, const TestEvent& event) {
-  Strings command{"XADD", event.stream, "*"};
-  command.insert(command.end(), event.fields.begin(), event.fields.end());
-  return ParseStreamId(redis.Text(command)).value();
 }
 
 TEST_CASE("what was never sent is drained and verified without XINFO, and without any right to read") {

@@ -28,7 +28,7 @@ Result<Options> Parse(std::initializer_list<const char*> arguments) {
   return Options::Parse(static_cast<int>(argv.size()), argv.data(), kTable);
 }
 
-std::string ErrorOf(std::initializer_list<const char*> arguments) {
+std::string OptionsError(std::initializer_list<const char*> arguments) {
   const auto options = Parse(arguments);
   REQUIRE_FALSE(options.ok());
   CHECK(options.error().code == ErrorCode::kUsage);
@@ -42,7 +42,7 @@ struct Variable {
 };
 
 TEST_CASE("an unknown option is refused by name") {
-  CHECK_THAT(ErrorOf({"--redos", "x"}), Catch::Contains("'redos'"));
+  CHECK_THAT(OptionsError({"--redos", "x"}), Catch::Contains("'redos'"));
 }
 
 TEST_CASE("no error repeats a password") {
@@ -51,7 +51,7 @@ TEST_CASE("no error repeats a password") {
                                {"-redis", "redis://:secret@h"},
                                {"--redis", "redis://:secret@h", "--redis", "redis://:secret@h"},
                                {"--json=redis://:secret@h"}}) {
-    CHECK_THAT(ErrorOf(arguments), !Catch::Contains("secret"));
+    CHECK_THAT(OptionsError(arguments), !Catch::Contains("secret"));
   }
   const auto options = Parse({"redis://:secret@h"});
   REQUIRE(options.ok());
@@ -59,15 +59,15 @@ TEST_CASE("no error repeats a password") {
 }
 
 TEST_CASE("a scalar that is given twice is refused, an option that repeats is not") {
-  CHECK_THAT(ErrorOf({"--redis", "a", "--redis", "b"}), Catch::Contains("--redis"));
+  CHECK_THAT(OptionsError({"--redis", "a", "--redis", "b"}), Catch::Contains("--redis"));
   const auto options = Parse({"--rename", "a=b,c=d", "--rename=e=f"});
   REQUIRE(options.ok());
   CHECK((options.value().All("rename") == std::vector<std::string>{"a=b,c=d", "e=f"}));
 }
 
 TEST_CASE("an option in the place of a value is refused") {
-  CHECK_THAT(ErrorOf({"--redis", "--json"}), Catch::Contains("--redis"));
-  CHECK_THAT(ErrorOf({"--redis"}), Catch::Contains("redis"));
+  CHECK_THAT(OptionsError({"--redis", "--json"}), Catch::Contains("--redis"));
+  CHECK_THAT(OptionsError({"--redis"}), Catch::Contains("redis"));
 }
 
 TEST_CASE("extra words are refused") {
@@ -106,7 +106,7 @@ TEST_CASE("an error names the variable that the value came from") {
   REQUIRE(options.ok());
   CHECK_THAT(options.value().DurationMs("redis-timeout").error().message, Catch::StartsWith("SPROCKETS_REDIS_TIMEOUT"));
   const Variable json("SPROCKETS_JSON", "maybe");
-  CHECK_THAT(ErrorOf({}), Catch::StartsWith("SPROCKETS_JSON"));
+  CHECK_THAT(OptionsError({}), Catch::StartsWith("SPROCKETS_JSON"));
 }
 
 TEST_CASE("an empty variable is as good as none, and SPROCKETS_VERSION is nobody's option") {
@@ -141,7 +141,7 @@ TEST_CASE("--help fits 80 columns") {
 TEST_CASE("-h is --help") {
   CHECK(Parse({"-h"}).value().help());
   CHECK(Parse({"--redis", "a", "-h"}).value().help());
-  CHECK_THAT(ErrorOf({"-hx"}), Catch::Contains("'x'"));
+  CHECK_THAT(OptionsError({"-hx"}), Catch::Contains("'x'"));
 }
 
 TEST_CASE("a command line that cannot be meant is told in one line, which leads to the help") {

@@ -10,31 +10,31 @@
 namespace sprockets {
 namespace {
 
-std::string ErrorOf(const std::vector<std::string_view>& args) {
+std::string XaddError(const std::vector<std::string_view>& args) {
   EventView event;
   const Status status = ParseXadd(args, "event_id", &event);
   return status.ok() ? "" : status.error().message;
 }
 
 TEST_CASE("what Redis would refuse whatever its state is refused at the door") {
-  CHECK(ErrorOf({"XADD"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "*", "f"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "*", "f", "v", "g"}) != "");
-  CHECK(ErrorOf({"XADD", "", "*", "f", "v"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "1-1", "f", "v"}).find("explicit id") != std::string::npos);
-  CHECK(ErrorOf({"XADD", "s", "0-*", "f", "v"}).find("explicit id") != std::string::npos);
-  CHECK(ErrorOf({"XADD", "s", "1-1\r\n", "f", "v"}).find("explicit id") != std::string::npos);
-  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "0", "*", "f", "v"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "-1", "*", "f", "v"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "~", "x", "*", "f", "v"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "10", "LIMIT", "5", "*", "f", "v"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "LIMIT", "5", "*", "f", "v"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "~", "10", "LIMIT", "-5", "*", "f", "v"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "10", "MINID", "5", "*", "f", "v"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "MINID", "x", "*", "f", "v"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "MAXLEN", "10", "f", "v", "g", "w"}) != "");
-  CHECK(ErrorOf({"XADD", "s", "*", "event_id", ""}) != "");
-  CHECK(ErrorOf({"XADD", "s", "*", "event_id", std::string(257, 'x')}) != "");
+  CHECK(XaddError({"XADD"}) != "");
+  CHECK(XaddError({"XADD", "s", "*", "f"}) != "");
+  CHECK(XaddError({"XADD", "s", "*", "f", "v", "g"}) != "");
+  CHECK(XaddError({"XADD", "", "*", "f", "v"}) != "");
+  CHECK(XaddError({"XADD", "s", "1-1", "f", "v"}).find("explicit id") != std::string::npos);
+  CHECK(XaddError({"XADD", "s", "0-*", "f", "v"}).find("explicit id") != std::string::npos);
+  CHECK(XaddError({"XADD", "s", "1-1\r\n", "f", "v"}).find("explicit id") != std::string::npos);
+  CHECK(XaddError({"XADD", "s", "MAXLEN", "0", "*", "f", "v"}) != "");
+  CHECK(XaddError({"XADD", "s", "MAXLEN", "-1", "*", "f", "v"}) != "");
+  CHECK(XaddError({"XADD", "s", "MAXLEN", "~", "x", "*", "f", "v"}) != "");
+  CHECK(XaddError({"XADD", "s", "MAXLEN", "10", "LIMIT", "5", "*", "f", "v"}) != "");
+  CHECK(XaddError({"XADD", "s", "LIMIT", "5", "*", "f", "v"}) != "");
+  CHECK(XaddError({"XADD", "s", "MAXLEN", "~", "10", "LIMIT", "-5", "*", "f", "v"}) != "");
+  CHECK(XaddError({"XADD", "s", "MAXLEN", "10", "MINID", "5", "*", "f", "v"}) != "");
+  CHECK(XaddError({"XADD", "s", "MINID", "x", "*", "f", "v"}) != "");
+  CHECK(XaddError({"XADD", "s", "MAXLEN", "10", "f", "v", "g", "w"}) != "");
+  CHECK(XaddError({"XADD", "s", "*", "event_id", ""}) != "");
+  CHECK(XaddError({"XADD", "s", "*", "event_id", std::string(257, 'x')}) != "");
 }
 
 TEST_CASE("options are kept as given and the first event id counts") {
@@ -55,9 +55,9 @@ TEST_CASE("options are kept as given and the first event id counts") {
 }
 
 TEST_CASE("a field of the name of an option is a field behind the star") {
-  CHECK(ErrorOf({"XADD", "s", "*", "MAXLEN", "0"}).empty());
-  CHECK(ErrorOf({"XADD", "s", "MINID", "=", "5-1", "*", "f", "v"}).empty());
-  CHECK(ErrorOf({"XADD", "s", "MINID", "5", "*", "f", "v"}).empty());
+  CHECK(XaddError({"XADD", "s", "*", "MAXLEN", "0"}).empty());
+  CHECK(XaddError({"XADD", "s", "MINID", "=", "5-1", "*", "f", "v"}).empty());
+  CHECK(XaddError({"XADD", "s", "MINID", "5", "*", "f", "v"}).empty());
 }
 
 TEST_CASE("identity is stream, id and every other field, whatever their order, and nothing else") {
