@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kMaxUnansweredRequests = 16 * 1024;  // of one client, then it is not read any more
 constexpr size_t kMaxUnsentBytes = 1 << 20;           // of one client's replies, likewise
+constexpr size_t kMostRelayedBytes = 256 * 1024;      // unsent, then Redis waits
 constexpr int64_t kStallMs = 10'000;                  // half a command, or unread replies, for that long: cut off
 constexpr int64_t kCommandMs = 30'000;                // one command, from its first byte to its last
 constexpr size_t kReadStep = 64 * 1024;
@@ -98,7 +99,8 @@ void Connection::OnBytes(char* data, size_t size) {
     if (kept_.empty()) kept_.shrink_to_fit();
   }
   if (closed()) return;
-  if (kept_.size() <= kReadStep) clients_->buffers().Done(this);
+  // Whoever waits for an answer of its own lets others go on meanwhile.
+  if (kept_.size() <= kReadStep || Waits()) clients_->buffers().Done(this);
   if (!MayRead()) Pause();
 }
 
@@ -109,7 +111,7 @@ void Connection::Keep(std::string_view rest) {
 }
 
 bool Connection::MayHandle() const {
-  if ((waits_for_slots_ && !slots_.empty()) || (waits_for_line_ && session_.unanswered() > 0)) return false;
+  if (Waits()) return false;
   const uint64_t unrelayed = line_ ? line_->queued_bytes() - line_->sent_bytes() : 0;
   return clients_->CanAccept() && slots_.size() + session_.unanswered() < kMaxUnansweredRequests &&
          UnsentBytes() + waiting_bytes_ < kMaxUnsentBytes && unrelayed < kMaxUnsentBytes;
@@ -282,7 +284,7 @@ void Connection::OnRelayBytes(std::string_view bytes) {
     client_.protocol_at_exec = 0;
   }
   if (!session_.in_passed_reply()) PopReady();
-  if (UnsentBytes() > kMaxUnsentBytes) {
+  if (UnsentBytes() > kMostRelayedBytes) {
     line_paused_ = true;
     line_->SetReading(false);
   }
@@ -373,7 +375,7 @@ void Connection::Flush() {
       WriteRest();
     }
   }
-  if (line_paused_ && UnsentBytes() < kMaxUnsentBytes / 2) {
+  if (line_paused_ && UnsentBytes() < kMostRelayedBytes / 2) {
     line_paused_ = false;
     line_->SetReading(true);
   }

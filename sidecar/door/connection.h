@@ -66,6 +66,8 @@ class Connection : public ReplySink, private RelayLineOwner {
   void RelayCommand(const Route& route, std::string_view input);
   void AbortTransaction();
   bool MayHandle() const;
+  /// Does the next command wait for the answers to those before it, which went another way?
+  bool Waits() const { return (waits_for_slots_ && !slots_.empty()) || (waits_for_line_ && session_.unanswered() > 0); }
   bool MayRead();
   ReplyTo NextSlot();
   size_t UnsentBytes() const { return out_.size() + writing_.size(); }
