@@ -169,6 +169,11 @@ size_t Connection::Process(std::string_view input) {
 
 Connection::Handled Connection::HandleCommand(std::string_view input) {
   const auto args = parser_.args();
+  if (IsCommand(args[0], "xadd") && args.size() > 2 && args[2] == "*" && SaysNothingElse()) {
+    waits_for_slots_ = waits_for_line_ = false;
+    AcceptEvent(input);
+    return Handled::kDone;
+  }
   const bool available = line_ != nullptr || clients_->relay().available();
   const Route route = clients_->routes().Of(args, client_, session_, available);
   if (MustWait(route)) return Handled::kLater;
@@ -190,6 +195,11 @@ Connection::Handled Connection::HandleCommand(std::string_view input) {
   }
   ReplyNow(route.text);
   return Handled::kDone;
+}
+
+// The client is in no state in which an XADD could go another way, and waits for no relayed command.
+bool Connection::SaysNothingElse() const {
+  return client_.transaction == ClientInfo::Transaction::kNone && session_.idle() && !session_.subscribed();
 }
 
 // Answers come in the order of the requests, so what goes one way waits for what went the other.

@@ -60,6 +60,7 @@ class Connection : public ReplySink, private RelayLineOwner {
   size_t Process(std::string_view input);
   enum class Handled { kDone, kLater, kLast };
   Handled HandleCommand(std::string_view input);
+  bool SaysNothingElse() const;
   bool MustWait(const Route& route);
   void AcceptEvent(std::string_view input);
   Handled AnswerHere();

@@ -15,29 +15,8 @@ namespace {
 using Args = std::span<const std::string_view>;
 using Answer = RelaySession::Answer;
 using Transaction = ClientInfo::Transaction;
+using Kind = CommandKind;
 using Way = Route::Way;
-
-enum class Kind {
-  kOther,
-  kXadd,
-  kLocal,              // the door answers, always
-  kLocalWithoutRedis,  // the door answers where Redis is away, so that clients can start
-  kInfo,
-  kClient,
-  kConfig,
-  kHello,
-  kReset,
-  kQuit,
-  kOfConnection,  // AUTH, SELECT, SPROCKETS: about the door, so not for a transaction of Redis
-  kPing,
-  kMulti,
-  kExec,
-  kDiscard,
-  kWatch,
-  kUnwatch,
-  kSubscription,
-  kShardSubscription,
-};
 
 Kind KindOf(std::string_view name) {
   static const std::unordered_map<std::string, Kind> kKinds = {
@@ -69,6 +48,16 @@ Kind KindOf(std::string_view name) {
       {"punsubscribe", Kind::kSubscription},
       {"ssubscribe", Kind::kShardSubscription},
       {"sunsubscribe", Kind::kShardSubscription},
+      {"shutdown", Kind::kForbidden},
+      {"replicaof", Kind::kForbidden},
+      {"slaveof", Kind::kForbidden},
+      {"failover", Kind::kForbidden},
+      {"debug", Kind::kForbidden},
+      {"module", Kind::kForbidden},
+      {"psync", Kind::kForbidden},
+      {"sync", Kind::kForbidden},
+      {"replconf", Kind::kForbidden},
+      {"monitor", Kind::kForbidden},
   };
   const auto found = kKinds.find(LowerCase(name.substr(0, 32)));
   return found == kKinds.end() ? Kind::kOther : found->second;
@@ -84,10 +73,6 @@ constexpr std::array<std::string_view, 5> kImpossible = {"psync", "sync", "replc
 template <typename Names>
 bool Has(const Names& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-std::string SubcommandOf(Args args) {
-  return LowerCase(args[0].substr(0, 32)) + " " + LowerCase(args[1].substr(0, 32));
 }
 
 Route Refuse(std::string_view text, Way way = Way::kRefuse) {
@@ -150,12 +135,16 @@ Status Routes::CheckAllowed(std::string_view command) {
 
 Route Routes::Of(Args args, const ClientInfo& client, const RelaySession& session, bool available) const {
   const Kind kind = KindOf(args[0]);
+  Route route = Choose(kind, args, client, session, available);
+  route.kind = kind;
+  route.after_all = kind == Kind::kHello || kind == Kind::kReset;
+  return route;
+}
+
+Route Routes::Choose(Kind kind, Args args, const ClientInfo& client, const RelaySession& session,
+                     bool available) const {
   if (!relay_) {
-    if (kind != Kind::kXadd) {
-      Route route{Way::kLocal};
-      route.after_all = kind == Kind::kHello || kind == Kind::kReset;
-      return route;
-    }
+    if (kind != Kind::kXadd) return {Way::kLocal};
     if (client.transaction == Transaction::kNone) return {Way::kEvent};
     return Refuse(
         "ERR the sidecar does not support MULTI (--relay off), so this XADD was not stored: send it without a "
@@ -169,22 +158,20 @@ Route Routes::Of(Args args, const ClientInfo& client, const RelaySession& sessio
     return Refuse("ERR Can't execute '" + Escape(LowerCase(args[0]), 64) +
                   "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context");
   }
-  Route route =
-      client.transaction == Transaction::kNone ? Relayed(args, client, available) : InTransaction(args, client);
+  Route route = client.transaction == Transaction::kNone ? Relayed(kind, args, client, available)
+                                                         : InTransaction(kind, args, client);
   route.after_subscription = client.protocol == 2 && !stays_allowed;
-  route.after_all = kind == Kind::kHello || kind == Kind::kReset;
   return route;
 }
 
 // What may follow a MULTI.
-Route Routes::InTransaction(Args args, const ClientInfo& client) const {
-  const Kind kind = KindOf(args[0]);
+Route Routes::InTransaction(Kind kind, Args args, const ClientInfo& client) const {
   if (kind == Kind::kQuit || kind == Kind::kReset) return {Way::kLocal};
   if (client.transaction == Transaction::kRefused) {
     if (kind == Kind::kExec || kind == Kind::kDiscard) return {Way::kLocal};
     return Refuse("ERR this transaction was refused, so nothing of it is executed: end it with EXEC or DISCARD");
   }
-  const std::string forbidden = Forbidden(args);
+  const std::string forbidden = Forbidden(kind, args);
   if (!forbidden.empty()) return Refuse(forbidden, Way::kAbort);
   const bool is_subscription = kind == Kind::kSubscription || kind == Kind::kShardSubscription;
   if (is_subscription || kind == Kind::kOfConnection || (kind == Kind::kHello && !SwitchesProtocol(args)))
@@ -192,8 +179,7 @@ Route Routes::InTransaction(Args args, const ClientInfo& client) const {
   return Send(kind == Kind::kExec ? Answer::kExec : Answer::kReply);
 }
 
-Route Routes::Relayed(Args args, const ClientInfo& client, bool available) const {
-  const Kind kind = KindOf(args[0]);
+Route Routes::Relayed(Kind kind, Args args, const ClientInfo& client, bool available) const {
   switch (kind) {
     case Kind::kXadd:
       if (!HasGivenId(args)) return {Way::kEvent};
@@ -221,7 +207,7 @@ Route Routes::Relayed(Args args, const ClientInfo& client, bool available) const
     default:
       break;
   }
-  const std::string forbidden = Forbidden(args);
+  const std::string forbidden = Forbidden(kind, args);
   if (!forbidden.empty()) return Refuse(forbidden);
   if (!available) return Refuse(kAway);
   if (kind == Kind::kMulti && client.watch_lost)
@@ -232,20 +218,22 @@ Route Routes::Relayed(Args args, const ClientInfo& client, bool available) const
 }
 
 // Why a command does not pass, in words; empty: it does.
-std::string Routes::Forbidden(Args args) const {
-  const std::string name = LowerCase(args[0].substr(0, 32));
-  if (name == "xadd" && args.size() > 1 && !GlobMatchAny(streams_, args[1])) return std::string(kStreamNotAccepted);
-  for (const std::string& command : {name, args.size() > 1 ? SubcommandOf(args) : name}) {
-    if (Has(kImpossible, command))
-      return "ERR " + Escape(command) + " does not pass the sidecar: send it to Redis itself";
-    if (Has(kForbidden, command) && !allowed_.contains(command))
-      return "ERR " + Escape(command) + " does not pass the sidecar (see --relay-allow): send it to Redis itself";
-  }
+std::string Routes::Forbidden(Kind kind, Args args) const {
+  if (kind == Kind::kXadd && args.size() > 1 && !GlobMatchAny(streams_, args[1]))
+    return std::string(kStreamNotAccepted);
+  const bool has_subcommand = (kind == Kind::kClient || kind == Kind::kConfig) && args.size() > 1;
+  if (kind != Kind::kForbidden && !has_subcommand) return {};
+  std::string command = LowerCase(args[0]);
+  if (has_subcommand) command.append(" ").append(LowerCase(args[1].substr(0, 32)));
+  if (Has(kImpossible, command))
+    return "ERR " + Escape(command) + " does not pass the sidecar: send it to Redis itself";
+  if (Has(kForbidden, command) && !allowed_.contains(command))
+    return "ERR " + Escape(command) + " does not pass the sidecar (see --relay-allow): send it to Redis itself";
   return {};
 }
 
 void Routes::Follow(Args args, const Route& route, ClientInfo* client) {
-  const Kind kind = KindOf(args[0]);
+  const Kind kind = route.kind;
   if (route.way == Way::kAbort || (route.way == Way::kRefuse && kind == Kind::kMulti)) {
     client->transaction = Transaction::kRefused;
     client->protocol_at_exec = 0;

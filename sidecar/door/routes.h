@@ -14,6 +14,30 @@
 
 namespace sprockets {
 
+/// What a command's name says of its way.
+enum class CommandKind {
+  kOther,
+  kXadd,
+  kLocal,              // the door answers, always
+  kLocalWithoutRedis,  // the door answers where Redis is away, so that clients can start
+  kOfConnection,       // AUTH, SELECT, SPROCKETS: about the door, so not for a transaction of Redis
+  kForbidden,          // it would end or change what all others depend on
+  kInfo,
+  kClient,
+  kConfig,
+  kHello,
+  kReset,
+  kQuit,
+  kPing,
+  kMulti,
+  kExec,
+  kDiscard,
+  kWatch,
+  kUnwatch,
+  kSubscription,
+  kShardSubscription,
+};
+
 struct Route {
   enum class Way {
     kEvent,   // the door's own XADD, with all of its promises
@@ -24,6 +48,7 @@ struct Route {
   };
 
   Way way = Way::kLocal;
+  CommandKind kind = CommandKind::kOther;
   RelaySession::Answer answer = RelaySession::Answer::kReply;
   std::string text = {};  // in RESP
   /// Whether it may be handled depends on a subscription that is not answered yet.
@@ -52,9 +77,12 @@ class Routes {
   static void Follow(std::span<const std::string_view> args, const Route& route, ClientInfo* client);
 
  private:
-  Route InTransaction(std::span<const std::string_view> args, const ClientInfo& client) const;
-  Route Relayed(std::span<const std::string_view> args, const ClientInfo& client, bool available) const;
-  std::string Forbidden(std::span<const std::string_view> args) const;
+  Route Choose(CommandKind kind, std::span<const std::string_view> args, const ClientInfo& client,
+               const RelaySession& session, bool available) const;
+  Route InTransaction(CommandKind kind, std::span<const std::string_view> args, const ClientInfo& client) const;
+  Route Relayed(CommandKind kind, std::span<const std::string_view> args, const ClientInfo& client,
+                bool available) const;
+  std::string Forbidden(CommandKind kind, std::span<const std::string_view> args) const;
 
   const bool relay_;
   std::set<std::string> allowed_;  // lower case
