@@ -174,7 +174,12 @@ std::string LookText(const Look& look) {
   }
   if (!look.redis.empty()) text.append("redis: ").append(look.redis).append("\n");
   if (!look.sidecar.empty()) text.append("sidecar: ").append(look.sidecar).append("\n");
-  if (!look.sidecar_status.empty()) text.append(look.sidecar_status).append("\n");
+  if (!look.sidecar_status.empty()) {
+    const nlohmann::json status = nlohmann::json::parse(look.sidecar_status);
+    const std::string meaning = status.value("/redis/meaning"_json_pointer, std::string());
+    if (!meaning.empty()) text.append("an acknowledgement: ").append(meaning).append("\n");
+    text.append(look.sidecar_status).append("\n");
+  }
   return text;
 }
 

@@ -20,6 +20,7 @@ RedisFacts FactsOf(const Upstream& redis, const RelayPool& relay) {
           .replication_id = link.replication_id(),
           .database = link.url().database,
           .since = redis.changed_at(),
+          .durability = link.durability(),
           .relay_connections = relay.lines(),
           .relayed_commands = relay.commands(),
           .last_error = redis.last_error()};

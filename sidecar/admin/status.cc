@@ -17,6 +17,8 @@ Json RedisJson(const Router& router, const RedisFacts& redis) {
           {"run_id", redis.run_id},
           {"replid", redis.replication_id},
           {"db", redis.database},
+          {"durability", NameOf(redis.durability)},
+          {"meaning", MeaningOf(redis.durability)},
           {"since_ms", redis.since.ms},
           {"last_error", redis.last_error}};
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "shared/base/moment.h"
+#include "sidecar/core/handshake.h"
 #include "sidecar/core/router.h"
 #include "sidecar/disk/spill_report.h"
 
@@ -16,7 +17,8 @@ struct RedisFacts {
   std::string run_id;
   std::string replication_id;
   int database = 0;
-  WallTime since;                 // when a connection was last lost or found
+  WallTime since;  // when a connection was last lost or found
+  Durability durability = Durability::kUnknown;
   size_t relay_connections = 0;   // of clients, at the moment
   uint64_t relayed_commands = 0;  // sent on them
   std::string last_error;         // what Redis refused, or why there is no connection

@@ -39,6 +39,7 @@ std::vector<HandshakeStep> HandshakeSteps(const RedisUrl& url) {
   steps.push_back({Kind::kMayKill, MakeCommand({"CLIENT", "KILL", "ID", kNobody})});
   steps.push_back({Kind::kMayRange, MakeCommand({"XREVRANGE", kProbeKey, "+", "-", "COUNT", "1"})});
   steps.push_back({Kind::kMayXinfo, MakeCommand({"XINFO", "STREAM", kProbeKey})});
+  steps.push_back({Kind::kAppendFsync, MakeCommand({"CONFIG", "GET", "appendfsync"})});
   return steps;
 }
 
@@ -67,6 +68,9 @@ void Handshake::Take(HandshakeStep::Kind kind, const Answer& answer) {
     case Kind::kMayXinfo:
       may_xinfo = !CommandDenied(answer);
       break;
+    case Kind::kAppendFsync:
+      if (!answer.is_error) append_fsync = answer.text;
+      break;
   }
 }
 
@@ -75,11 +79,47 @@ void Handshake::TakeInfo(std::string_view info) {
   replication_id = InfoField(info, "master_replid");
   version = InfoField(info, "redis_version");
   cluster = InfoField(info, "cluster_enabled") == "1";
+  aof_enabled = InfoField(info, "aof_enabled");
   if (!refusal.empty()) return;
   if (cluster) refusal = "the server is in cluster mode, which is not supported: give the address of a single server";
   if (InfoField(info, "loading") == "1") refusal = "LOADING the server is loading its data";
   const std::string_view role = InfoField(info, "role");
   if (!role.empty() && role != "master") refusal = "READONLY the server is a replica";
+}
+
+Durability Handshake::durability() const {
+  if (aof_enabled == "0") return Durability::kNone;
+  if (aof_enabled != "1" || append_fsync.empty()) return Durability::kUnknown;
+  return append_fsync == "always" ? Durability::kAlways : Durability::kEverySecond;
+}
+
+std::string_view NameOf(Durability durability) {
+  switch (durability) {
+    case Durability::kUnknown:
+      return "unknown";
+    case Durability::kNone:
+      return "none";
+    case Durability::kEverySecond:
+      return "everysec";
+    case Durability::kAlways:
+      return "always";
+  }
+  return "unknown";
+}
+
+std::string_view MeaningOf(Durability durability) {
+  switch (durability) {
+    case Durability::kUnknown:
+      return "the sidecar's user may not read appendfsync (CONFIG GET), so nobody knows what a crash of Redis loses";
+    case Durability::kNone:
+      return "Redis runs with appendonly no: when it crashes, acknowledged events since its last snapshot are lost";
+    case Durability::kEverySecond:
+      return "Redis does not sync before it answers: when it crashes, the last second of acknowledged events can be "
+             "lost";
+    case Durability::kAlways:
+      return "Redis syncs before it answers (appendfsync always): a crash loses no acknowledged event";
+  }
+  return {};
 }
 
 std::string Handshake::MissingRights() const {

@@ -16,10 +16,22 @@ std::string AuthCommand(const RedisUrl& url);
 
 /// One command of the handshake, in RESP; they are sent in one go.
 struct HandshakeStep {
-  enum class Kind { kAuth, kSelect, kName, kInfo, kClientId, kMayKill, kMayRange, kMayXinfo } kind;
+  enum class Kind { kAuth, kSelect, kName, kInfo, kClientId, kMayKill, kMayRange, kMayXinfo, kAppendFsync } kind;
   std::string command;
 };
 std::vector<HandshakeStep> HandshakeSteps(const RedisUrl& url);
+
+/// What is left of what Redis has acknowledged, when Redis or its machine crashes.
+enum class Durability {
+  kUnknown,      // it cannot be asked
+  kNone,         // appendonly no: what came since the last snapshot is lost
+  kEverySecond,  // up to a second may be lost; or more, with appendfsync no
+  kAlways,       // all of it: what the promise rests on
+};
+/// "unknown", "none", "everysec", "always".
+std::string_view NameOf(Durability durability);
+/// What that means for an acknowledged event, in a sentence.
+std::string_view MeaningOf(Durability durability);
 
 /// The answers, gathered one by one.
 struct Handshake {
@@ -34,10 +46,12 @@ struct Handshake {
   bool may_kill = false;
   bool may_range = true;
   bool may_xinfo = true;
+  std::string aof_enabled;   // as INFO has it; empty: unknown
+  std::string append_fsync;  // as CONFIG GET has it; empty: not allowed
 
   struct Answer {
     bool is_error = false;
-    std::string_view text;  // of an error, a status or a bulk string
+    std::string_view text;  // of an error, a status or a bulk string; of a list, its last one
     std::optional<int64_t> integer;
   };
   void Take(HandshakeStep::Kind kind, const Answer& answer);
@@ -46,6 +60,7 @@ struct Handshake {
 
   /// Earlier connections of this server can be told apart and killed.
   bool can_fence() const { return may_kill && !run_id.empty() && client_id != 0; }
+  Durability durability() const;
   /// One line on what this user may not do and what that costs; empty: nothing is missing.
   std::string MissingRights() const;
 };

@@ -214,8 +214,11 @@ void RedisLink::Do(const LinkProtocol::Ready& ready) {
   state_ = State::kReady;
   ready_since_ms_ = Now();
   last_failure_.clear();
-  LogInfo("redis-ready",
-          {{"server", options_.url.ForLogs()}, {"version", protocol_.server().version}, {"fenced", ready.dead}});
+  LogInfo("redis-ready", {{"server", options_.url.ForLogs()},
+                          {"version", protocol_.server().version},
+                          {"fenced", ready.dead},
+                          {"durability", NameOf(protocol_.server().durability())}});
+  LogDurability();
   events_->OnLinkReady(ready.self, ready.earlier_fenced);
 }
 
@@ -227,6 +230,13 @@ void RedisLink::Do(const LinkProtocol::Probed& probed) {
 void RedisLink::Do(const LinkProtocol::Refused& refused) {
   Fail(refused.why);
   if (refused.for_ever) events_->OnUnusable(refused.why);
+}
+
+// Once for each change. What Redis forgets after it has acknowledged it is nobody's to bring back.
+void RedisLink::LogDurability() {
+  const Durability durability = protocol_.server().durability();
+  if (durability == std::exchange(last_durability_, durability) || durability == Durability::kAlways) return;
+  LogWarning("redis-durability", {{"durability", NameOf(durability)}, {"meaning", MeaningOf(durability)}});
 }
 
 // Once for each change of what is missing.

@@ -82,6 +82,7 @@ class RedisLink {
   State state() const { return state_; }
   const std::string& run_id() const { return protocol_.server().run_id; }
   const RedisUrl& url() const { return options_.url; }
+  Durability durability() const { return protocol_.server().durability(); }
   const std::string& replication_id() const { return protocol_.server().replication_id; }
   /// Where it is connected to, a numeric address or a socket's path; empty: it is not ready.
   const std::string& address() const { return state_ == State::kReady ? address_ : none_; }
@@ -113,6 +114,7 @@ class RedisLink {
   void Do(const LinkProtocol::Probed& probed);
   void Do(const LinkProtocol::Refused& refused);
   void LogMissingRights();
+  void LogDurability();
   void Fail(std::string_view why);
   void Release();
   void Lost(std::string_view why);
@@ -158,6 +160,7 @@ class RedisLink {
   int64_t ready_since_ms_ = 0;
   std::string last_failure_;  // already logged
   std::string last_missing_rights_;
+  Durability last_durability_ = Durability::kAlways;
 };
 
 }  // namespace sprockets

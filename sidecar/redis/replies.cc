@@ -4,6 +4,8 @@ namespace sprockets {
 
 Handshake::Answer AnswerIn(const redisReply& reply) {
   Handshake::Answer answer;
+  if (reply.type == REDIS_REPLY_ARRAY)
+    return reply.elements == 0 ? answer : AnswerIn(*reply.element[reply.elements - 1]);
   answer.is_error = reply.type == REDIS_REPLY_ERROR;
   if (reply.type == REDIS_REPLY_INTEGER) {
     answer.integer = reply.integer;

@@ -274,6 +274,27 @@ TEST_CASE("SPROCKETS STATUS is the documented JSON", "[door]") {
   for (const char* what : {"events", "bytes"}) CHECK(status.at("in_flight").at(what) == 0);
 }
 
+TEST_CASE("STATUS and the log say what an acknowledgement of Redis is worth", "[door]") {
+  struct Expected {
+    std::vector<std::string> options;
+    std::string durability;
+    std::string words;
+  };
+  for (const auto& [options, durability, words] : std::vector<Expected>{
+           {{}, "always", ""},
+           {{"--appendfsync", "everysec"}, "everysec", "the last second"},
+           {{"--appendonly", "no"}, "none", "since its last snapshot"},
+           {{"--user", "default", "on", "nopass", "~*", "&*", "+@all", "-config"}, "unknown", "may not read"}}) {
+    INFO(durability);
+    Stack stack({.redis_options = options});
+    CHECK(stack.sidecar.Status().at("redis").at("durability") == durability);
+    CHECK(stack.sidecar.Terminate() == 0);
+    const std::string log = stack.sidecar.process().Stderr();
+    CHECK((log.find("redis-durability") != std::string::npos) == (durability != "always"));
+    CHECK(log.find(words) != std::string::npos);
+  }
+}
+
 TEST_CASE("large commands that come all at once wait for each other, and every one is taken", "[door]") {
   Stack stack({.redis_up = false});
   constexpr size_t kLargeClients = 60;  // a megabyte each: twice what the sidecar keeps of half-read commands

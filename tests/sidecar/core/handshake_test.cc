@@ -25,6 +25,23 @@ TEST_CASE("a master with all rights is usable and can be fenced") {
   CHECK(handshake.MissingRights().empty());
 }
 
+TEST_CASE("what an acknowledgement of Redis is worth is known from INFO and CONFIG GET, or it is unknown") {
+  const auto durability = [](const std::string& aof_enabled, const Handshake::Answer& append_fsync) {
+    Handshake handshake;
+    handshake.Take(Kind::kInfo, Text("role:master\r\naof_enabled:" + aof_enabled + "\r\n"));
+    handshake.Take(Kind::kAppendFsync, append_fsync);
+    return handshake.durability();
+  };
+  CHECK(durability("1", Text("always")) == Durability::kAlways);
+  CHECK(durability("1", Text("everysec")) == Durability::kEverySecond);
+  CHECK(durability("1", Text("no")) == Durability::kEverySecond);
+  CHECK(durability("1", Failure("NOPERM no")) == Durability::kUnknown);
+  CHECK(durability("1", Text("")) == Durability::kUnknown);
+  CHECK(durability("0", Text("always")) == Durability::kNone);
+  CHECK(durability("0", Failure("NOPERM no")) == Durability::kNone);
+  CHECK(durability("", Text("always")) == Durability::kUnknown);
+}
+
 TEST_CASE("replicas, loading servers, clusters and failed logins are refused") {
   const auto refusal = [](std::string info) {
     Handshake handshake;

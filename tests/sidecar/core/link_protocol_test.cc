@@ -26,7 +26,8 @@ struct Server {
     const size_t commands = protocol.Begin().size();
     const Handshake::Answer answers[] = {Text("OK"),         Text(info),
                                          Integer(client_id), may_kill ? Integer(0) : Failure("NOPERM"),
-                                         Text(""),           Failure("ERR no such key")};
+                                         Text(""),           Failure("ERR no such key"),
+                                         Text("always")};
     REQUIRE(commands == std::size(answers));
     LinkProtocol::Step step;
     for (const Handshake::Answer& answer : answers) {
