@@ -8,7 +8,7 @@ namespace sprockets {
 namespace {
 
 constexpr std::string_view kTexts = "+-_#,(";
-constexpr std::string_view kNumbers = ":$=!*~>%|";  // what begins with a number
+constexpr std::string_view kNumbers = ":$=!*~>%";  // what begins with a number
 constexpr size_t kMaxDigits = 32;
 constexpr int64_t kMostElements = 1ll << 32;
 
@@ -62,10 +62,9 @@ ReplyFramer::Outcome ReplyFramer::Take(std::string_view bytes, size_t* taken) {
 
 void ReplyFramer::TakeType(char type) {
   element_ = type;
-  // Attributes stand before the reply that they are about, so until they are over one element more is left.
-  const bool begins_reply = type_ == 0 && elements_left_ == 1 && type != '|';
-  if (begins_reply) type_ = type;
-  if (begins_reply && type == '_') is_null_ = true;
+  is_whole_reply_ = type_ == 0;
+  if (is_whole_reply_) type_ = type;
+  if (is_whole_reply_ && type == '_') is_null_ = true;
   digits_.clear();
   state_ = kTexts.find(type) == kTexts.npos ? State::kNumber : State::kText;
 }
@@ -87,15 +86,13 @@ bool ReplyFramer::TakeNumber() {
   if (number < -1 || number > kMostElements) return false;
   const bool is_string = element_ == '$' || element_ == '=' || element_ == '!';
   if (number == -1) {
-    if (elements_left_ == 1 && type_ == element_) is_null_ = true;
+    if (is_whole_reply_) is_null_ = true;
     --elements_left_;
   } else if (is_string) {
     bytes_left_ = static_cast<uint64_t>(number) + 2;
     state_ = State::kBytes;
   } else {
-    const uint64_t elements = static_cast<uint64_t>(number) * (element_ == '%' || element_ == '|' ? 2 : 1);
-    elements_left_ += elements;
-    if (element_ != '|') --elements_left_;
+    elements_left_ += static_cast<uint64_t>(number) * (element_ == '%' ? 2 : 1) - 1;
   }
   return elements_left_ < uint64_t{1} << 40;
 }

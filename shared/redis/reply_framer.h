@@ -1,5 +1,5 @@
 // Finds where each reply ends in the bytes that a server sends, in RESP2 and RESP3, without keeping any of them. Pure.
-// https://redis.io/docs/reference/protocol-spec/
+// https://redis.io/docs/reference/protocol-spec/, without attributes, which no server sends.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ class ReplyFramer {
   /// Some bytes of a reply were taken, but not all.
   bool in_reply() const { return in_reply_; }
   // Of the current reply, or of the one that has just ended:
-  /// Its first byte, behind attributes; 0: not there yet.
+  /// Its first byte.
   char type() const { return type_; }
   /// A null of either protocol.
   bool is_null() const { return is_null_; }
@@ -42,9 +42,10 @@ class ReplyFramer {
   char type_ = 0;
   bool is_null_ = false;
   std::optional<int64_t> last_integer_;
-  char element_ = 0;            // the type of what is being read
-  uint64_t elements_left_ = 0;  // until the reply ends, nested ones included
-  uint64_t bytes_left_ = 0;     // of a string, its line end included
+  char element_ = 0;             // the type of what is being read
+  bool is_whole_reply_ = false;  // the element is no part of another one
+  uint64_t elements_left_ = 0;   // until the reply ends, nested ones included
+  uint64_t bytes_left_ = 0;      // of a string, its line end included
   std::string digits_;
 };
 

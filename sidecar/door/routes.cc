@@ -82,7 +82,9 @@ Route Refuse(std::string_view text, Way way = Way::kRefuse) {
 }
 
 Route Send(Answer answer = Answer::kReply) {
-  return {Way::kRelay, answer};
+  Route route{Way::kRelay};
+  route.answer = answer;
+  return route;
 }
 
 // An id that the client gives: its event cannot wait, for the stream may have passed that id by then.
