@@ -64,4 +64,7 @@ RunResult Run(std::vector<std::string> command, const std::filesystem::path& fol
 
 std::string ReadWholeFile(const std::filesystem::path& path);
 
+/// The memory that a process holds, in KiB; 0: it is gone.
+size_t ResidentKib(pid_t pid);
+
 }  // namespace sprockets::harness

@@ -43,12 +43,6 @@ size_t DescriptorsOf(pid_t pid) {
   return static_cast<size_t>(std::distance(begin(descriptors), end(descriptors)));
 }
 
-size_t ResidentKib(pid_t pid) {
-  const std::string status = ReadWholeFile("/proc/" + std::to_string(pid) + "/status");
-  const size_t at = status.find("VmRSS:");
-  return at == std::string::npos ? 0 : std::strtoull(status.c_str() + at + 6, nullptr, 10);
-}
-
 std::string StatusOf(const Sidecar& sidecar) {
   try {
     return sidecar.Status().dump();
