@@ -157,7 +157,11 @@ size_t Connection::Process(std::string_view input) {
         return input.size();
       }
     }
-    if (outcome == CommandParser::Outcome::kTooLarge) clients_->RejectTooLarge(NextSlot());
+    if (outcome == CommandParser::Outcome::kTooLarge) {
+      // Without it, its transaction would be executed by half.
+      if (client_.transaction == ClientInfo::Transaction::kOpen) AbortTransaction();
+      clients_->RejectTooLarge(NextSlot());
+    }
     done += parser_.consumed();
     if (outcome == CommandParser::Outcome::kIncomplete) {
       --commands_;
@@ -278,6 +282,9 @@ void Connection::RelayCommand(const Route& route, std::string_view input) {
 }
 
 void Connection::AbortTransaction() {
+  client_.transaction = ClientInfo::Transaction::kRefused;
+  client_.protocol_at_exec = 0;
+  client_.watches = false;
   if (!line_) return;
   session_.Expect(RelaySession::Answer::kDropped, line_->queued_bytes());
   line_->Send(MakeCommand({"DISCARD"}));
@@ -293,7 +300,7 @@ void Connection::OnRelayBytes(std::string_view bytes) {
     if (taken.exec_done && client_.protocol_at_exec != 0) client_.protocol = client_.protocol_at_exec;
     client_.protocol_at_exec = 0;
   }
-  if (!session_.in_passed_reply()) PopReady();
+  PopReady();
   if (UnsentBytes() > kMostRelayedBytes) {
     line_paused_ = true;
     line_->SetReading(false);
@@ -345,7 +352,7 @@ void Connection::ReplyNow(std::string_view resp) {
 void Connection::Reply(uint64_t slot, std::string_view resp) {
   SPROCKETS_ASSERT(slot >= first_slot_ && slot - first_slot_ < slots_.size());
   if (client_.protocol == 3 && resp == kNullOfResp2) resp = kNullOfResp3;
-  if (slot == first_slot_ && !session_.in_passed_reply()) {
+  if (slot == first_slot_ && MayAnswerSlots()) {
     if (out_.empty() && writing_.empty()) last_write_ms_ = clients_->NowMs();
     if (!closed()) out_.append(resp);
     slots_.pop_front();
@@ -362,7 +369,7 @@ void Connection::Reply(uint64_t slot, std::string_view resp) {
 }
 
 void Connection::PopReady() {
-  while (!slots_.empty() && slots_.front().ready) {
+  while (!slots_.empty() && slots_.front().ready && MayAnswerSlots()) {
     if (!closed()) out_.append(slots_.front().resp);
     waiting_bytes_ -= slots_.front().resp.size();
     slots_.pop_front();

@@ -81,6 +81,8 @@ class Connection : public ReplySink, private RelayLineOwner {
   void Keep(std::string_view rest);
   void Pause();
   void ReplyNow(std::string_view resp);
+  /// Not before the relayed commands that came earlier, nor into the middle of what Redis sends.
+  bool MayAnswerSlots() const { return session_.unanswered() == 0 && !session_.in_passed_reply(); }
   void PopReady();
   void WriteRest();
   void CloseAfterReplies();

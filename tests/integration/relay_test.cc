@@ -195,6 +195,24 @@ TEST_CASE("the streams that are accepted are the same for relayed XADDs", "[rela
   CHECK(stack.Length("s") == 1);
 }
 
+TEST_CASE("a command that is too large is answered in its turn, and takes its transaction along", "[relay]") {
+  Stack stack({.sidecar_options = {"--max-event-bytes", "64KiB"}});
+  const std::string large = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5000000\r\n" + std::string(5'000'000, 'x') + "\r\n";
+  RespClient client = stack.sidecar.Connect();
+  client.SendRaw("BLPOP queue 0\r\n" + large + "PING\r\n");
+  CHECK_FALSE(client.TryRead(200ms));
+  CHECK(stack.redis.Call({"RPUSH", "queue", "x"}).integer == 1);
+  CHECK(client.Read().elements.at(1).text == "x");
+  CHECK(client.Read().IsError("INVALID"));
+  CHECK(client.Read().text == "PONG");
+  client.SendRaw("MULTI\r\nSET half 1\r\n" + large + "EXEC\r\nEXISTS half\r\n");
+  CHECK(client.Read() == kOk);
+  CHECK(client.Read() == kQueued);
+  CHECK(client.Read().IsError("INVALID"));
+  CHECK(client.Read().IsError("EXECABORT"));
+  CHECK(client.Read().integer == 0);
+}
+
 TEST_CASE("with --relay off the error says what this is, and nothing reaches Redis", "[relay]") {
   Stack stack({.sidecar_options = {"--relay", "off"}});
   const Reply reply = stack.sidecar.Call({"GET", "k"});
