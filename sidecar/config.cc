@@ -51,6 +51,10 @@ constexpr std::array kOptions = {
            "on"},
     Option{"relay-connections", "N", "keep at most this many connections to Redis for relayed commands", "256"},
     Option{"relay-allow", "COMMAND", "relay this command, which is refused otherwise, such as 'CONFIG SET'", "", true},
+    Option{"skip-while-away", "COMMAND KEYS",
+           "while Redis is away, answer this command on keys that match a glob as if they were empty, and list them "
+           "until a rebuild restores them; for example 'ZINCRBY leaderboard-sset'",
+           "", true},
     Option{"log-format", "FORMAT", "text or json", "text"},
     Option{"check-config", "", "check the options and exit; change nothing"},
 };
@@ -126,6 +130,12 @@ Result<SidecarConfig> Read(const Options& options) {
   config.relay_allowed = options.All("relay-allow");
   for (const std::string& command : config.relay_allowed)
     RETURN_IF_ERROR(Routes::CheckAllowed(command).Prefixed(options.Origin("relay-allow")));
+  for (const std::string& text : options.All("skip-while-away")) {
+    ASSIGN_OR_RETURN(SkipRule rule, SkipRules::Parse(text).Prefixed(options.Origin("skip-while-away")));
+    config.skips.push_back(std::move(rule));
+  }
+  if (!config.skips.empty() && !config.relay)
+    return UsageError(options.Origin("skip-while-away") + ": nothing is relayed (--relay off), so nothing is skipped");
   static constexpr std::array<std::string_view, 2> kFormats = {"text", "json"};
   ASSIGN_OR_RETURN(const size_t format, options.Choice("log-format", kFormats));
   config.log_format = format == 0 ? LogFormat::kText : LogFormat::kJson;

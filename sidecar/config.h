@@ -8,6 +8,7 @@
 #include "shared/base/log.h"
 #include "shared/base/result.h"
 #include "shared/redis/url.h"
+#include "sidecar/core/skip_rules.h"
 
 namespace sprockets {
 
@@ -30,6 +31,7 @@ struct SidecarConfig {
   bool relay = true;                       // commands other than events go to Redis
   size_t relay_connections = 256;          // of clients, to Redis
   std::vector<std::string> relay_allowed;  // commands that pass although they are dangerous
+  std::vector<SkipRule> skips;             // writes that PostgreSQL will restore
   LogFormat log_format = LogFormat::kText;
 };
 

@@ -116,10 +116,13 @@ Status Sidecar::Open() {
     return std::make_unique<SpillStore>(*folder_, *std::move(opened.state), spill, std::move(earlier), std::move(post));
   };
   disk_->Start(make_store, earlier);
-  admin_ = std::make_unique<Admin>(router_.get(), redis_.get(), relay_.get(), disk_.get(), &clock_);
-  clients_ = std::make_unique<Clients>(router_.get(), admin_.get(), relay_.get(),
-                                       Routes({config_.relay, config_.relay_allowed, config_.streams}), &clock_,
-                                       config_.max_event_bytes);
+  skips_ = std::make_unique<SkipStore>(&loop_, &clock_, folder_->path());
+  skips_->LookNow();
+  admin_ = std::make_unique<Admin>(router_.get(), redis_.get(), relay_.get(), disk_.get(), skips_.get(), &clock_);
+  skips_->OnLooked([this] { admin_->OnSkipsLooked(); });
+  clients_ = std::make_unique<Clients>(router_.get(), admin_.get(), relay_.get(), skips_.get(),
+                                       Routes({config_.relay, config_.relay_allowed, config_.streams, config_.skips}),
+                                       &clock_, config_.max_event_bytes);
   WatchLoop();
   ASSIGN_OR_RETURN(listener_, Listener::Open(&loop_, config_.socket, config_.socket_mode,
                                              [this](UvHandle<uv_pipe_t> pipe) { clients_->Add(std::move(pipe)); }));
@@ -172,6 +175,7 @@ void Sidecar::CloseLoop() {
     disk_->Join(/*nothing_in_flight=*/router_->events_in_flight() == 0);
     CollectSpilled();
   }
+  if (skips_) skips_->Submit();
   if (clients_) clients_->Close();
   redis_.reset();
   relay_.reset();
@@ -184,6 +188,7 @@ void Sidecar::CloseLoop() {
   stop_timer_.reset();
   listener_.reset();
   uv_run(&loop_, UV_RUN_DEFAULT);
+  skips_.reset();
   clients_.reset();
   if (router_) {
     const RouterCounters& counters = router_->counters();
@@ -202,6 +207,7 @@ void Sidecar::EndTurn() {
   redis_->Flush();
   relay_->Flush();
   disk_->Submit();
+  skips_->Submit();
   clients_->Flush();
   if (stopping_) ContinueStop();
   // Redis and the clients may be waiting for our core with the very work that we are about to wait for. Letting them go
@@ -252,7 +258,7 @@ void Sidecar::BeginStop() {
 }
 
 void Sidecar::ContinueStop() {
-  if (router_->events_unanswered() > 0 || admin_->is_asked()) return stop_timer_->Start(kStopMs);
+  if (router_->events_unanswered() > 0 || !skips_->idle() || admin_->is_asked()) return stop_timer_->Start(kStopMs);
   if (clients_->all_idle()) uv_stop(&loop_);
 }
 

@@ -15,6 +15,7 @@
 #include "sidecar/config.h"
 #include "sidecar/core/router.h"
 #include "sidecar/disk/disk.h"
+#include "sidecar/disk/skip_store.h"
 #include "sidecar/door/clients.h"
 #include "sidecar/door/listener.h"
 #include "sidecar/loop_clock.h"
@@ -58,6 +59,7 @@ class Sidecar {
   std::unique_ptr<Upstream> redis_;
   std::unique_ptr<RelayPool> relay_;
   std::unique_ptr<Disk> disk_;
+  std::unique_ptr<SkipStore> skips_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<Clients> clients_;

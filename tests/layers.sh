@@ -60,9 +60,10 @@ may shared/spill shared/base/ shared/redis/
 # Whoever brings events or takes them knows what travels, not who decides; only the link's side speaks to the router.
 loop='sidecar/loop_clock.h sidecar/uv_handles.h'
 may sidecar/core shared/redis/ shared/spill/spilled.h shared/base/
-may sidecar/door shared/base/ shared/redis/ sidecar/core/traffic.h sidecar/core/relay $loop
+may sidecar/door shared/base/ shared/redis/ sidecar/core/traffic.h sidecar/core/relay sidecar/core/skip_rules.h $loop
 may sidecar/redis shared/base/ shared/redis/ sidecar/core/ $loop
-may sidecar/disk shared/ sidecar/core/traffic.h sidecar/core/stream_state.h sidecar/core/window.h sidecar/core/seal_policy.h $loop
+may sidecar/disk shared/ sidecar/core/traffic.h sidecar/core/stream_state.h sidecar/core/window.h \
+  sidecar/core/seal_policy.h sidecar/core/skip_rules.h $loop
 may sidecar/admin shared/ sidecar/core/ sidecar/disk/ sidecar/door/ sidecar/redis/ $loop
 
 # The drain never sees PostgreSQL, and PostgreSQL never sees a spill file.
@@ -79,7 +80,7 @@ may replayer/commands shared/ replayer/
 # Decisions, and the values that they are about.
 pure sidecar/core/*
 pure replayer/drain/batch.h replayer/drain/searches.h sidecar/door/local_commands.* sidecar/door/routes.* sidecar/admin/status.h
-pure shared/redis/*.h shared/redis/settle.cc shared/spill/spilled.h shared/spill/known_connections.* shared/spill/file_names.*
+pure shared/redis/*.h shared/redis/settle.cc shared/spill/spilled.h shared/spill/skipped_key.h shared/spill/known_connections.* shared/spill/file_names.*
 
 # Whoever works with spill files is handed a folder, and does not know what it lies on.
 only 'shared/spill/(disk_folder|sqlite)' shared/spill/ sidecar/sidecar.h replayer/commands/

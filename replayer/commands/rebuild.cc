@@ -1,4 +1,5 @@
 // The rebuild command: what is to be done, and what is said about it.
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "replayer/command.h"
 #include "replayer/commands/common_options.h"
+#include "replayer/commands/skipped_list.h"
 #include "replayer/schema_set/schema_set.h"
 #include "replayer/structure/follow.h"
 #include "replayer/structure/rebuild_run.h"
@@ -48,7 +50,7 @@ std::string LineOf(const RebuiltStructure& structure) {
 }
 
 /// What came to its end is reported, even where something else failed.
-Outcome OutcomeOf(const RebuildOutcome& run, const Output& output) {
+Outcome OutcomeOf(const RebuildOutcome& run, const SkippedList& skipped, const Output& output) {
   bool would_change = false;
   uint64_t rows = 0;
   Outcome outcome;
@@ -59,6 +61,8 @@ Outcome OutcomeOf(const RebuildOutcome& run, const Output& output) {
     structures.push_back(JsonOf(structure));
     outcome.text += LineOf(structure);
   }
+  outcome.text += skipped.Text();
+  if (!skipped.empty()) outcome.details["skipped"] = skipped.Json();
   outcome.counts["read"] = rows;
   outcome.duration_ms = output.ElapsedMs();
   if (!run.status.ok()) {
@@ -83,6 +87,7 @@ class Rebuild : public Command {
   void Declare(OptionTable& options) override {
     AddSchema(options, &folder_);
     AddStructures(options, &run_.stores, &only_);
+    skipped_.AddOption(options);
     options.Integer("jobs", "N", "build this many structures at once; they are swapped in the order of their files", 1,
                     kMostJobs, &run_.jobs);
     options.Flag("follow",
@@ -110,15 +115,32 @@ class Rebuild : public Command {
     CatchStopSignals();
     if (follow_) return Follow();
     Result<RebuildOutcome> run = RebuildAll();
-    return OutcomeOf(run.ok() ? run.value() : RebuildOutcome{{}, run.error()}, output);
+    return OutcomeOf(run.ok() ? run.value() : RebuildOutcome{{}, run.error()}, skipped_, output);
   }
 
  private:
-  Result<RebuildOutcome> RebuildAll() const {
+  Result<RebuildOutcome> RebuildAll() {
     ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(folder_, only_));
     if (structures.empty()) return UsageError(folder_.native() + " has no file rebuild/*.sql");
     ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(folder_));
-    return RebuildSideBySide(run_, structures, groups);
+    RETURN_IF_ERROR(skipped_.Read());
+    KeyOwners owners;
+    RebuildOutcome outcome = RebuildSideBySide(run_, structures, groups, owners);
+    const Status struck_off = StrikeOff(outcome.structures, structures, owners);
+    if (outcome.status.ok()) outcome.status = struck_off;
+    return outcome;
+  }
+
+  /// What the live keys of the structures that came to their end lacked.
+  Status StrikeOff(const std::vector<RebuiltStructure>& rebuilt, const std::vector<Structure>& structures,
+                   KeyOwners& owners) {
+    for (const RebuiltStructure& each : rebuilt) {
+      using State = RebuiltStructure::State;
+      if (each.state != State::kUnchanged && each.state != State::kRebuilt) continue;
+      const auto is_it = [&](const Structure& structure) { return structure.name == each.name; };
+      RETURN_IF_ERROR(skipped_.StrikeOff(*std::find_if(structures.begin(), structures.end(), is_it), owners));
+    }
+    return {};
   }
 
   /// Says nothing at its end, which a signal asked for.
@@ -135,6 +157,7 @@ class Rebuild : public Command {
   std::filesystem::path folder_;
   std::string only_ = "*";
   RebuildRunOptions run_;
+  SkippedList skipped_;
   bool follow_ = false;
   FollowOptions follow_options_;
 };

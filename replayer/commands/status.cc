@@ -12,20 +12,24 @@
 #include "replayer/drain/active_file.h"
 #include "replayer/drain/folder_survey.h"
 #include "replayer/redis/server.h"
+#include "replayer/schema_set/schema_set.h"
 #include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
 #include "shared/spill/disk_folder.h"
+#include "shared/spill/skipped_writes.h"
 
 namespace sprockets {
 namespace {
 
 constexpr int64_t kWatchEveryMs = 1'000;
+constexpr size_t kMostSkippedLines = 20;
 
 struct Where {
   std::filesystem::path spill_dir;
   std::optional<RedisTarget> redis;
-  std::string socket_path;  // the sidecar's; empty: not given
+  std::string socket_path;       // the sidecar's; empty: not given
+  std::filesystem::path schema;  // empty: not given
 };
 
 /// One look at everything.
@@ -40,7 +44,9 @@ struct Look {
   std::string sidecar;         // likewise
   std::string sidecar_status;  // SPROCKETS STATUS, JSON
   std::optional<ActiveFile> active;
-  std::string why;  // what keeps the sidecar from Redis; empty: nothing, or not known
+  std::vector<SkippedKey> skipped;
+  std::vector<Structure> structures;  // of the set, if it was given
+  std::string why;                    // what keeps the sidecar from Redis; empty: nothing, or not known
   int64_t since_ms = 0;
 };
 
@@ -84,6 +90,10 @@ Result<Look> TakeLook(const Where& where) {
     }
   }
   RETURN_IF_ERROR(AddActive(where, folder, &look));
+  ASSIGN_OR_RETURN(look.skipped, SkippedWrites(folder.path()).List());
+  if (!look.skipped.empty() && !where.schema.empty()) {
+    ASSIGN_OR_RETURN(look.structures, ReadStructures(where.schema, "*"));
+  }
   AskServers(where, &look);
   return look;
 }
@@ -102,6 +112,16 @@ nlohmann::ordered_json FileJson(const FileSurvey& file) {
   return json;
 }
 
+nlohmann::ordered_json SkippedJson(const std::vector<SkippedKey>& skipped) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (const SkippedKey& each : skipped)
+    json.push_back({{"key", JsonOfBytes(each.key)},
+                    {"writes", each.writes},
+                    {"first_ms", each.first_ms},
+                    {"last_ms", each.last_ms}});
+  return json;
+}
+
 nlohmann::ordered_json LookJson(const Look& look) {
   nlohmann::ordered_json files = nlohmann::ordered_json::array();
   for (const FileSurvey& file : look.files) files.push_back(FileJson(file));
@@ -110,11 +130,27 @@ nlohmann::ordered_json LookJson(const Look& look) {
                               {"bytes", look.bytes},
                               {"oldest_ms", look.oldest_ms},
                               {"files", std::move(files)}};
+  json["skipped"] = SkippedJson(look.skipped);
   if (look.active) json["active_rows"] = look.active->rows ? nlohmann::ordered_json(*look.active->rows) : nullptr;
   if (!look.redis.empty()) json["redis"] = look.redis;
   if (!look.sidecar.empty()) json["sidecar"] = look.sidecar;
   if (!look.sidecar_status.empty()) json["sidecar_status"] = nlohmann::ordered_json::parse(look.sidecar_status);
   return json;
+}
+
+/// The keys that lack writes, and what restores each.
+std::string SkippedText(const Look& look) {
+  std::string text;
+  size_t lines = 0;
+  for (const SkippedKey& each : look.skipped) {
+    if (++lines > kMostSkippedLines) continue;
+    const auto names = [&](const Structure& structure) { return Names(structure, each.key); };
+    const auto owner = std::find_if(look.structures.begin(), look.structures.end(), names);
+    text.append(Describe(each, WallClockMs())).append("; run rebuild --spill-dir DIR");
+    text.append(owner == look.structures.end() ? " with the set that owns it" : " --only " + owner->name).append("\n");
+  }
+  if (lines > kMostSkippedLines) text += "… and " + FormatCount(lines - kMostSkippedLines) + " more: see skipped\n";
+  return text;
 }
 
 std::string AgeOf(int64_t since_ms) {
@@ -148,7 +184,7 @@ std::string Verdict(const Look& look) {
 }
 
 std::string LookText(const Look& look) {
-  std::string text = Verdict(look);
+  std::string text = Verdict(look) + SkippedText(look);
   text += "the folder holds " + FormatSize(static_cast<uint64_t>(look.bytes)) + "\n";
   if (look.rejected > 0) text += FormatCount(static_cast<uint64_t>(look.rejected)) + " rejected events are kept\n";
   for (const FileSurvey& file : look.files) {
@@ -193,6 +229,7 @@ class StatusOf : public Command {
     AddSpillDir(options, &where_.spill_dir);
     AddOptionalRedis(options, &where_.redis);
     AddSocket(options, &where_.socket_path);
+    options.Path("schema", "DIR", "the schema set, to name what restores the writes that were skipped", &where_.schema);
     options.Flag("watch", "look again every second", &watch_);
   }
 
@@ -202,7 +239,8 @@ class StatusOf : public Command {
       ASSIGN_OR_RETURN(const Look look, TakeLook(where_));
       Outcome outcome;
       outcome.counts = LookJson(look);
-      outcome.result = look.left > 0 || look.active || look.quarantined > 0 ? "waits" : "drained";
+      const bool waits = look.left > 0 || look.active || look.quarantined > 0 || !look.skipped.empty();
+      outcome.result = waits ? "waits" : "drained";
       outcome.text = LookText(look);
       output.Print(outcome);
     } while (watch_ && SleepUnlessStopped(kWatchEveryMs));

@@ -10,6 +10,7 @@
 #include "replayer/access/access_control.h"
 #include "replayer/command.h"
 #include "replayer/commands/common_options.h"
+#include "replayer/commands/skipped_list.h"
 #include "replayer/redis/server.h"
 #include "replayer/structure/rebuild.h"
 #include "replayer/structure/repair.h"
@@ -62,6 +63,7 @@ class Verifier {
   /// Compares everything; with `mending`, what differs is mended, too.
   Status Run(bool mending) {
     total_ = {};
+    equal_.clear();
     ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(options_.folder, options_.only));
     ASSIGN_OR_RETURN(Postgres postgres,
                      Postgres::Connect(options_.stores.postgres.url, options_.stores.postgres.wait_ms));
@@ -73,8 +75,10 @@ class Verifier {
     for (const Structure& structure : structures) {
       ASSIGN_OR_RETURN(const bool has_table, HasItsTable(postgres, structure));
       if (!has_table) continue;
+      const uint64_t differences = total_.differences;
       const Status compared = CompareOne(postgres, redis, structure, mending, &to_rebuild);
       if (!compared.ok() && compared.error().code != ErrorCode::kRefused) return compared;
+      if (compared.ok() && total_.differences == differences) equal_.push_back(structure);
       if (compared.ok()) continue;
       if (!guarded.ok()) LogError("not-mended", {{"why", guarded.error().message}});
       guarded = compared;
@@ -103,6 +107,9 @@ class Verifier {
     return guarded;
   }
   const Compared& total() const { return total_; }
+  /// Those in which the last run found nothing that differs.
+  const std::vector<Structure>& equal() const { return equal_; }
+  KeyOwners& owners() { return owners_; }
   /// Were users and groups compared, too?
   bool access_compared() const { return access_compared_; }
 
@@ -226,6 +233,7 @@ class Verifier {
   const VerifyOptions& options_;
   Output& output_;
   Compared total_;
+  std::vector<Structure> equal_;
   KeyOwners owners_;
   bool access_compared_ = false;
   uint64_t lines_ = 0;
@@ -239,16 +247,21 @@ class Verify : public Command {
     AddSchema(options, &options_.folder);
     AddStructures(options, &options_.stores, &options_.only);
     options.Flag("repair", "repair the differences, and nothing else", &repair_);
+    skipped_.AddOption(options);
     AddProgress(options, &options_.progress);
   }
 
   Result<Outcome> Run(Output& output) override {
     CatchStopSignals();
     Verifier verifier(options_, output);
+    if (repair_) RETURN_IF_ERROR(skipped_.Read());
     RETURN_IF_ERROR(verifier.Run(repair_));
     const uint64_t found = verifier.total().differences;
     // What was mended is looked at again: only that says that it is mended.
     if (repair_ && found > 0) RETURN_IF_ERROR(verifier.Run(false));
+    for (const Structure& structure : verifier.equal()) {
+      if (repair_) RETURN_IF_ERROR(skipped_.StrikeOff(structure, verifier.owners()));
+    }
     const Compared& total = verifier.total();
     const uint64_t repaired = repair_ ? found - total.differences : 0;
     Outcome outcome;
@@ -263,13 +276,15 @@ class Verify : public Command {
                    FormatCount(total.differences) + " differences";
     if (repair_) outcome.text += ", " + FormatCount(repaired) + " mended";
     if (!verifier.access_compared()) outcome.text += ", users and groups not compared";
-    outcome.text += ", in " + FormatDuration(*outcome.duration_ms) + "\n" + outcome.result + "\n";
+    outcome.text += ", in " + FormatDuration(*outcome.duration_ms) + "\n" + skipped_.Text() + outcome.result + "\n";
+    if (!skipped_.empty()) outcome.details["skipped"] = skipped_.Json();
     if (total.differences > 0) outcome.exit_code = ExitCode::kDiffers;
     return outcome;
   }
 
  private:
   VerifyOptions options_;
+  SkippedList skipped_;
   bool repair_ = false;
 };
 

@@ -318,6 +318,10 @@ Result<std::string> Expand(const std::string& word, const fs::path& file, size_t
 
 }  // namespace
 
+bool Names(const Structure& structure, std::string_view key) {
+  return structure.key == key || (structure.keys_glob && GlobMatch(*structure.keys_glob, key));
+}
+
 std::optional<double> ParseNumber(std::string_view text) {
   double number = 0;
   const char* const end = text.data() + text.size();

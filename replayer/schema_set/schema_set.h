@@ -45,6 +45,9 @@ struct Structure {
   std::string query;                   // without a semicolon at its end
 };
 
+/// Does the file itself name this key (its own, or by `-- keys:`)? It may give others, which only the database knows.
+bool Names(const Structure& structure, std::string_view key);
+
 /// A finite number, and nothing else.
 std::optional<double> ParseNumber(std::string_view text);
 

@@ -57,10 +57,11 @@ class KeepAlive {
 class RebuildRun {
  public:
   RebuildRun(const RebuildRunOptions& options, const std::vector<Structure>& structures,
-             const std::vector<ConsumerGroup>& groups)
+             const std::vector<ConsumerGroup>& groups, KeyOwners& owners)
       : options_(options),
         structures_(structures),
         groups_(groups),
+        owners_(owners),
         turns_(structures.size()),
         rebuilt_(structures.size()) {}
 
@@ -149,7 +150,7 @@ class RebuildRun {
   const RebuildRunOptions& options_;
   const std::vector<Structure>& structures_;
   const std::vector<ConsumerGroup>& groups_;
-  KeyOwners owners_;
+  KeyOwners& owners_;
   std::unique_ptr<RedisLock> lock_;
   Turns turns_;
   std::vector<std::optional<RebuiltStructure>> rebuilt_;  // each written by the thread that has taken its place
@@ -158,8 +159,8 @@ class RebuildRun {
 }  // namespace
 
 RebuildOutcome RebuildSideBySide(const RebuildRunOptions& options, const std::vector<Structure>& structures,
-                                 const std::vector<ConsumerGroup>& groups) {
-  RebuildRun run(options, structures, groups);
+                                 const std::vector<ConsumerGroup>& groups, KeyOwners& owners) {
+  RebuildRun run(options, structures, groups, owners);
   Status status = run.Run();
   return {run.TakeRebuilt(), std::move(status)};
 }

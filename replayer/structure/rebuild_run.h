@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "replayer/schema_set/schema_set.h"
+#include "replayer/structure/key_owners.h"
 #include "replayer/structure/rebuild.h"
 #include "replayer/structure/stores.h"
 #include "replayer/terminal/progress.h"
@@ -25,8 +26,8 @@ struct RebuildOutcome {
 };
 
 /// One structure at least. All are of one state of the database, and appear in the order in which they are given,
-/// whichever is ready first. Behind one that fails, none is changed.
+/// whichever is ready first. Behind one that fails, none is changed. `owners` is told which gives which key.
 RebuildOutcome RebuildSideBySide(const RebuildRunOptions& options, const std::vector<Structure>& structures,
-                                 const std::vector<ConsumerGroup>& groups);
+                                 const std::vector<ConsumerGroup>& groups, KeyOwners& owners);
 
 }  // namespace sprockets

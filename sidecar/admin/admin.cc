@@ -28,8 +28,15 @@ RedisFacts FactsOf(const Upstream& redis, const RelayPool& relay) {
 
 }  // namespace
 
-Admin::Admin(const Router* router, const Upstream* redis, const RelayPool* relay, Disk* disk, const LoopClock* clock)
-    : router_(router), redis_(redis), relay_(relay), disk_(disk), clock_(clock), started_(clock->Wall()) {}
+Admin::Admin(const Router* router, const Upstream* redis, const RelayPool* relay, Disk* disk, SkipStore* skips,
+             const LoopClock* clock)
+    : router_(router),
+      redis_(redis),
+      relay_(relay),
+      disk_(disk),
+      skips_(skips),
+      clock_(clock),
+      started_(clock->Wall()) {}
 
 // However many ask, the folder is looked at once for all of them.
 void Admin::AnswerStatus(ReplyTo to) {
@@ -37,13 +44,24 @@ void Admin::AnswerStatus(ReplyTo to) {
   if (asked_) return;
   asked_ = clock_->Now();
   disk_->Describe();
+  skips_asked_ = true;
+  skips_->Look();
 }
 
 void Admin::OnDescribed(SpillReport report) {
   asked_.reset();
   described_ = clock_->Wall();
   report_ = std::move(report);
-  AnswerWaiting();
+  AnswerIfLooked();
+}
+
+void Admin::OnSkipsLooked() {
+  skips_asked_ = false;
+  AnswerIfLooked();
+}
+
+void Admin::AnswerIfLooked() {
+  if (!asked_ && !skips_asked_) AnswerWaiting();
 }
 
 void Admin::CheckPatience() {
@@ -53,7 +71,8 @@ void Admin::CheckPatience() {
 void Admin::AnswerWaiting() {
   if (status_waiting_.empty()) return;
   std::string reply;
-  AppendBulk(reply, StatusJson(*router_, FactsOf(*redis_, *relay_), report_, described_, clock_->Wall()));
+  AppendBulk(reply, StatusJson(*router_, FactsOf(*redis_, *relay_), report_, SkipFacts{skips_->list(), skips_->error()},
+                               described_, clock_->Wall()));
   for (const ReplyTo& to : std::exchange(status_waiting_, {})) to.Reply(reply);
 }
 
@@ -77,7 +96,7 @@ void Admin::OnSealed(const Sealed& sealed) {
 ServerInfo Admin::Info() const {
   ServerInfo info;
   info.uptime_s = (clock_->Wall().ms - started_.ms) / 1000;
-  info.sprockets_section = InfoSection(*router_, disk_->active_rows());
+  info.sprockets_section = InfoSection(*router_, disk_->active_rows(), skips_->list().size());
   return info;
 }
 

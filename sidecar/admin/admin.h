@@ -11,6 +11,7 @@
 #include "sidecar/core/router.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/disk/disk.h"
+#include "sidecar/disk/skip_store.h"
 #include "sidecar/disk/spill_report.h"
 #include "sidecar/door/admin_commands.h"
 #include "sidecar/loop_clock.h"
@@ -21,7 +22,8 @@ namespace sprockets {
 
 class Admin : public AdminCommands {
  public:
-  Admin(const Router* router, const Upstream* redis, const RelayPool* relay, Disk* disk, const LoopClock* clock);
+  Admin(const Router* router, const Upstream* redis, const RelayPool* relay, Disk* disk, SkipStore* skips,
+        const LoopClock* clock);
 
   // AdminCommands
   void AnswerStatus(ReplyTo to) override;
@@ -29,6 +31,7 @@ class Admin : public AdminCommands {
   ServerInfo Info() const override;
 
   void OnDescribed(SpillReport report);
+  void OnSkipsLooked();
   void OnSealed(const Sealed& sealed);
   /// Ends the patience with the disk. Once a second.
   void CheckPatience();
@@ -36,16 +39,19 @@ class Admin : public AdminCommands {
   bool is_asked() const { return !status_waiting_.empty() || !seal_waiting_.empty(); }
 
  private:
+  void AnswerIfLooked();
   void AnswerWaiting();
 
   const Router* const router_;
   const Upstream* const redis_;
   const RelayPool* const relay_;
   Disk* const disk_;
+  SkipStore* const skips_;
   const LoopClock* const clock_;
   const WallTime started_;
   std::vector<ReplyTo> status_waiting_;
   std::optional<LoopTime> asked_;  // the disk for a report that has not come yet
+  bool skips_asked_ = false;       // likewise, for what was skipped
   SpillReport report_;             // the last one
   std::optional<WallTime> described_;
   std::unordered_map<uint64_t, ReplyTo> seal_waiting_;  // by token

@@ -11,6 +11,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr size_t kMostSkippedKeys = 100;  // that are named
+
 Json RedisJson(const Router& router, const RedisFacts& redis) {
   return {{"state", redis.connected ? "connected" : "disconnected"},
           {"breaker", NameOf(router.breaker().state())},
@@ -45,15 +47,31 @@ Json SpillJson(const SpillReport& spill) {
   return {{"rows", spill.rows}, {"bytes", spill.bytes}, {"oldest_ms", spill.oldest_ms}, {"files", std::move(files)}};
 }
 
+Json SkipsJson(const SkipFacts& skips) {
+  int64_t writes = 0;
+  Json keys = Json::array();
+  for (const SkippedKey& each : skips.keys) {
+    writes += each.writes;
+    if (keys.size() == kMostSkippedKeys) continue;
+    keys.push_back({{"key", each.key},
+                    {"writes", each.writes},
+                    {"first_ms", each.first_ms},
+                    {"last_ms", each.last_ms},
+                    {"command", each.command}});
+  }
+  return {{"keys", skips.keys.size()}, {"writes", writes}, {"first_keys", std::move(keys)}, {"error", skips.error}};
+}
+
 }  // namespace
 
-std::string StatusJson(const Router& router, const RedisFacts& redis, const SpillReport& spill,
+std::string StatusJson(const Router& router, const RedisFacts& redis, const SpillReport& spill, const SkipFacts& skips,
                        std::optional<WallTime> described, WallTime now) {
   Json status = {{"mode", "redis"},
                  {"redis", RedisJson(router, redis)},
                  {"counters", CountersJson(router.counters())},
                  {"relay", {{"connections", redis.relay_connections}, {"commands", redis.relayed_commands}}},
                  {"spill", SpillJson(spill)},
+                 {"skipped", SkipsJson(skips)},
                  {"in_flight",
                   {{"events", router.events_in_flight()},
                    {"bytes", router.bytes_in_flight()},
@@ -64,7 +82,7 @@ std::string StatusJson(const Router& router, const RedisFacts& redis, const Spil
   return status.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string InfoSection(const Router& router, int64_t active_rows) {
+std::string InfoSection(const Router& router, int64_t active_rows, size_t skipped_keys) {
   const RouterCounters& counters = router.counters();
   std::string section;
   const auto line = [&](std::string_view name, std::string_view value) {
@@ -77,6 +95,7 @@ std::string InfoSection(const Router& router, int64_t active_rows) {
   line("spilled", std::to_string(counters.spilled));
   line("in_doubt", std::to_string(counters.in_doubt));
   line("spill_rows_active", std::to_string(active_rows));
+  line("skipped_keys", std::to_string(skipped_keys));
   return section;
 }
 

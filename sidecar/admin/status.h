@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "shared/base/moment.h"
+#include "shared/spill/skipped_key.h"
 #include "sidecar/core/handshake.h"
 #include "sidecar/core/router.h"
 #include "sidecar/disk/spill_report.h"
@@ -24,11 +26,17 @@ struct RedisFacts {
   std::string last_error;         // what Redis refused, or why there is no connection
 };
 
+/// What was skipped while Redis was away, and is not restored yet.
+struct SkipFacts {
+  std::span<const SkippedKey> keys;  // the first one skipped comes first
+  std::string error;                 // why the list could not be read; empty: it could
+};
+
 /// SPROCKETS STATUS. `described`: when `spill` was, if ever.
-std::string StatusJson(const Router& router, const RedisFacts& redis, const SpillReport& spill,
+std::string StatusJson(const Router& router, const RedisFacts& redis, const SpillReport& spill, const SkipFacts& skips,
                        std::optional<WallTime> described, WallTime now);
 
 /// The section of INFO that is ours.
-std::string InfoSection(const Router& router, int64_t active_rows);
+std::string InfoSection(const Router& router, int64_t active_rows, size_t skipped_keys);
 
 }  // namespace sprockets

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "shared/redis/error.h"
 #include "shared/redis/resp.h"
 
 namespace sprockets {
@@ -12,6 +13,7 @@ constexpr std::string_view kMarker = "*2\r\n$4\r\nPING\r\n$9\r\nsprockets\r\n";
 constexpr std::string_view kMarkerReply = "$9\r\nsprockets\r\n";
 constexpr std::string_view kMarkerReplySubscribed = "*2\r\n$4\r\npong\r\n$9\r\nsprockets\r\n";  // in RESP2
 constexpr size_t kMostInfoBytes = 256 * 1024;  // a longer INFO passes as it is
+constexpr size_t kMostSkippableBytes = 4096;   // a longer answer of a kSkippable likewise
 
 // Out of band in RESP3: it answers nothing.
 bool IsPush(char type) {
@@ -25,6 +27,11 @@ std::string_view TextOf(std::string_view reply) {
   std::string_view text = reply.substr(end + 2, reply.size() - end - 4);
   if (reply.starts_with('=') && text.size() >= 4) text.remove_prefix(4);  // a verbatim string: "txt:"
   return text;
+}
+
+// OOM, READONLY, LOADING and their like: as with an event, Redis fails, and not this command.
+bool RefusesWrites(std::string_view reply) {
+  return reply.starts_with('-') && ClassifyRedisError(reply.substr(1, reply.find('\r') - 1)) == RefusalScope::kServer;
 }
 
 }  // namespace
@@ -43,7 +50,7 @@ void RelaySession::Expect(Answer answer, uint64_t begin) {
 bool RelaySession::MustHold() const {
   if (expected_.empty() || IsPush(framer_.type())) return false;
   const Answer answer = expected_.front().answer;
-  return answer == Answer::kDropped || IsSubscription(answer) ||
+  return answer == Answer::kDropped || answer == Answer::kSkippable || IsSubscription(answer) ||
          (answer == Answer::kInfo && (framer_.type() == '$' || framer_.type() == '='));
 }
 
@@ -53,6 +60,8 @@ bool RelaySession::MayHoldOn() const {
       return true;
     case Answer::kInfo:
       return held_.size() <= kMostInfoBytes;
+    case Answer::kSkippable:  // held whole: half an answer could not become another one
+      return held_.size() <= kMostSkippableBytes;
     default:
       return held_.size() <= kMarkerReplySubscribed.size();
   }
@@ -116,6 +125,10 @@ void RelaySession::EndReply(const std::function<void(std::string_view)>& pass, c
     std::string text;
     AppendBulk(text, std::string(TextOf(reply)).append(info()));
     pass(text);
+  }
+  if (held && answer == Answer::kSkippable) {
+    taken->refused = RefusesWrites(reply);
+    if (!taken->refused) pass(reply);
   }
   Pop();
 }

@@ -21,6 +21,7 @@ class RelaySession {
     kExec,               // one reply, with which a transaction ends
     kInfo,               // one reply, which the client gets with a section of ours
     kDropped,            // one reply, which the client does not get: the command was ours
+    kSkippable,          // one reply, which the client does not get if it says that Redis takes no writes
     kSubscription,       // the reply to a marker that was sent behind it: nobody knows how many replies it has
     kShardSubscription,  // likewise; its subscriptions are counted apart
   };
@@ -34,6 +35,7 @@ class RelaySession {
   struct Taken {
     bool ok = true;          // false: these are no replies
     bool exec_done = false;  // a transaction was executed: neither an error nor null
+    bool refused = false;    // Redis takes no writes, so a kSkippable was not executed, and has no answer
   };
   /// `pass` gets what the client is to be given, in order; `info` says what an INFO is to end with.
   Taken Take(std::string_view bytes, const std::function<void(std::string_view)>& pass,

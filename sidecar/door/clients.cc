@@ -25,11 +25,12 @@ void BufferBudget::Done(const Connection* client) {
   if (goes_on_ == client) goes_on_ = nullptr;
 }
 
-Clients::Clients(EventSink* events, AdminCommands* admin, Relay* relay, Routes routes, const LoopClock* clock,
-                 size_t max_event_bytes)
+Clients::Clients(EventSink* events, AdminCommands* admin, Relay* relay, SkipBook* skips, Routes routes,
+                 const LoopClock* clock, size_t max_event_bytes)
     : events_(events),
       admin_(admin),
       relay_(relay),
+      skips_(skips),
       routes_(std::move(routes)),
       clock_(clock),
       max_command_bytes_(max_event_bytes + kCommandOverheadBytes),

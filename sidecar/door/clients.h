@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "sidecar/core/relay.h"
+#include "sidecar/core/skip_rules.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/door/admin_commands.h"
 #include "sidecar/door/connection.h"
@@ -42,7 +43,7 @@ class BufferBudget {
 class Clients {
  public:
   /// All must outlive it.
-  Clients(EventSink* events, AdminCommands* admin, Relay* relay, Routes routes, const LoopClock* clock,
+  Clients(EventSink* events, AdminCommands* admin, Relay* relay, SkipBook* skips, Routes routes, const LoopClock* clock,
           size_t max_event_bytes);
 
   /// One more; beyond the limit it is told so and let go.
@@ -72,6 +73,7 @@ class Clients {
   void RejectTooLarge(ReplyTo to) { events_->RejectTooLarge(to); }
   AdminCommands& admin() { return *admin_; }
   Relay& relay() { return *relay_; }
+  SkipBook& skips() { return *skips_; }
   const Routes& routes() const { return routes_; }
   ServerInfo Info() const;
   int64_t NowMs() const { return clock_->Now().ms; }
@@ -91,6 +93,7 @@ class Clients {
   EventSink* const events_;
   AdminCommands* const admin_;
   Relay* const relay_;
+  SkipBook* const skips_;
   const Routes routes_;
   const LoopClock* const clock_;
   const size_t max_command_bytes_;

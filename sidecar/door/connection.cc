@@ -179,7 +179,7 @@ Connection::Handled Connection::HandleCommand(std::string_view input) {
     return Handled::kDone;
   }
   const bool available = line_ != nullptr || clients_->relay().available();
-  const Route route = clients_->routes().Of(args, client_, session_, available);
+  Route route = clients_->routes().Of(args, client_, session_, available);
   if (MustWait(route)) return Handled::kLater;
   Routes::Follow(args, route, &client_);
   switch (route.way) {
@@ -189,7 +189,10 @@ Connection::Handled Connection::HandleCommand(std::string_view input) {
     case Route::Way::kLocal:
       return AnswerHere();
     case Route::Way::kRelay:
-      RelayCommand(route, input);
+      RelayCommand(std::move(route), input);
+      return Handled::kDone;
+    case Route::Way::kSkip:
+      clients_->skips().Remember(NextSlot(), *std::move(route.skipped));
       return Handled::kDone;
     case Route::Way::kAbort:
       AbortTransaction();
@@ -215,7 +218,8 @@ bool Connection::MustWait(const Route& route) {
     const bool protocol_may_change =
         client_.protocol_at_exec != 0 && client_.transaction == ClientInfo::Transaction::kNone;
     const bool state_unknown = (route.after_subscription && session_.awaits_subscription()) || protocol_may_change;
-    waits_for_line_ = state_unknown && session_.unanswered() > 0;
+    // What may be skipped is alone on its way, so that its answer can come from somewhere else.
+    waits_for_line_ = (state_unknown || route.skipped) && session_.unanswered() > 0;
   }
   return waits_for_slots_ || waits_for_line_;
 }
@@ -263,7 +267,7 @@ Connection::Handled Connection::AnswerHere() {
 
 // ---- The way to Redis
 
-void Connection::RelayCommand(const Route& route, std::string_view input) {
+void Connection::RelayCommand(Route route, std::string_view input) {
   if (!line_) line_ = clients_->relay().Open(this, client_.protocol, client_.name);
   if (!line_) {
     if (client_.transaction != ClientInfo::Transaction::kNone) client_.transaction = ClientInfo::Transaction::kRefused;
@@ -279,6 +283,13 @@ void Connection::RelayCommand(const Route& route, std::string_view input) {
   }
   if (route.answer == RelaySession::Answer::kSubscription || route.answer == RelaySession::Answer::kShardSubscription)
     line_->Send(RelaySession::Marker());
+  skippable_ = std::move(route.skipped);
+  if (skippable_) waits_for_line_ = true;
+}
+
+// Redis has not taken it, or nobody knows.
+void Connection::Skip() {
+  if (skippable_) clients_->skips().Remember(NextSlot(), *std::exchange(skippable_, std::nullopt));
 }
 
 void Connection::AbortTransaction() {
@@ -300,6 +311,8 @@ void Connection::OnRelayBytes(std::string_view bytes) {
     if (taken.exec_done && client_.protocol_at_exec != 0) client_.protocol = client_.protocol_at_exec;
     client_.protocol_at_exec = 0;
   }
+  if (taken.refused) Skip();
+  if (session_.idle()) skippable_.reset();
   PopReady();
   if (UnsentBytes() > kMostRelayedBytes) {
     line_paused_ = true;
@@ -313,14 +326,20 @@ void Connection::OnRelayBytes(std::string_view bytes) {
 void Connection::OnRelayLost(std::string_view) {
   using Transaction = ClientInfo::Transaction;
   // Whoever waits for messages would wait for ever, and half a reply has no other half.
-  const bool ends = session_.in_passed_reply() || session_.subscribed() || client_.tracks;
+  const bool half_answered = session_.in_passed_reply();
+  const bool ends = half_answered || session_.subscribed() || client_.tracks;
   const uint64_t sent = line_->sent_bytes();
   line_.reset();
   line_paused_ = false;
   session_.End([&](uint64_t begin) {
-    if (ends) return;
+    if (ends || skippable_) return;
     out_.append(begin >= sent ? kLostUnsent : kLostInFlight);
   });
+  if (!half_answered) {
+    Skip();
+  } else if (skippable_) {
+    clients_->skips().Remember({}, *std::exchange(skippable_, std::nullopt));
+  }
   if (client_.transaction == Transaction::kOpen) client_.transaction = Transaction::kRefused;
   if (std::exchange(client_.watches, false)) client_.watch_lost = true;
   client_.tracks = false;
@@ -340,6 +359,7 @@ bool Connection::SpareRelayLine() {
 void Connection::EndLine() {
   line_.reset();
   line_paused_ = false;
+  skippable_.reset();
   session_.End([](uint64_t) {});
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -64,7 +65,8 @@ class Connection : public ReplySink, private RelayLineOwner {
   bool MustWait(const Route& route);
   void AcceptEvent(std::string_view input);
   Handled AnswerHere();
-  void RelayCommand(const Route& route, std::string_view input);
+  void RelayCommand(Route route, std::string_view input);
+  void Skip();
   void AbortTransaction();
   bool MayHandle() const;
   /// Does the next command wait for the answers to those before it, which went another way?
@@ -106,7 +108,8 @@ class Connection : public ReplySink, private RelayLineOwner {
   std::unique_ptr<RelayLine> line_;  // made for the first relayed command
   bool line_paused_ = false;         // the client reads too slowly for what Redis sends
   RelaySession session_;
-  bool waits_for_slots_ = false;  // the next command does, and is not looked at again before
+  std::optional<SkippedCommand> skippable_;  // the last command that Redis has not answered is one
+  bool waits_for_slots_ = false;             // the next command does, and is not looked at again before
   bool waits_for_line_ = false;
 
   std::deque<Slot> slots_;  // requests not yet answered, oldest first

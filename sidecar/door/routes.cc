@@ -122,7 +122,8 @@ constexpr std::string_view kAway = "RETRY Redis is away, so this command was not
 
 }  // namespace
 
-Routes::Routes(Options options) : relay_(options.relay), streams_(std::move(options.streams)) {
+Routes::Routes(Options options)
+    : relay_(options.relay), streams_(std::move(options.streams)), skips_(std::move(options.skips)) {
   for (const std::string& command : options.allowed) allowed_.insert(LowerCase(command));
 }
 
@@ -211,6 +212,12 @@ Route Routes::Relayed(Kind kind, Args args, const ClientInfo& client, bool avail
   }
   const std::string forbidden = Forbidden(kind, args);
   if (!forbidden.empty()) return Refuse(forbidden);
+  std::optional<SkippedCommand> skipped = skips_.Find(args, client.protocol);
+  if (skipped) {
+    Route route = available ? Send(Answer::kSkippable) : Route{Way::kSkip};
+    route.skipped = std::move(skipped);
+    return route;
+  }
   if (!available) return Refuse(kAway);
   if (kind == Kind::kMulti && client.watch_lost)
     return Refuse("RETRY the connection that watched keys was lost: begin with WATCH again");

@@ -2,6 +2,7 @@
 // connection. Pure.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "shared/base/result.h"
 #include "sidecar/core/relay_session.h"
+#include "sidecar/core/skip_rules.h"
 #include "sidecar/door/client_info.h"
 
 namespace sprockets {
@@ -45,12 +47,15 @@ struct Route {
     kRelay,   // to Redis
     kRefuse,  // `text` is the answer
     kAbort,   // likewise, and the transaction that Redis has queued must not be executed
+    kSkip,    // not stored, but remembered: see `skipped`
   };
 
   Way way = Way::kLocal;
   CommandKind kind = CommandKind::kOther;
   RelaySession::Answer answer = RelaySession::Answer::kReply;
   std::string text = {};  // in RESP
+  /// Of kSkip; of kRelay, what becomes of the command if Redis does not take it.
+  std::optional<SkippedCommand> skipped = {};
   /// Whether it may be handled depends on a subscription that is not answered yet.
   bool after_subscription = false;
   /// HELLO, RESET: what the client sent before must be answered in the old way.
@@ -63,6 +68,7 @@ class Routes {
     bool relay = true;
     std::vector<std::string> allowed = {};  // --relay-allow: commands, in any case, as in "CONFIG SET"
     std::vector<std::string> streams = {};  // --streams: globs; empty: every stream
+    std::vector<SkipRule> skips = {};       // --skip-while-away
   };
 
   explicit Routes(Options options);
@@ -87,6 +93,7 @@ class Routes {
   const bool relay_;
   std::set<std::string> allowed_;  // lower case
   const std::vector<std::string> streams_;
+  const SkipRules skips_;
 };
 
 }  // namespace sprockets

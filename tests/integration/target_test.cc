@@ -92,6 +92,16 @@ TEST_CASE("a drain into another database or another Redis than the sidecar's is 
     CHECK(redis.Call({"SELECT", "5"}).text == "OK");
     CHECK(redis.Call({"EXISTS", "s"}).integer == 0);
   }
+  SECTION("another database, and no sidecar that could be asked") {
+    CHECK(stack.sidecar.Terminate() == 0);
+    const RunResult other =
+        RunReplayer(stack.folder.path(), {"drain", "--redis", stack.redis.Url() + "/5", "--spill-dir", spill_dir});
+    CHECK(other.exit_code == 4);
+    CHECK(other.err.find("was spilled for database 0") != std::string::npos);
+    RespClient redis = stack.redis.Connect();
+    CHECK(redis.Call({"SELECT", "5"}).text == "OK");
+    CHECK(redis.Call({"EXISTS", "s"}).integer == 0);
+  }
   SECTION("another server") {
     RedisServer other(stack.folder / "other");
     std::filesystem::create_directories(stack.folder / "other");

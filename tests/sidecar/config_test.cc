@@ -28,6 +28,8 @@ TEST_CASE("a bad command line names the option and the way out") {
   CHECK(ErrorOf({"--max-event-bytes", "1MB"}).find("max-event-bytes") != std::string::npos);
   CHECK(ErrorOf({"--socket-mode", "0999"}).find("socket-mode") != std::string::npos);
   CHECK(ErrorOf({"--ack", "memory"}).find("ack") != std::string::npos);
+  CHECK(ErrorOf({"--skip-while-away", "ZUNIONSTORE *"}).find("--skip-while-away: 'zunionstore'") != std::string::npos);
+  CHECK(ErrorOf({"--skip-while-away", "TYPE *", "--relay", "off"}).find("--relay off") != std::string::npos);
   CHECK(ErrorOf({"--nonsense"}).find("nonsense") != std::string::npos);
   CHECK(ErrorOf({"extra"}).find("extra") != std::string::npos);
   CHECK(ErrorOf({"--socket", "/tmp/other"}).find("socket") != std::string::npos);

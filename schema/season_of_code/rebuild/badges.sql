@@ -7,7 +7,7 @@
 -- that the counter can be. A live counter is that large or larger; a lost one comes back as that number, so no badge is given twice.
 -- The same badge twice, from a redelivered event, changes nothing. Badges of other kinds (pull requests, impact, issues, streaks) have no
 -- hash, and names that are not listed are passed over. `Polygot` is how the deployment spells it; the right spelling is taken as well.
--- `__dummy__` with 0 is the placeholder that the services put into a hash that is missing.
+-- `__dummy__` with 0 is the placeholder that the services put into a hash that is missing; see leaderboard.sql.
 WITH badge (key, badge_name, counter) AS (
   VALUES
     ('bug-hunter-set', 'sanitizer', 1),
@@ -30,3 +30,7 @@ FROM badge_dispatch AS d
 JOIN badge AS b ON b.badge_name = lower(btrim(d.badge_name))
 WHERE d.ghUsername IS NOT NULL AND d.ghUsername <> '__dummy__'
 GROUP BY b.key, d.ghUsername
+UNION ALL
+SELECT DISTINCT key, '__dummy__', 0
+FROM badge
+WHERE EXISTS (SELECT FROM user_account WHERE ghUsername IS NOT NULL)

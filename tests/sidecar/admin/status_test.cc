@@ -14,7 +14,7 @@ Router IdleRouter() {
 TEST_CASE("STATUS says how old its view of the folder is, and null before there was one") {
   const Router router = IdleRouter();
   const auto age = [&](std::optional<WallTime> described) {
-    return nlohmann::json::parse(StatusJson(router, RedisFacts(), SpillReport(), described, WallTime{5'000}))
+    return nlohmann::json::parse(StatusJson(router, RedisFacts(), SpillReport(), SkipFacts(), described, WallTime{5'000}))
         .at("report_age_ms");
   };
   CHECK(age(std::nullopt).is_null());
@@ -27,15 +27,16 @@ TEST_CASE("STATUS gives no number of rows where it is not known, and survives na
   spill.files = {{"spill-000001.sealed.sqlite", -1, 10, 0}, {"spill-000002.sealed.sqlite", 7, 20, 3}};
   RedisFacts redis;
   redis.last_error = "WRONGTYPE \xff";
-  const auto status = nlohmann::json::parse(StatusJson(router, redis, spill, std::nullopt, WallTime{1}));
+  const auto status = nlohmann::json::parse(StatusJson(router, redis, spill, SkipFacts(), std::nullopt, WallTime{1}));
   CHECK(status.at("spill").at("files").at(0).at("rows").is_null());
   CHECK(status.at("spill").at("files").at(1).at("rows") == 7);
   CHECK(status.at("redis").at("state") == "disconnected");
 }
 
 TEST_CASE("our section of INFO is lines of names and values") {
-  CHECK(InfoSection(IdleRouter(), 3) ==
-        "mode:redis\r\nbreaker:open\r\naccepted:0\r\nlanded:0\r\nspilled:0\r\nin_doubt:0\r\nspill_rows_active:3\r\n");
+  CHECK(InfoSection(IdleRouter(), 3, 2) ==
+        "mode:redis\r\nbreaker:open\r\naccepted:0\r\nlanded:0\r\nspilled:0\r\nin_doubt:0\r\nspill_rows_active:3\r\n"
+        "skipped_keys:2\r\n");
 }
 
 }  // namespace

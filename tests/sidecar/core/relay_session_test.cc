@@ -17,6 +17,7 @@ struct Client {
   RelaySession session;
   std::string got;
   bool exec_done = false;
+  bool refused = false;
   bool ok = true;
 
   void Take(std::string_view bytes, size_t step = 1'000'000) {
@@ -24,6 +25,7 @@ struct Client {
       const RelaySession::Taken taken = session.Take(
           bytes.substr(at, step), [this](std::string_view passed) { got += passed; }, [] { return "# ours\r\n"; });
       exec_done |= taken.exec_done;
+      refused |= taken.refused;
       ok = taken.ok;
     }
   }
@@ -52,6 +54,34 @@ TEST_CASE("an INFO that Redis refuses passes as it is, and one too long to hold 
   const std::string large = "$1000000\r\n" + std::string(1'000'000, 'x') + "\r\n";
   client.Take(large, 10'000);
   CHECK(client.got == large);
+}
+
+TEST_CASE("what may be skipped is answered by Redis, unless Redis takes no writes at all; never by half") {
+  for (const size_t step : {1, 3, 1000}) {
+    for (const char* reply :
+         {"$1\r\n5\r\n", ",5\r\n", ":5\r\n", "-WRONGTYPE no\r\n", "-NOPERM no\r\n", "-ERR no\r\n", "_\r\n"}) {
+      INFO(reply);
+      Client client;
+      client.session.Expect(Answer::kSkippable, 0);
+      const std::string_view bytes = reply;
+      client.Take(bytes.substr(0, bytes.size() - 1), static_cast<size_t>(step));
+      CHECK(client.got.empty());
+      CHECK_FALSE(client.session.in_passed_reply());
+      client.Take(bytes.substr(bytes.size() - 1));
+      CHECK(client.got == reply);
+      CHECK_FALSE(client.refused);
+      CHECK(client.session.idle());
+    }
+    for (const char* reply : {"-OOM no\r\n", "-READONLY no\r\n", "-LOADING no\r\n", "-MISCONF no\r\n"}) {
+      INFO(reply);
+      Client client;
+      client.session.Expect(Answer::kSkippable, 0);
+      client.Take(reply, static_cast<size_t>(step));
+      CHECK(client.got.empty());
+      CHECK(client.refused);
+      CHECK(client.session.idle());
+    }
+  }
 }
 
 TEST_CASE("pushes pass whenever they come, and answer nothing") {

@@ -42,6 +42,27 @@ TEST_CASE("XADD is the door's own, unless Redis is to be given its id") {
   CHECK(door.Send({"XADD", "s", "MAXLEN"}) == Way::kEvent);
 }
 
+TEST_CASE("a write that PostgreSQL will restore is skipped while Redis is away, but never in a transaction") {
+  Door door({.skips = {{"zincrby", "*-sset"}}});
+  const Args write = {"ZINCRBY", "go-sset", "1", "m"};
+  const Route sent = door.routes.Of(write, door.client, door.session, /*available=*/true);
+  CHECK(sent.way == Way::kRelay);
+  CHECK(sent.answer == RelaySession::Answer::kSkippable);
+  REQUIRE(sent.skipped.has_value());
+  CHECK(sent.skipped->answer == "$1\r\n1\r\n");
+  door.available = false;
+  CHECK(door.Send(write) == Way::kSkip);
+  CHECK(door.Send({"ZINCRBY", "other", "1", "m"}) == Way::kRefuse);
+  CHECK(door.Send({"ZADD", "go-sset", "1", "m"}) == Way::kRefuse);
+  door.client.protocol = 3;
+  CHECK(door.routes.Of(write, door.client, door.session, false).skipped->answer == ",1\r\n");
+  door.available = true;
+  CHECK(door.Send({"MULTI"}) == Way::kRelay);
+  const Route queued = door.routes.Of(write, door.client, door.session, true);
+  CHECK(queued.way == Way::kRelay);
+  CHECK_FALSE(queued.skipped.has_value());
+}
+
 TEST_CASE("a client can start while Redis is away; other commands are told so") {
   Door door;
   door.available = false;

@@ -1,0 +1,109 @@
+#include "shared/spill/skipped_writes.h"
+
+#include <utility>
+
+#include "shared/base/text.h"
+#include "shared/spill/sqlite.h"
+
+namespace sprockets {
+namespace {
+
+constexpr int32_t kApplicationId = 0x5350534b;  // "SPSK"
+constexpr int32_t kFormatVersion = 1;
+constexpr int kPatienceMs = 1'000;  // with the other program, which holds the file for moments only
+
+constexpr std::string_view kSchema = R"sql(
+CREATE TABLE skipped (
+  key      ANY PRIMARY KEY,   -- of Redis
+  writes   INTEGER NOT NULL,  -- that were answered and not stored
+  first_ms INTEGER NOT NULL,  -- when, as Unix time
+  last_ms  INTEGER NOT NULL,
+  command  TEXT NOT NULL      -- the last one
+) STRICT, WITHOUT ROWID;
+)sql";
+
+Result<Database> OpenFile(const std::filesystem::path& path, bool create) {
+  Database::Options options;
+  options.busy_timeout_ms = kPatienceMs;
+  options.application_id = kApplicationId;
+  options.user_version = kFormatVersion;
+  if (create) options.initialize = [](Database& database) { return database.Execute(kSchema); };
+  Result<Database> opened = Database::Open(path, options);
+  if (opened.ok() || opened.error().code != ErrorCode::kCorrupt) return opened;
+  Error error = std::move(opened).error();
+  error.message += ": move " + path.native() + " away, and rebuild every key that may have been written to";
+  return error;
+}
+
+/// Commits what `change` does, or nothing.
+template <typename Change>
+Status Commit(Database& database, const Change& change) {
+  RETURN_IF_ERROR(database.Begin());
+  Status changed = change();
+  if (changed.ok()) changed = database.Commit();
+  if (!changed.ok()) database.Rollback();
+  return changed;
+}
+
+}  // namespace
+
+Status SkippedWrites::Add(std::span<const SkippedKey> skipped) const {
+  ASSIGN_OR_RETURN(Database database, OpenFile(path_, /*create=*/true));
+  return Commit(database, [&]() -> Status {
+    ASSIGN_OR_RETURN(Statement add,
+                     database.Prepare("INSERT INTO skipped VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (key) DO UPDATE SET "
+                                      "writes = writes + excluded.writes, last_ms = max(last_ms, excluded.last_ms), "
+                                      "command = excluded.command"));
+    for (const SkippedKey& each : skipped) {
+      add.BindBytes(1, each.key);
+      add.BindInteger(2, each.writes);
+      add.BindInteger(3, each.first_ms);
+      add.BindInteger(4, each.last_ms);
+      add.BindBytes(5, each.command);
+      RETURN_IF_ERROR(add.Run());
+    }
+    ASSIGN_OR_RETURN(const auto keys, database.QueryInteger("SELECT count(*) FROM skipped"));
+    if (keys.value_or(0) <= kMostKeys) return {};
+    return Error{ErrorCode::kFull,
+                 "writes to " + FormatCount(kMostKeys) + " keys were skipped, and no more are listed"};
+  });
+}
+
+Result<std::vector<SkippedKey>> SkippedWrites::List() const {
+  std::vector<SkippedKey> keys;
+  Result<Database> opened = OpenFile(path_, /*create=*/false);
+  if (!opened.ok() && opened.error().code == ErrorCode::kNotFound) return keys;
+  if (!opened.ok()) return std::move(opened).error();
+  ASSIGN_OR_RETURN(Statement select,
+                   opened.value().Prepare("SELECT key, writes, first_ms, last_ms, command FROM skipped "
+                                          "ORDER BY first_ms, key"));
+  while (true) {
+    ASSIGN_OR_RETURN(const bool has_row, select.Step());
+    if (!has_row) return keys;
+    keys.push_back({std::string(select.Bytes(0)), select.Integer(1), select.Integer(2), select.Integer(3),
+                    std::string(select.Bytes(4))});
+  }
+}
+
+Status SkippedWrites::StrikeOff(std::span<const SkippedKey> restored) const {
+  if (restored.empty()) return {};
+  ASSIGN_OR_RETURN(Database database, OpenFile(path_, /*create=*/false));
+  return Commit(database, [&]() -> Status {
+    ASSIGN_OR_RETURN(Statement remove, database.Prepare("DELETE FROM skipped WHERE key = ?1 AND writes <= ?2"));
+    ASSIGN_OR_RETURN(Statement lessen, database.Prepare("UPDATE skipped SET writes = writes - ?2, first_ms = ?3 "
+                                                        "WHERE key = ?1 AND writes > ?2"));
+    for (const SkippedKey& each : restored) {
+      remove.BindBytes(1, each.key);
+      remove.BindInteger(2, each.writes);
+      lessen.BindBytes(1, each.key);
+      lessen.BindInteger(2, each.writes);
+      lessen.BindInteger(3, each.last_ms);
+      // The other way round, what is left of a count would be taken for the whole.
+      RETURN_IF_ERROR(remove.Run());
+      RETURN_IF_ERROR(lessen.Run());
+    }
+    return {};
+  });
+}
+
+}  // namespace sprockets

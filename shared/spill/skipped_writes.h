@@ -1,0 +1,37 @@
+// skipped.sqlite: to which keys the sidecar skipped writes while Redis was away, until they are restored. The sidecar
+// adds, the replayer strikes off, each in commits of its own; either opens the file for one call and closes it. Any
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "shared/base/result.h"
+#include "shared/spill/skipped_key.h"
+
+namespace sprockets {
+
+class SkippedWrites {
+ public:
+  static constexpr std::string_view kFileName = "skipped.sqlite";
+  static constexpr int64_t kMostKeys = 10'000;
+
+  /// In a spill folder, which exists.
+  explicit SkippedWrites(const std::filesystem::path& folder) : path_(folder / kFileName) {}
+
+  /// One commit, on disk when it returns; makes the file where there is none. kFull: too many keys are listed already,
+  /// or the disk is full; then nothing is added. After another error it may have been.
+  Status Add(std::span<const SkippedKey> skipped) const;
+  /// Those that were skipped first come first; empty where there is no file.
+  Result<std::vector<SkippedKey>> List() const;
+  /// One commit: `restored` as they were listed once. What was skipped since then stays on the list.
+  Status StrikeOff(std::span<const SkippedKey> restored) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace sprockets

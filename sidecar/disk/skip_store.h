@@ -1,0 +1,67 @@
+// Writes down what was skipped before anybody is told so, and knows what is listed. libuv's pool of threads does the
+// work, one job at a time: the spill never waits for it, nor for a replayer that strikes keys off. Loop thread only.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <uv.h>
+
+#include "shared/spill/skipped_writes.h"
+#include "sidecar/core/skip_rules.h"
+#include "sidecar/loop_clock.h"
+
+namespace sprockets {
+
+class SkipStore : public SkipBook {
+ public:
+  /// `folder`: the spill folder. Must live until nothing is under way.
+  SkipStore(uv_loop_t* loop, const LoopClock* clock, const std::filesystem::path& folder)
+      : loop_(loop), clock_(clock), file_(folder) {}
+  ~SkipStore() override;
+
+  /// Called when a look has come to its end.
+  void OnLooked(std::function<void()> on_looked) { on_looked_ = std::move(on_looked); }
+  /// What stands on disk, before anything is skipped. Waits for the disk.
+  void LookNow() { Took(file_.List()); }
+  /// Reads the list again: a replayer may have struck keys off.
+  void Look() { looks_ = true; }
+  // SkipBook
+  void Remember(ReplyTo to, SkippedCommand skipped) override;
+
+  /// Once a turn of the loop, so that a turn's writes are one commit.
+  void Submit();
+  bool idle() const { return !busy_ && answers_.empty(); }
+
+  /// As it was last read.
+  const std::vector<SkippedKey>& list() const { return list_; }
+  /// Why it could not be read; empty: it could.
+  const std::string& error() const { return error_; }
+
+ private:
+  struct Answer {
+    ReplyTo to;
+    std::string resp;
+  };
+  struct Job;
+
+  void OnDone(Job& job);
+  void Took(Result<std::vector<SkippedKey>> list);
+
+  uv_loop_t* const loop_;
+  const LoopClock* const clock_;
+  const SkippedWrites file_;
+  std::function<void()> on_looked_;
+  std::map<std::string, SkippedKey> gathered_;  // by key
+  std::vector<Answer> answers_;                 // to them
+  bool looks_ = false;
+  bool busy_ = false;  // a job is under way
+  std::vector<SkippedKey> list_;
+  std::string error_;
+};
+
+}  // namespace sprockets
