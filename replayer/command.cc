@@ -18,6 +18,7 @@ namespace sprockets {
 #define SPROCKETS_COMMANDS(ENTRY) \
   ENTRY(Status)                   \
   ENTRY(Show)                     \
+  ENTRY(Skipped)                  \
   ENTRY(Drain)                    \
   ENTRY(Migrate)                  \
   ENTRY(Rebuild)                  \

@@ -324,6 +324,7 @@ TEST_CASE("a rebuild strikes off the keys that it restored, and no others", "[sk
       RunReplayer(outage.stage.folder.path(), {"skipped", "--spill-dir", folder, "--forget", "nobodys-*"}).exit_code ==
       0);
   CHECK(SkippedOf(outage.sidecar).at("keys") == 0);
+  CHECK(RunReplayer(outage.stage.folder.path(), {"skipped", "--spill-dir", folder}).out == "nothing was skipped\n");
 }
 
 TEST_CASE("a rebuild that restores nothing strikes nothing off", "[skip]") {
