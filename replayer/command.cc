@@ -39,13 +39,16 @@ struct GeneralOptions {
   bool json = false;
   LogFormat log_format = LogFormat::kText;
   bool check_config = false;
+  bool probe = false;
 
   void Declare(OptionTable& options) {
     static constexpr std::array<std::string_view, 2> kFormats{"text", "json"};
     options.Flag("json", "print the summary as JSON", &json);
     options.Choice("log-format", kFormats, "format of the log on stderr", &log_format);
     options.Flag("check-config", "check the options and exit; change nothing", &check_config);
+    options.Flag("probe", "with --check-config: also ask the servers whether they can be used", &probe);
   }
+  Status Check() const { return probe && !check_config ? UsageError("--probe goes with --check-config") : Status(); }
 };
 
 auto AllCommands() {
@@ -121,15 +124,27 @@ class Invocation {
     if (options.value().help()) return Print(CommandHelp(command, table));
     if (options.value().version()) return Print(VersionText());
     Status read = table.Read(options.value());
+    if (read.ok()) read = general.Check();
     if (read.ok()) read = command.Check();
     if (!read.ok()) return Refuse(read.error(), &command);
     InitLog(general.log_format);
-    if (general.check_config) return ExitCode::kDone;
     Output output(command.name(), general.json, out_);
-    const Result<Outcome> run = command.Run(output);
+    const Result<Outcome> run = general.check_config ? CheckConfig(table, general.probe) : command.Run(output);
     const Outcome outcome = run.ok() ? run.value() : Outcome::Failed(run.error());
     output.Print(outcome);
     return outcome.exit_code;
+  }
+
+  static Result<Outcome> CheckConfig(const OptionTable& table, bool probe) {
+    Outcome outcome;
+    outcome.result = "valid";
+    for (const OptionTable::Ask& ask : table.servers()) {
+      if (!probe) break;
+      ASSIGN_OR_RETURN(const std::string answer, ask());
+      if (!answer.empty()) outcome.text += answer + "\n";
+    }
+    outcome.text += "the configuration is valid\n";
+    return outcome;
   }
 
   ExitCode Print(std::string_view text) {

@@ -46,6 +46,11 @@ class OptionTable {
 
   /// An option that is in the table has to be given, unless `*unless` is set by another one.
   void Require(std::string_view name, const bool* unless = nullptr);
+  /// A server that the options name: `ask` answers in a line that it can be used, or says why not; nothing where none
+  /// was given. After Read, and only for --probe.
+  using Ask = std::function<Result<std::string>()>;
+  void Server(Ask ask) { servers_.push_back(std::move(ask)); }
+  const std::vector<Ask>& servers() const { return servers_; }
   /// One word that may stand beside the options.
   void Word(std::string_view shown, std::string* field);
 
@@ -73,6 +78,7 @@ class OptionTable {
   std::vector<Reader> readers_;
   std::vector<Required> required_;
   std::vector<WordField> words_;
+  std::vector<Ask> servers_;
   std::deque<std::string> texts_;  // which views of options_ lie in
 };
 

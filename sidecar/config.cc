@@ -57,6 +57,7 @@ constexpr std::array kOptions = {
            "", true},
     Option{"log-format", "FORMAT", "text or json", "text"},
     Option{"check-config", "", "check the options and exit; change nothing"},
+    Option{"probe", "", "with --check-config: also ask Redis whether it can be used"},
 };
 
 Result<std::string> Required(const Options& options, std::string_view name) {
@@ -155,6 +156,10 @@ Result<SidecarCommand> ParseSidecarCommand(int argc, const char* const* argv) {
   }
   RETURN_IF_ERROR(options.RefuseWords());
   if (options.Flag("check-config")) command.kind = SidecarCommand::Kind::kCheckConfig;
+  if (options.Flag("probe")) {
+    if (!options.Flag("check-config")) return UsageError("--probe goes with --check-config");
+    command.kind = SidecarCommand::Kind::kProbe;
+  }
   ASSIGN_OR_RETURN(command.config, Read(options));
   return command;
 }

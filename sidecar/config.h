@@ -37,7 +37,7 @@ struct SidecarConfig {
 
 /// What main is to do.
 struct SidecarCommand {
-  enum class Kind { kRun, kCheckConfig, kPrint } kind = Kind::kRun;
+  enum class Kind { kRun, kCheckConfig, kProbe, kPrint } kind = Kind::kRun;
   SidecarConfig config;
   std::string text;  // kPrint: the help or the version
 };

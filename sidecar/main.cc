@@ -1,11 +1,38 @@
 #include <cstdio>
 #include <malloc.h>
+#include <string>
 
 #include "shared/base/log.h"
 #include "shared/base/options.h"
 #include "shared/base/process.h"
+#include "shared/base/text.h"
 #include "sidecar/config.h"
+#include "sidecar/redis/probe.h"
 #include "sidecar/sidecar.h"
+
+namespace sprockets {
+namespace {
+
+int Probe(const SidecarConfig& config) {
+  const ProbedRedis redis = ProbeRedis(config.redis, config.redis_timeout_ms);
+  const std::string server = config.redis.ForLogs();
+  if (redis.verdict != ProbedRedis::Verdict::kUsable) {
+    const bool refused = redis.verdict == ProbedRedis::Verdict::kRefused;
+    std::fprintf(stderr, "redis: %s %s: %s\n", server.c_str(), refused ? "cannot be used" : "does not answer",
+                 redis.why.c_str());
+    return refused ? kSidecarRefused : kSidecarUnusable;
+  }
+  std::printf("redis: %s answers, is a master and takes the login; version %s\n", server.c_str(),
+              Escape(redis.server.version).c_str());
+  std::printf("an acknowledgement: %s\n", std::string(MeaningOf(redis.server.durability())).c_str());
+  const std::string missing = redis.server.MissingRights();
+  if (!missing.empty()) std::printf("missing rights: %s\n", missing.c_str());
+  std::puts("the configuration is valid");
+  return kSidecarStopped;
+}
+
+}  // namespace
+}  // namespace sprockets
 
 int main(int argc, char** argv) {
   using namespace sprockets;
@@ -22,6 +49,8 @@ int main(int argc, char** argv) {
     case SidecarCommand::Kind::kCheckConfig:
       std::puts("the configuration is valid");
       return kSidecarStopped;
+    case SidecarCommand::Kind::kProbe:
+      return Probe(command.value().config);
     case SidecarCommand::Kind::kRun:
       break;
   }

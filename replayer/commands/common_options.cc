@@ -1,12 +1,15 @@
 #include "replayer/commands/common_options.h"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <string_view>
 #include <utility>
 
+#include "replayer/redis/server.h"
 #include "shared/base/limits.h"
 #include "shared/base/options.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {
@@ -33,6 +36,21 @@ void AddRedisUrl(OptionTable& options, std::function<void(RedisUrl)> take) {
                 return {};
               });
   options.Add({.name = "redis-password-file", .value = "FILE", .help = "a file that holds the password of --redis"});
+}
+
+Result<std::string> AskRedis(const RedisTarget& redis) {
+  ASSIGN_OR_RETURN([[maybe_unused]] const class Server server, Server::Connect(redis.url, redis.deadline_ms));
+  return "redis: " + redis.url.ForLogs() + " answers, is a master and takes the login";
+}
+
+/// One that sleeps is given the time to wake up, but a wrong address is no reason to wait long.
+Result<std::string> AskPostgres(const PostgresTarget& postgres) {
+  constexpr int64_t kMostWaitMs = 5'000;
+  if (postgres.url.text.empty()) return std::string();
+  ASSIGN_OR_RETURN(Postgres connection, Postgres::Connect(postgres.url, std::min(postgres.wait_ms, kMostWaitMs)));
+  ASSIGN_OR_RETURN(const auto rows, connection.Query("SELECT current_database(), current_setting('server_version')"));
+  return "postgres: database " + Escape(rows[0][0].value_or("")) + " of PostgreSQL " + rows[0][1].value_or("") +
+         " takes the login";
 }
 
 Status ReadPostgres(const Options& given, PostgresUrl* url) {
@@ -64,10 +82,15 @@ void AddSocket(OptionTable& options, std::string* path) {
 void AddRedis(OptionTable& options, RedisTarget* redis, const bool* unless) {
   AddRedisUrl(options, [redis](RedisUrl url) { redis->url = std::move(url); });
   options.Require("redis", unless);
+  options.Server([redis]() -> Result<std::string> {
+    const bool is_given = !redis->url.host.empty() || !redis->url.socket_path.empty();
+    return is_given ? AskRedis(*redis) : Result<std::string>(std::string());
+  });
 }
 
 void AddOptionalRedis(OptionTable& options, std::optional<RedisTarget>* redis) {
   AddRedisUrl(options, [redis](RedisUrl url) { redis->emplace().url = std::move(url); });
+  options.Server([redis]() { return *redis ? AskRedis(**redis) : Result<std::string>(std::string()); });
 }
 
 void AddPostgres(OptionTable& options, PostgresTarget* postgres) {
@@ -77,6 +100,7 @@ void AddPostgres(OptionTable& options, PostgresTarget* postgres) {
       {.name = "postgres-password-file", .value = "FILE", .help = "a file that holds the password of --postgres"});
   options.Duration("postgres-wait", "how long to keep trying while PostgreSQL does not answer", &postgres->wait_ms);
   options.Require("postgres");
+  options.Server([postgres] { return AskPostgres(*postgres); });
 }
 
 void AddSchema(OptionTable& options, std::filesystem::path* folder) {

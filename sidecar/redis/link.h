@@ -84,6 +84,8 @@ class RedisLink {
   const RedisUrl& url() const { return options_.url; }
   Durability durability() const { return protocol_.server().durability(); }
   const std::string& replication_id() const { return protocol_.server().replication_id; }
+  /// What the server of this connection, or else of the last, has said of itself.
+  const Handshake& server() const { return protocol_.server(); }
   /// Where it is connected to, a numeric address or a socket's path; empty: it is not ready.
   const std::string& address() const { return state_ == State::kReady ? address_ : none_; }
   /// Why there is no connection; empty: there is one, or was none yet.

@@ -60,6 +60,11 @@ std::vector<std::string> ReplayerCommand(std::vector<std::string> arguments) {
   return arguments;
 }
 
+RunResult RunSidecar(const std::filesystem::path& folder, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), SPROCKETS_SIDECAR_PROGRAM);
+  return Run(arguments, folder);
+}
+
 RunResult RunReplayer(const std::filesystem::path& folder, std::vector<std::string> arguments) {
   return Run(ReplayerCommand(std::move(arguments)), folder);
 }

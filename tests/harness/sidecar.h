@@ -59,6 +59,9 @@ class Sidecar {
   std::unique_ptr<Process> process_;
 };
 
+/// sprockets-sidecar with these words, to its end.
+RunResult RunSidecar(const std::filesystem::path& folder, std::vector<std::string> arguments);
+
 /// Its options as a command of sprockets-replayer understands them; output files go to `folder`.
 RunResult RunReplayer(const std::filesystem::path& folder, std::vector<std::string> arguments);
 std::vector<std::string> ReplayerCommand(std::vector<std::string> arguments);

@@ -231,6 +231,17 @@ TEST_CASE("a relayed command is the sidecar's user's, whoever the client says it
   CHECK(client.Call({"ACL", "WHOAMI"}).IsError("NOPERM"));
 }
 
+TEST_CASE("a command is relayed as the sidecar's user or not at all", "[relay]") {
+  Stack stack({.redis_user = "sidecar", .redis_options = {"--user", "sidecar", "on", "nopass", "~*", "&*", "+@all"}});
+  RespClient redis = stack.redis.Connect();
+  // The sidecar's own connection stands, and a new one cannot log in; the user `default` may do everything.
+  CHECK(redis.Call({"ACL", "SETUSER", "sidecar", "resetpass", ">another"}) == kOk);
+  RespClient client = stack.sidecar.Connect();
+  CHECK(client.Call({"SET", "k", "v"}).IsError("RETRY"));
+  CHECK(redis.Call({"EXISTS", "k"}).integer == 0);
+  CHECK(stack.Xadd("s", {"data", "1"}).Landed());
+}
+
 TEST_CASE("no more connections than allowed; an idle one is given up, one in a transaction is not", "[relay]") {
   Stack stack({.sidecar_options = {"--relay-connections", "2"}});
   RespClient a = stack.sidecar.Connect();

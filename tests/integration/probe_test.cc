@@ -1,0 +1,122 @@
+// --check-config --probe: a wrong address, password or server is told from an outage before anybody starts.
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "tests/harness/postgres_server.h"
+#include "tests/harness/process.h"
+#include "tests/harness/redis_server.h"
+#include "tests/harness/set_stage.h"
+#include "tests/harness/sidecar.h"
+#include "tests/harness/temp_dir.h"
+#include "tests/harness/wait.h"
+
+namespace sprockets::harness {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+struct Probes {
+  TempDir folder;
+
+  RunResult Sidecar(const std::string& redis) const {
+    return RunSidecar(folder.path(),
+                      {"--socket", (folder / "door").string(), "--spill-dir", (folder / "spill").string(), "--redis",
+                       redis, "--redis-timeout", "2s", "--check-config", "--probe"});
+  }
+  RunResult Replayer(const std::string& command, Strings options) const {
+    options.insert(options.begin(), command);
+    options.insert(options.end(), {"--check-config", "--probe"});
+    return RunReplayer(folder.path(), options);
+  }
+  /// Both programs say the same of a Redis.
+  void Expect(const std::string& redis, int exit_code, const std::string& words) const {
+    INFO(redis);
+    const RunResult sidecar = Sidecar(redis);
+    INFO("sidecar: " << sidecar.out << sidecar.err);
+    CHECK(sidecar.exit_code == exit_code);
+    CHECK((sidecar.out + sidecar.err).find(words) != std::string::npos);
+    const RunResult replayer = Replayer("drain", {"--spill-dir", folder.path().string(), "--redis", redis});
+    INFO("replayer: " << replayer.out << replayer.err);
+    CHECK(replayer.exit_code == exit_code);
+    CHECK((replayer.out + replayer.err).find(words) != std::string::npos);
+    CHECK((sidecar.out + sidecar.err + replayer.out + replayer.err).find("hush") == std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(folder / "spill"));
+    CHECK_FALSE(std::filesystem::exists(folder / "door"));
+  }
+};
+
+std::string UrlOf(const RedisServer& redis, const std::string& login = "") {
+  return "redis://" + login + "127.0.0.1:" + std::to_string(redis.port());
+}
+
+/// One that answers, be it with an error.
+struct ProbedServer : RedisServer {
+  ProbedServer(const TempDir& folder, const std::string& name, const Strings& options)
+      : RedisServer((std::filesystem::create_directories(folder / name), folder / name), options) {
+    StartWithoutWaiting();
+    Await(name.c_str(), [&] {
+      try {
+        Call({"PING"});
+        return true;
+      } catch (const ConnectionClosed&) {
+        return false;
+      }
+    });
+  }
+};
+
+TEST_CASE("a Redis that can be used is told from one that cannot, and from none", "[probe]") {
+  const Probes probes;
+  ProbedServer master(probes.folder, "master", {"--requirepass", "hush", "--databases", "2"});
+  ProbedServer replica(probes.folder, "replica", {"--replicaof", "127.0.0.1 " + std::to_string(master.port())});
+  ProbedServer cluster(probes.folder, "cluster", {"--cluster-enabled", "yes"});
+  probes.Expect(UrlOf(master, ":hush@") + "/1", 0, "is a master and takes the login");
+  probes.Expect(UrlOf(master, ":hush-no@"), 4, "WRONGPASS");
+  probes.Expect(UrlOf(master), 4, "NOAUTH");
+  probes.Expect(UrlOf(master, ":hush@") + "/2", 4, "DB index is out of range");
+  probes.Expect(UrlOf(replica), 4, "master");
+  probes.Expect(UrlOf(cluster), 4, "cluster mode");
+  master.Stop();
+  probes.Expect(UrlOf(master, ":hush@"), 3, "answer");
+  master.Kill9();
+  probes.Expect(UrlOf(master, ":hush@"), 3, "Connection refused");
+  probes.Expect("unix:///nowhere/redis.sock", 3, "No such file");
+}
+
+TEST_CASE("what a Redis is worth, and which rights are missing, is said before the sidecar starts", "[probe]") {
+  const Probes probes;
+  ProbedServer redis(probes.folder, "redis",
+                     {"--appendonly", "yes", "--appendfsync", "everysec", "--user", "narrow", "on", "nopass", "~*",
+                      "+xadd", "+info", "+config"});
+  const RunResult sidecar = probes.Sidecar(UrlOf(redis, "narrow:@"));
+  INFO(sidecar.out << sidecar.err);
+  CHECK(sidecar.exit_code == 0);
+  CHECK(sidecar.out.find("the last second of acknowledged events can be lost") != std::string::npos);
+  CHECK(sidecar.out.find("missing rights: ") != std::string::npos);
+  CHECK(sidecar.out.find("CLIENT KILL") != std::string::npos);
+}
+
+TEST_CASE("a command asks all of its servers, and --probe alone is no command", "[probe]") {
+  const Probes probes;
+  ProbedServer redis(probes.folder, "redis", {});
+  PostgresServer& postgres = PostgresServer::Shared();
+  const std::string set = SchemaFolder("season_of_code").string();
+  const Strings usable = {"--schema", set, "--redis", UrlOf(redis), "--postgres", postgres.Url("postgres")};
+  const RunResult both = probes.Replayer("rebuild", usable);
+  INFO(both.out << both.err);
+  CHECK(both.exit_code == 0);
+  CHECK(both.out.find("redis: ") != std::string::npos);
+  CHECK(both.out.find("postgres: database postgres") != std::string::npos);
+  const RunResult no_database = probes.Replayer(
+      "rebuild", {"--schema", set, "--redis", UrlOf(redis), "--postgres", postgres.Url("no_such_database")});
+  INFO(no_database.out << no_database.err);
+  CHECK(no_database.exit_code == 4);
+  CHECK(no_database.err.find("no_such_database") != std::string::npos);
+  CHECK(probes.Replayer("show", {"--spill-dir", "/nowhere"}).exit_code == 0);
+  CHECK(RunReplayer(probes.folder.path(), {"show", "--spill-dir", "/nowhere", "--probe"}).exit_code == 2);
+}
+
+}  // namespace
+}  // namespace sprockets::harness
