@@ -1,6 +1,7 @@
 #include "tests/harness/redis_server.h"
 
 #include <cstddef>
+#include <cstdlib>
 #include <netinet/in.h>
 #include <random>
 #include <stdexcept>
@@ -62,7 +63,8 @@ RedisServer::RedisServer(const std::filesystem::path& folder, std::vector<std::s
 }
 
 void RedisServer::StartWithoutWaiting() {
-  std::vector<std::string> command = {"redis-server",
+  const char* const other = std::getenv("SPROCKETS_TEST_REDIS_SERVER");
+  std::vector<std::string> command = {other == nullptr ? "redis-server" : other,
                                       "--port",
                                       std::to_string(port()),
                                       "--bind",

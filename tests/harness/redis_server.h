@@ -26,6 +26,7 @@ class ReservedPort {
   int reservation_fd_ = -1;
 };
 
+/// redis-server, or what SPROCKETS_TEST_REDIS_SERVER names: one of another version, or Valkey.
 class RedisServer {
  public:
   /// Does not start it yet. `options` as on redis-server's command line; they come last, so they win over ours:

@@ -14,13 +14,24 @@ namespace {
 constexpr size_t kSingle = 20;
 constexpr size_t kPipelined = 200;
 
-// Each script connects to the socket, sends kSingle events one by one and kPipelined in a pipeline, to the given
-// stream, and prints the ids that it got, a line each.
-std::vector<std::vector<std::string>> Scripts() {
+/// A script connects to the socket and sends kSingle events one by one and kPipelined in a pipeline, to the given
+/// stream; it prints the ids that it got, a line each. Then it sends commands of other kinds, and looks at each answer.
+struct Client {
+  std::string name;  // and that of its stream
+  std::vector<std::string> command;
+  std::vector<std::string> last_words = {};
+};
+
+std::vector<Client> Clients() {
   const std::string scripts = CLIENT_SCRIPTS;
-  return {{"/usr/bin/python3", scripts + "/redis_py_client.py"},
-          {"node", scripts + "/ioredis_client.mjs"},
-          {"node", scripts + "/node_redis_client.mjs"}};
+  std::vector<Client> clients = {{"redis-py", {"/usr/bin/python3", scripts + "/redis_py_client.py"}}};
+  for (const char* package : {"ioredis-5", "ioredis-6"})
+    clients.push_back({package, {"node", scripts + "/ioredis_client.mjs", package}});
+  for (const char* package : {"redis-4", "redis-5", "redis-6"})
+    clients.push_back({package, {"node", scripts + "/node_redis_client.mjs", package}});
+  for (const char* package : {"redis-5", "redis-6"})
+    clients.push_back({package + std::string("-resp3"), {"node", scripts + "/node_redis_client.mjs", package}, {"3"}});
+  return clients;
 }
 
 size_t LinesBeginning(const std::string& text, const std::string& prefix) {
@@ -32,12 +43,13 @@ size_t LinesBeginning(const std::string& text, const std::string& prefix) {
   return count;
 }
 
-void CheckClient(Stack& stack, std::vector<std::string> command, bool redis_up) {
-  const std::string stream = std::filesystem::path(command.back()).stem();
-  command.insert(command.end(),
-                 {stack.sidecar.socket_path(), stream, std::to_string(kSingle), std::to_string(kPipelined)});
+void CheckClient(Stack& stack, const Client& client, bool redis_up) {
+  std::vector<std::string> command = client.command;
+  command.insert(command.end(), {stack.sidecar.socket_path(), client.name, std::to_string(kSingle),
+                                 std::to_string(kPipelined), redis_up ? "up" : "down"});
+  command.insert(command.end(), client.last_words.begin(), client.last_words.end());
   const RunResult run = Run(std::move(command), stack.folder.path());
-  INFO(stream << ": " << run.out << run.err);
+  INFO(client.name << ": " << run.out << run.err);
   REQUIRE(run.exit_code == 0);
   CHECK(LinesBeginning(run.out, "") == kSingle + kPipelined);
   CHECK(LinesBeginning(run.out, "0-") == (redis_up ? 0 : kSingle + kPipelined));
@@ -45,13 +57,12 @@ void CheckClient(Stack& stack, std::vector<std::string> command, bool redis_up) 
 
 void CheckAllClients(bool redis_up) {
   Stack stack({.redis_up = redis_up});
-  for (const std::vector<std::string>& script : Scripts()) CheckClient(stack, script, redis_up);
+  for (const Client& client : Clients()) CheckClient(stack, client, redis_up);
   if (!redis_up) stack.RestartRedis();
   CHECK(stack.Drain().exit_code == 0);
-  for (const std::vector<std::string>& script : Scripts()) {
-    const std::string stream = std::filesystem::path(script.back()).stem();
-    INFO(stream);
-    CHECK(stack.Length(stream) == kSingle + kPipelined);
+  for (const Client& client : Clients()) {
+    INFO(client.name);
+    CHECK(stack.Length(client.name) == kSingle + kPipelined);
   }
 }
 
@@ -99,6 +110,34 @@ void CheckRedisCli(bool redis_up) {
   if (!redis_up) stack.RestartRedis();
   CHECK(stack.Drain().exit_code == 0);
   CHECK(stack.Length("bounty-stream") == 501);
+}
+
+TEST_CASE("Redis's own tools run through the socket: all of redis-benchmark, --bigkeys, --stat", "[clients]") {
+  Stack stack;
+  const std::string socket = stack.sidecar.socket_path().string();
+  const RunResult benchmark =
+      Run({"redis-benchmark", "-s", socket, "-n", "2000", "-c", "20", "-P", "4", "-r", "100", "--csv"},
+          stack.folder.path());
+  INFO(benchmark.out << benchmark.err);
+  CHECK(benchmark.exit_code == 0);
+  for (const char* test : {"PING_MBULK", "SET", "GET", "INCR", "LPUSH", "RPOP", "SADD", "HSET", "SPOP", "ZADD",
+                           "ZPOPMIN", "LRANGE_600 (first 600 elements)", "MSET (10 keys)"})
+    CHECK(benchmark.out.find("\"" + std::string(test) + "\",\"") != std::string::npos);
+  CHECK((benchmark.out + benchmark.err).find("rror") == std::string::npos);
+  const RunResult big = Run({"redis-cli", "-s", socket, "--bigkeys"}, stack.folder.path());
+  INFO(big.out << big.err);
+  CHECK(big.exit_code == 0);
+  CHECK(big.out.find("Biggest   list found") != std::string::npos);
+  const RunResult stat =
+      Run({"timeout", "-s", "INT", "2", "stdbuf", "-oL", "redis-cli", "-s", socket, "-i", "0.2", "--stat"},
+          stack.folder.path());
+  INFO(stat.out << stat.err);
+  CHECK(LinesBeginning(stat.out, "") > 3);
+  CHECK(stat.out.find("rror") == std::string::npos);
+  const RunResult transaction =
+      Run({"sh", "-c", "printf 'MULTI\\nSET k 1\\nINCR k\\nEXEC\\n' | redis-cli -s " + socket}, stack.folder.path());
+  INFO(transaction.out << transaction.err);
+  CHECK(transaction.out == "OK\nQUEUED\nQUEUED\nOK\n2\n");
 }
 
 TEST_CASE("redis-cli works unmodified with Redis up, --pipe included", "[clients]") {
