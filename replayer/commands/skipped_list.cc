@@ -14,7 +14,7 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kCommitMs = 5'000;  // longer than a handler takes from its write to Redis to its COMMIT
-constexpr size_t kMostLines = 20;
+constexpr size_t kMostSkippedLines = 20;
 
 }  // namespace
 
@@ -62,11 +62,11 @@ std::string SkippedList::Text() const {
   std::string text;
   size_t lines = 0;
   for (const SkippedKey& each : read_) {
-    if (++lines > kMostLines) continue;
+    if (++lines > kMostSkippedLines) continue;
     text += Describe(each, WallClockMs());
     text += restored_.contains(each.key) ? "; restored\n" : "; not restored by this run\n";
   }
-  if (lines > kMostLines) text += "… and " + FormatCount(lines - kMostLines) + " more\n";
+  if (lines > kMostSkippedLines) text += "… and " + FormatCount(lines - kMostSkippedLines) + " more\n";
   return text;
 }
 

@@ -23,7 +23,7 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kWatchEveryMs = 1'000;
-constexpr size_t kMostSkippedLines = 20;
+constexpr size_t kMostSkippedKeysShown = 20;
 
 struct Where {
   std::filesystem::path spill_dir;
@@ -143,13 +143,14 @@ std::string SkippedText(const Look& look) {
   std::string text;
   size_t lines = 0;
   for (const SkippedKey& each : look.skipped) {
-    if (++lines > kMostSkippedLines) continue;
+    if (++lines > kMostSkippedKeysShown) continue;
     const auto names = [&](const Structure& structure) { return Names(structure, each.key); };
     const auto owner = std::find_if(look.structures.begin(), look.structures.end(), names);
     text.append(Describe(each, WallClockMs())).append("; run rebuild --spill-dir DIR");
     text.append(owner == look.structures.end() ? " with the set that owns it" : " --only " + owner->name).append("\n");
   }
-  if (lines > kMostSkippedLines) text += "… and " + FormatCount(lines - kMostSkippedLines) + " more: see skipped\n";
+  if (lines > kMostSkippedKeysShown)
+    text += "… and " + FormatCount(lines - kMostSkippedKeysShown) + " more: see skipped\n";
   return text;
 }
 

@@ -8,11 +8,11 @@
 namespace sprockets {
 namespace {
 
-constexpr int32_t kApplicationId = 0x5350534b;  // "SPSK"
-constexpr int32_t kFormatVersion = 1;
-constexpr int kPatienceMs = 1'000;  // with the other program, which holds the file for moments only
+constexpr int32_t kSkippedId = 0x5350534b;  // "SPSK"
+constexpr int32_t kSkippedVersion = 1;
+constexpr int kPatienceWithOtherMs = 1'000;  // with the other program, which holds the file for moments only
 
-constexpr std::string_view kSchema = R"sql(
+constexpr std::string_view kSkippedTable = R"sql(
 CREATE TABLE skipped (
   key      ANY PRIMARY KEY,   -- of Redis
   writes   INTEGER NOT NULL,  -- that were answered and not stored
@@ -24,10 +24,10 @@ CREATE TABLE skipped (
 
 Result<Database> OpenFile(const std::filesystem::path& path, bool create) {
   Database::Options options;
-  options.busy_timeout_ms = kPatienceMs;
-  options.application_id = kApplicationId;
-  options.user_version = kFormatVersion;
-  if (create) options.initialize = [](Database& database) { return database.Execute(kSchema); };
+  options.busy_timeout_ms = kPatienceWithOtherMs;
+  options.application_id = kSkippedId;
+  options.user_version = kSkippedVersion;
+  if (create) options.initialize = [](Database& database) { return database.Execute(kSkippedTable); };
   Result<Database> opened = Database::Open(path, options);
   if (opened.ok() || opened.error().code != ErrorCode::kCorrupt) return opened;
   Error error = std::move(opened).error();
