@@ -314,6 +314,26 @@ def one_at_a_time_rows():
     ]
 
 
+def relay(test, pipeline, full_commands):
+    """A command that is no event, through the sidecar against straight into Redis; each client has a connection of its own."""
+
+    @contextlib.contextmanager
+    def subject(lab):
+        commands = lab.events(full_commands)
+        with lab.redis() as redis, lab.new_folder() as spill, lab.sidecar(spill / "spill") as sidecar:
+            sidecar.wait_until(lambda: status(sidecar)["redis"]["breaker"] == "closed", "a connection to Redis")
+
+            def measure(socket):
+                output = run_tool(["redis-benchmark", "-s", str(socket), "-t", test, "-c", str(CLIENTS), "-P", str(pipeline),
+                                   "-n", str(commands), "-r", "100000", "-d", "300", "--csv"])
+                return Sample(rate=float(list(csv.reader(output.splitlines()))[-1][1]))
+
+            measure(sidecar.socket)
+            yield lambda: measure(sidecar.socket), lambda: measure(redis.socket)
+
+    return subject
+
+
 def rows_a_commit(wal_path, rows):
     """Counts the commits in a WAL file (https://sqlite.org/fileformat2.html#walformat): the frames that close one."""
     wal = wal_path.read_bytes()
@@ -561,6 +581,10 @@ SUBJECTS = {
     "forward-64-id": (forward(CLIENTS, 64, 600_000, CLIENT_ID), forward_rows(64, 0.90, 0.7, ", client's id")),
     "forward-256-id": (forward(CLIENTS, 256, 600_000, CLIENT_ID), forward_rows(256, 0.90, 0.7, ", client's id")),
     "one-at-a-time": (forward(64, 1, 100_000), one_at_a_time_rows()),
+    "relay-get-16": (relay("get", 16, 400_000), [rate_row("relay GET, 16 clients, pipeline 16", "straight into Redis", 0.8)]),
+    "relay-set-16": (relay("set", 16, 400_000), [rate_row("relay SET, 16 clients, pipeline 16", "straight into Redis", 0.8)]),
+    "relay-get": (relay("get", 1, 100_000), [rate_row("relay GET, 16 clients, one at a time", "straight into Redis", 0.5)]),
+    "relay-set": (relay("set", 1, 100_000), [rate_row("relay SET, 16 clients, one at a time", "straight into Redis", 0.5)]),
     "spill": (spill("spill", SPILL_PIPELINE, 400_000), [
         rate_row("spill, Redis down, durable", "raw SQLite loop, same rows, same batches", 1.3)]),
     "spill-id": (spill("spill with ids", SPILL_PIPELINE, 400_000, CLIENT_ID), [

@@ -39,7 +39,7 @@ class SkipRules {
   std::optional<SkippedCommand> Find(std::span<const std::string_view> args, int protocol) const;
 
  private:
-  const std::vector<SkipRule> rules_;
+  const std::vector<SkipRule> rules_ = {};
 };
 
 /// Remembers what was skipped, until a rebuild has restored it.
