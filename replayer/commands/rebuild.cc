@@ -120,10 +120,11 @@ class Rebuild : public Command {
 
  private:
   Result<RebuildOutcome> RebuildAll() {
-    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(folder_, only_));
+    ASSIGN_OR_RETURN(std::vector<Structure> structures, ReadStructures(folder_, only_));
     if (structures.empty()) return UsageError(folder_.native() + " has no file rebuild/*.sql");
     ASSIGN_OR_RETURN(const std::vector<ConsumerGroup> groups, ReadGroups(folder_));
     RETURN_IF_ERROR(skipped_.Read());
+    skipped_.Demand(&structures);
     KeyOwners owners;
     RebuildOutcome outcome = RebuildSideBySide(run_, structures, groups, owners);
     const Status struck_off = StrikeOff(outcome.structures, structures, owners);

@@ -1,6 +1,7 @@
 #include "replayer/commands/skipped_list.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "replayer/outcome.h"
 #include "replayer/terminal/stop.h"
@@ -33,7 +34,13 @@ Status SkippedList::Read() {
     return {};
   }
   folder_ = folder.value().path();
-  ASSIGN_OR_RETURN(read_, SkippedWrites(folder_).List());
+  Result<std::vector<SkippedKey>> listed = SkippedWrites(folder_).List();
+  if (!listed.ok()) {
+    LogWarning("skipped-not-looked-for", {{"why", listed.error().message}});
+    folder_.clear();
+    return {};
+  }
+  read_ = std::move(listed).value();
   int64_t last_ms = 0;
   for (const SkippedKey& each : read_) last_ms = std::max(last_ms, each.last_ms);
   const int64_t wait_ms = std::min(last_ms + kCommitMs - WallClockMs(), kCommitMs);
@@ -44,6 +51,16 @@ Status SkippedList::Read() {
                        "have committed yet"}});
   if (!SleepUnlessStopped(wait_ms)) return Error{ErrorCode::kBusy, "stopped"};
   return {};
+}
+
+void SkippedList::Demand(std::vector<Structure>* structures) const {
+  for (Structure& structure : *structures) {
+    for (const SkippedKey& each : read_) {
+      if (!Names(structure, each.key)) continue;
+      structure.written_keys.insert(each.key);
+      if (structure.values == Structure::Values::kAtMost) structure.values = Structure::Values::kExact;
+    }
+  }
 }
 
 Status SkippedList::StrikeOff(const Structure& structure, KeyOwners& owners) {

@@ -25,6 +25,8 @@ class SkippedList {
   /// Before anybody looks at the database. Whoever was told that a write was done may commit its transaction a moment
   /// later, so what was skipped a moment ago is waited for. A folder that cannot be opened is said, and is no error.
   Status Read();
+  /// What a set allows to be missing is no allowance for a key that lacks a write: it is asked for as it should be.
+  void Demand(std::vector<Structure>* structures) const;
   /// These keys of the list are as the database says now: those that `structure` names, and those that `owners` saw it
   /// give. What was skipped since Read stays on the list.
   Status StrikeOff(const Structure& structure, KeyOwners& owners);

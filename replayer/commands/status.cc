@@ -45,6 +45,7 @@ struct Look {
   std::string sidecar_status;  // SPROCKETS STATUS, JSON
   std::optional<ActiveFile> active;
   std::vector<SkippedKey> skipped;
+  std::string skipped_error;          // why the list of them cannot be read; empty: it can
   std::vector<Structure> structures;  // of the set, if it was given
   std::string why;                    // what keeps the sidecar from Redis; empty: nothing, or not known
   int64_t since_ms = 0;
@@ -90,7 +91,12 @@ Result<Look> TakeLook(const Where& where) {
     }
   }
   RETURN_IF_ERROR(AddActive(where, folder, &look));
-  ASSIGN_OR_RETURN(look.skipped, SkippedWrites(folder.path()).List());
+  Result<std::vector<SkippedKey>> skipped = SkippedWrites(folder.path()).List();
+  if (skipped.ok()) {
+    look.skipped = std::move(skipped).value();
+  } else {
+    look.skipped_error = skipped.error().message;
+  }
   if (!look.skipped.empty() && !where.schema.empty()) {
     ASSIGN_OR_RETURN(look.structures, ReadStructures(where.schema, "*"));
   }
@@ -131,6 +137,7 @@ nlohmann::ordered_json LookJson(const Look& look) {
                               {"oldest_ms", look.oldest_ms},
                               {"files", std::move(files)}};
   json["skipped"] = SkippedJson(look.skipped);
+  if (!look.skipped_error.empty()) json["skipped_error"] = look.skipped_error;
   if (look.active) json["active_rows"] = look.active->rows ? nlohmann::ordered_json(*look.active->rows) : nullptr;
   if (!look.redis.empty()) json["redis"] = look.redis;
   if (!look.sidecar.empty()) json["sidecar"] = look.sidecar;
@@ -141,6 +148,8 @@ nlohmann::ordered_json LookJson(const Look& look) {
 /// The keys that lack writes, and what restores each.
 std::string SkippedText(const Look& look) {
   std::string text;
+  if (!look.skipped_error.empty())
+    text += "nobody knows which writes the sidecar skipped: " + look.skipped_error + "\n";
   size_t lines = 0;
   for (const SkippedKey& each : look.skipped) {
     if (++lines > kMostSkippedKeysShown) continue;
@@ -240,7 +249,8 @@ class StatusOf : public Command {
       ASSIGN_OR_RETURN(const Look look, TakeLook(where_));
       Outcome outcome;
       outcome.counts = LookJson(look);
-      const bool waits = look.left > 0 || look.active || look.quarantined > 0 || !look.skipped.empty();
+      const bool waits =
+          look.left > 0 || look.active || look.quarantined > 0 || !look.skipped.empty() || !look.skipped_error.empty();
       outcome.result = waits ? "waits" : "drained";
       outcome.text = LookText(look);
       output.Print(outcome);

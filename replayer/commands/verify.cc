@@ -58,13 +58,15 @@ struct VerifyOptions {
 
 class Verifier {
  public:
-  Verifier(const VerifyOptions& options, Output& output) : options_(options), output_(output) {}
+  Verifier(const VerifyOptions& options, const SkippedList& skipped, Output& output)
+      : options_(options), skipped_(skipped), output_(output) {}
 
   /// Compares everything; with `mending`, what differs is mended, too.
   Status Run(bool mending) {
     total_ = {};
     equal_.clear();
-    ASSIGN_OR_RETURN(const std::vector<Structure> structures, ReadStructures(options_.folder, options_.only));
+    ASSIGN_OR_RETURN(std::vector<Structure> structures, ReadStructures(options_.folder, options_.only));
+    skipped_.Demand(&structures);
     ASSIGN_OR_RETURN(Postgres postgres,
                      Postgres::Connect(options_.stores.postgres.url, options_.stores.postgres.wait_ms));
     ASSIGN_OR_RETURN(Server server, Server::Connect(options_.stores.redis.url, options_.stores.redis.deadline_ms));
@@ -78,7 +80,7 @@ class Verifier {
       const uint64_t differences = total_.differences;
       const Status compared = CompareOne(postgres, redis, structure, mending, &to_rebuild);
       if (!compared.ok() && compared.error().code != ErrorCode::kRefused) return compared;
-      if (compared.ok() && total_.differences == differences) equal_.push_back(structure);
+      if (compared.ok() && total_.differences == differences && seen_equal_) equal_.push_back(structure);
       if (compared.ok()) continue;
       if (!guarded.ok()) LogError("not-mended", {{"why", guarded.error().message}});
       guarded = compared;
@@ -107,7 +109,7 @@ class Verifier {
     return guarded;
   }
   const Compared& total() const { return total_; }
-  /// Those in which the last run found nothing that differs.
+  /// Those that the last run has seen equal. One that others write so fast that no look found it equal is none.
   const std::vector<Structure>& equal() const { return equal_; }
   KeyOwners& owners() { return owners_; }
   /// Were users and groups compared, too?
@@ -147,6 +149,7 @@ class Verifier {
       total_.differences += confirmed.size();
       if (mending) RETURN_IF_ERROR(MendAll(structure, confirmed, guards, repairer));
     }
+    seen_equal_ = suspects.size() == 0;
     total_.keys += compared.keys;
     total_.rows += compared.rows;
     return guards.refusal();
@@ -231,9 +234,11 @@ class Verifier {
   }
 
   const VerifyOptions& options_;
+  const SkippedList& skipped_;
   Output& output_;
   Compared total_;
   std::vector<Structure> equal_;
+  bool seen_equal_ = false;  // the structure that was compared last, by its last look
   KeyOwners owners_;
   bool access_compared_ = false;
   uint64_t lines_ = 0;
@@ -253,7 +258,7 @@ class Verify : public Command {
 
   Result<Outcome> Run(Output& output) override {
     CatchStopSignals();
-    Verifier verifier(options_, output);
+    Verifier verifier(options_, skipped_, output);
     if (repair_) RETURN_IF_ERROR(skipped_.Read());
     RETURN_IF_ERROR(verifier.Run(repair_));
     const uint64_t found = verifier.total().differences;

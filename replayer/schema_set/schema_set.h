@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,7 @@ struct Structure {
   std::vector<std::string> ignored_members;  // nobody asks for them
   bool zeros_optional = false;               // a member with score 0 may as well be absent
   bool unused_keys_allowed = false;     // a key without members is right as long as another of the query's is there
+  std::set<std::string> written_keys;   // of a run, not of the file: known to be in use, whatever Redis has
   std::optional<std::string> up_to;     // a zset: entries above the score that it has for the key may be missing
   std::optional<std::string> if_table;  // of PostgreSQL: where it is missing, the file is passed over
 

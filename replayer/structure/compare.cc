@@ -677,7 +677,7 @@ Result<Structure> OnlyUsedKeys(const Structure& structure, RedisClient& redis) {
   if (!structure.unused_keys_allowed) return structure;
   ASSIGN_OR_RETURN(const std::vector<std::string> keys, ScanKeys(redis, *structure.keys_glob));
   bool is_any_there = false;
-  std::set<std::string> used;
+  std::set<std::string> used = structure.written_keys;
   for (const std::string& key : keys) {
     if (key.starts_with(kOwnKeys)) continue;
     is_any_there = true;

@@ -71,6 +71,9 @@ Status SkippedWrites::Add(std::span<const SkippedKey> skipped) const {
 
 Result<std::vector<SkippedKey>> SkippedWrites::List() const {
   std::vector<SkippedKey> keys;
+  // One that was never committed to: a full disk, or a kill, came in between.
+  std::error_code error;
+  if (std::filesystem::file_size(path_, error) == 0 && !error) return keys;
   Result<Database> opened = OpenFile(path_, /*create=*/false);
   if (!opened.ok() && opened.error().code == ErrorCode::kNotFound) return keys;
   if (!opened.ok()) return std::move(opened).error();
@@ -89,15 +92,18 @@ Status SkippedWrites::StrikeOff(std::span<const SkippedKey> restored) const {
   if (restored.empty()) return {};
   ASSIGN_OR_RETURN(Database database, OpenFile(path_, /*create=*/false));
   return Commit(database, [&]() -> Status {
-    ASSIGN_OR_RETURN(Statement remove, database.Prepare("DELETE FROM skipped WHERE key = ?1 AND writes <= ?2"));
-    ASSIGN_OR_RETURN(Statement lessen, database.Prepare("UPDATE skipped SET writes = writes - ?2, first_ms = ?3 "
-                                                        "WHERE key = ?1 AND writes > ?2"));
+    ASSIGN_OR_RETURN(Statement remove,
+                     database.Prepare("DELETE FROM skipped WHERE key = ?1 AND writes <= ?2 AND first_ms = ?3"));
+    ASSIGN_OR_RETURN(Statement lessen, database.Prepare("UPDATE skipped SET writes = writes - ?2, first_ms = ?4 "
+                                                        "WHERE key = ?1 AND writes > ?2 AND first_ms = ?3"));
     for (const SkippedKey& each : restored) {
       remove.BindBytes(1, each.key);
       remove.BindInteger(2, each.writes);
+      remove.BindInteger(3, each.first_ms);
       lessen.BindBytes(1, each.key);
       lessen.BindInteger(2, each.writes);
-      lessen.BindInteger(3, each.last_ms);
+      lessen.BindInteger(3, each.first_ms);
+      lessen.BindInteger(4, each.last_ms + 1);
       // The other way round, what is left of a count would be taken for the whole.
       RETURN_IF_ERROR(remove.Run());
       RETURN_IF_ERROR(lessen.Run());

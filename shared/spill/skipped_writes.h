@@ -27,7 +27,8 @@ class SkippedWrites {
   Status Add(std::span<const SkippedKey> skipped) const;
   /// Those that were skipped first come first; empty where there is no file.
   Result<std::vector<SkippedKey>> List() const;
-  /// One commit: `restored` as they were listed once. What was skipped since then stays on the list.
+  /// One commit: `restored` as they were listed once. What was skipped since then stays on the list, also if somebody
+  /// else has struck off what was listed.
   Status StrikeOff(std::span<const SkippedKey> restored) const;
 
  private:

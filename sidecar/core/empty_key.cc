@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -45,8 +46,10 @@ std::optional<double> Float(std::string_view text) {
   if (text.empty() || text.front() == ' ' || (text.front() >= '\t' && text.front() <= '\r')) return std::nullopt;
   const std::string copy(text);
   char* end = nullptr;
+  errno = 0;
   const double number = std::strtod(copy.c_str(), &end);
-  if (end != copy.c_str() + copy.size() || std::isnan(number)) return std::nullopt;
+  const bool is_out_of_range = errno == ERANGE && (std::isinf(number) || number == 0);
+  if (end != copy.c_str() + copy.size() || std::isnan(number) || is_out_of_range) return std::nullopt;
   return number;
 }
 

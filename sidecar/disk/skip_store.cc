@@ -30,6 +30,11 @@ SkipStore::~SkipStore() {
 }
 
 void SkipStore::Remember(ReplyTo to, SkippedCommand skipped) {
+  // A look, or a refusal: there is nothing to remember.
+  if (skipped.keys.empty()) {
+    if (to.asker != nullptr) to.Reply(skipped.answer);
+    return;
+  }
   const int64_t now_ms = clock_->Wall().ms;
   for (const std::string& key : skipped.keys) {
     SkippedKey& gathered = gathered_.try_emplace(key, SkippedKey{key, 0, now_ms, now_ms, ""}).first->second;

@@ -341,6 +341,21 @@ TEST_CASE("a rebuild that restores nothing strikes nothing off", "[skip]") {
   CHECK(Listed(outage.sidecar, "go-sset") == 1);
 }
 
+TEST_CASE("a key that may be unused, or hold less, is restored before it is struck off", "[skip]") {
+  Outage outage;
+  outage.stage.Write("rebuild/other.sql",
+                     "-- redis: zset\n-- keys: *-other-sset\n-- unused-keys: allowed\nSELECT name || '-other-sset' AS "
+                     "key, 'm' AS member, n AS score FROM points");
+  outage.stage.redis.Start();
+  outage.stage.redis.Call({"ZADD", "used-other-sset", "1", "m"});
+  outage.stage.Sql("INSERT INTO points VALUES ('used', 1)");
+  const CommandResult rebuilt = outage.Run("rebuild", {"--only", "other"});
+  INFO(rebuilt);
+  CHECK(rebuilt.exit_code == 0);
+  CHECK(outage.stage.redis.Call({"ZSCORE", "ada-other-sset", "m"}).text == "5");
+  CHECK(Listed(outage.sidecar, "ada-other-sset") == 0);
+}
+
 TEST_CASE("what is skipped while a rebuild runs stays on the list", "[skip]") {
   Outage outage;
   outage.stage.redis.Start();

@@ -49,13 +49,33 @@ TEST_CASE("what is restored comes off the list, and what was skipped since it wa
   Must(file.StrikeOff(seen));
   const std::vector<SkippedKey> left = Must(file.List());
   REQUIRE(left.size() == 2);
-  CHECK(left[0].key == "b");
-  CHECK(left[0].writes == 4);
-  CHECK(left[1].key == "c");
-  CHECK(left[1].writes == 5);
+  CHECK(left[0].key == "c");
+  CHECK(left[0].writes == 5);
+  CHECK(left[1].key == "b");
+  CHECK(left[1].writes == 4);
   // Once more: nothing of what is left is taken for what was restored before.
   Must(file.StrikeOff(std::vector{seen[0]}));
   CHECK(Must(file.List()).size() == 2);
+}
+
+TEST_CASE("what was skipped after somebody else struck a key off is not taken for what that one restored") {
+  const TemporaryFolder folder;
+  const SkippedWrites file(folder.path());
+  Must(file.Add(std::vector{Skipped("a", 3, 10)}));
+  const std::vector<SkippedKey> seen = Must(file.List());
+  Must(file.StrikeOff(seen));
+  Must(file.Add(std::vector{Skipped("a", 1, 20)}));
+  Must(file.StrikeOff(seen));
+  CHECK(Must(file.List()).size() == 1);
+}
+
+TEST_CASE("a file that was never committed to is no list") {
+  const TemporaryFolder folder;
+  WriteBytes(folder.path() / SkippedWrites::kFileName, "");
+  const SkippedWrites file(folder.path());
+  CHECK(Must(file.List()).empty());
+  Must(file.Add(std::vector{Skipped("a", 1, 1)}));
+  CHECK(Must(file.List()).size() == 1);
 }
 
 TEST_CASE("beyond the limit nothing of a batch is added; keys that are listed still count") {

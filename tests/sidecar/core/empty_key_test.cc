@@ -49,6 +49,7 @@ TEST_CASE("what Redis would refuse is refused in its words, and is no write") {
   const std::vector<std::pair<Args, std::string>> refused = {
       {{"ZINCRBY", "k", "x", "m"}, "-ERR value is not a valid float\r\n"},
       {{"ZINCRBY", "k", "nan", "m"}, "-ERR value is not a valid float\r\n"},
+      {{"ZINCRBY", "k", "1e400", "m"}, "-ERR value is not a valid float\r\n"},
       {{"ZINCRBY", "k", " 1", "m"}, "-ERR value is not a valid float\r\n"},
       {{"ZINCRBY", "k", "1"}, "-ERR wrong number of arguments for 'zincrby' command\r\n"},
       {{"HINCRBY", "k", "f", "1.0"}, "-ERR value is not an integer or out of range\r\n"},
