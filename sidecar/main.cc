@@ -22,8 +22,12 @@ int Probe(const SidecarConfig& config) {
                  redis.why.c_str());
     return refused ? kSidecarRefused : kSidecarUnusable;
   }
-  std::printf("redis: %s answers, is a master and takes the login; version %s\n", server.c_str(),
-              Escape(redis.server.version).c_str());
+  if (redis.server.run_id.empty()) {
+    std::printf("redis: %s answers; without INFO nobody knows whether it is a master\n", server.c_str());
+  } else {
+    std::printf("redis: %s answers, is a master and takes the login; version %s\n", server.c_str(),
+                Escape(redis.server.version).c_str());
+  }
   std::printf("an acknowledgement: %s\n", std::string(MeaningOf(redis.server.durability())).c_str());
   const std::string missing = redis.server.MissingRights();
   if (!missing.empty()) std::printf("missing rights: %s\n", missing.c_str());

@@ -103,7 +103,7 @@ Status SkippedWrites::StrikeOff(std::span<const SkippedKey> restored) const {
       lessen.BindBytes(1, each.key);
       lessen.BindInteger(2, each.writes);
       lessen.BindInteger(3, each.first_ms);
-      lessen.BindInteger(4, each.last_ms + 1);
+      lessen.BindInteger(4, each.last_ms + 1);  // another one: whoever has seen the same list takes off nothing more
       // The other way round, what is left of a count would be taken for the whole.
       RETURN_IF_ERROR(remove.Run());
       RETURN_IF_ERROR(lessen.Run());

@@ -15,6 +15,7 @@
 #include <hiredis/hiredis.h>
 
 #include "shared/base/text.h"
+#include "shared/redis/reply_framer.h"
 #include "shared/redis/resp.h"
 #include "shared/redis/stream_id.h"
 
@@ -250,6 +251,19 @@ std::vector<Reply> RespClient::Pipeline(std::span<const Command> commands, std::
   std::vector<Reply> replies;
   for (size_t i = 0; i < commands.size(); ++i) replies.push_back(Read(limit));
   return replies;
+}
+
+std::string RespClient::RawCall(const Command& command) {
+  Send(command);
+  ReplyFramer framer;
+  std::string reply;
+  for (ReplyFramer::Outcome outcome = ReplyFramer::Outcome::kPart; outcome == ReplyFramer::Outcome::kPart;) {
+    const std::string byte = ReadRaw(1);
+    reply += byte;
+    size_t taken = 0;
+    outcome = framer.Take(byte, &taken);
+  }
+  return reply;
 }
 
 bool RespClient::WaitClosed(std::chrono::milliseconds limit) {

@@ -66,6 +66,8 @@ class RespClient {
   std::vector<Reply> Pipeline(std::span<const Command> commands, std::chrono::milliseconds limit = kPatience);
   /// The next `bytes` bytes as they come, for what is not RESP2. Not after a Read that may have taken some of them.
   std::string ReadRaw(size_t bytes, std::chrono::milliseconds limit = kPatience);
+  /// Sends a command and returns its reply as it comes, in whatever protocol. Not after a Read either.
+  std::string RawCall(const Command& command);
   /// True if the other side closed the connection within `limit`; replies that come before are dropped.
   bool WaitClosed(std::chrono::milliseconds limit = kPatience);
   /// Closes only our sending side.

@@ -7,7 +7,6 @@
 
 #include <catch2/catch.hpp>
 
-#include "shared/redis/reply_framer.h"
 #include "tests/harness/ledger.h"
 #include "tests/harness/set_stage.h"
 #include "tests/harness/sidecar.h"
@@ -31,7 +30,7 @@ class Alfred {
   };
 
   Alfred(const SetStage& stage, const Sidecar& sidecar) : stage_(stage), client_(sidecar.Connect()) {
-    if (!Send({"HELLO", "3"}).starts_with("%7\r\n")) throw Refused("HELLO 3");
+    if (!client_.RawCall({"HELLO", "3"}).starts_with("%7\r\n")) throw Refused("HELLO 3");
     Ask({"CLIENT", "SETINFO", "LIB-NAME", "go-redis(,go1.25)"});
     Ask({"CLIENT", "SETINFO", "LIB-VER", "9.14.0"});
   }
@@ -89,22 +88,10 @@ class Alfred {
     sent_[stream].push_back(json);
     return true;
   }
-  bool Try(const Command& command) { return !Send(command).starts_with('-'); }
+  bool Try(const Command& command) { return !client_.RawCall(command).starts_with('-'); }
   std::string Ask(const Command& command) {
-    std::string reply = Send(command);
+    std::string reply = client_.RawCall(command);
     if (reply.starts_with('-')) throw Refused(command[0] + " " + reply);
-    return reply;
-  }
-  std::string Send(const Command& command) {
-    client_.Send(command);
-    ReplyFramer framer;
-    std::string reply;
-    for (ReplyFramer::Outcome outcome = ReplyFramer::Outcome::kPart; outcome == ReplyFramer::Outcome::kPart;) {
-      const std::string byte = client_.ReadRaw(1);
-      reply += byte;
-      size_t taken = 0;
-      outcome = framer.Take(byte, &taken);
-    }
     return reply;
   }
   void Sql(const std::string& sql) const { stage_.Sql(sql); }
