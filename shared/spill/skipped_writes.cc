@@ -1,5 +1,6 @@
 #include "shared/spill/skipped_writes.h"
 
+#include <optional>
 #include <utility>
 
 #include "shared/base/text.h"
@@ -47,26 +48,40 @@ Status Commit(Database& database, const Change& change) {
 
 }  // namespace
 
-Status SkippedWrites::Add(std::span<const SkippedKey> skipped) const {
+Result<SkippedWrites::Added> SkippedWrites::Add(std::span<const SkippedKey> skipped) const {
   ASSIGN_OR_RETURN(Database database, OpenFile(path_, /*create=*/true));
-  return Commit(database, [&]() -> Status {
-    ASSIGN_OR_RETURN(Statement add,
-                     database.Prepare("INSERT INTO skipped VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (key) DO UPDATE SET "
-                                      "writes = writes + excluded.writes, last_ms = max(last_ms, excluded.last_ms), "
-                                      "command = excluded.command"));
+  Added added;
+  const Status committed = Commit(database, [&]() -> Status {
+    ASSIGN_OR_RETURN(Statement count_on,
+                     database.Prepare("UPDATE skipped SET writes = writes + ?2, last_ms = max(last_ms, ?3), "
+                                      "command = ?4 WHERE key = ?1"));
+    ASSIGN_OR_RETURN(Statement insert, database.Prepare("INSERT INTO skipped VALUES (?1, ?2, ?3, ?4, ?5)"));
+    std::optional<int64_t> listed;  // counted for the first key that is not on the list
     for (const SkippedKey& each : skipped) {
-      add.BindBytes(1, each.key);
-      add.BindInteger(2, each.writes);
-      add.BindInteger(3, each.first_ms);
-      add.BindInteger(4, each.last_ms);
-      add.BindBytes(5, each.command);
-      RETURN_IF_ERROR(add.Run());
+      count_on.BindBytes(1, each.key);
+      count_on.BindInteger(2, each.writes);
+      count_on.BindInteger(3, each.last_ms);
+      count_on.BindBytes(4, each.command);
+      RETURN_IF_ERROR(count_on.Run());
+      if (database.Changes() > 0) continue;
+      if (!listed) {
+        ASSIGN_OR_RETURN(listed, database.QueryInteger("SELECT count(*) FROM skipped"));
+      }
+      const bool has_room = *listed < kMostKeys;
+      (has_room ? added.fresh : added.refused).push_back(each.key);
+      if (!has_room) continue;
+      insert.BindBytes(1, each.key);
+      insert.BindInteger(2, each.writes);
+      insert.BindInteger(3, each.first_ms);
+      insert.BindInteger(4, each.last_ms);
+      insert.BindBytes(5, each.command);
+      RETURN_IF_ERROR(insert.Run());
+      ++*listed;
     }
-    ASSIGN_OR_RETURN(const auto keys, database.QueryInteger("SELECT count(*) FROM skipped"));
-    if (keys.value_or(0) <= kMostKeys) return {};
-    return Error{ErrorCode::kFull,
-                 "writes to " + FormatCount(kMostKeys) + " keys were skipped, and no more are listed"};
+    return {};
   });
+  RETURN_IF_ERROR(committed);
+  return added;
 }
 
 Result<std::vector<SkippedKey>> SkippedWrites::List() const {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,9 +23,13 @@ class SkippedWrites {
   /// In a spill folder, which exists.
   explicit SkippedWrites(const std::filesystem::path& folder) : path_(folder / kFileName) {}
 
-  /// One commit, on disk when it returns; makes the file where there is none. kFull: too many keys are listed already,
-  /// or the disk is full; then nothing is added. After another error it may have been.
-  Status Add(std::span<const SkippedKey> skipped) const;
+  struct Added {
+    std::vector<std::string> fresh;    // keys that were not on the list before
+    std::vector<std::string> refused;  // keys that did not come onto it, because it is full
+  };
+  /// One commit, on disk when it returns; makes the file where there is none. kFull: the disk is full, and nothing was
+  /// added. After another error it may have been.
+  Result<Added> Add(std::span<const SkippedKey> skipped) const;
   /// Those that were skipped first come first; empty where there is no file.
   Result<std::vector<SkippedKey>> List() const;
   /// One commit: `restored` as they were listed once. What was skipped since then stays on the list, also if somebody

@@ -96,7 +96,7 @@ void Admin::OnSealed(const Sealed& sealed) {
 ServerInfo Admin::Info() const {
   ServerInfo info;
   info.uptime_s = (clock_->Wall().ms - started_.ms) / 1000;
-  info.sprockets_section = InfoSection(*router_, disk_->active_rows(), skips_->list().size());
+  info.sprockets_section = InfoSection(*router_, disk_->active_rows(), skips_->list().size() + skips_->listed_since());
   return info;
 }
 

@@ -66,11 +66,7 @@ std::string Shortest(double number) {
 }
 
 // As INCRBYFLOAT and HINCRBYFLOAT write a value: without an exponent, without zeros at the end.
-std::optional<std::string> Written(std::string_view increment) {
-  const std::string copy(increment);
-  if (!Float(increment)) return std::nullopt;
-  const long double number = std::strtold(copy.c_str(), nullptr);
-  if (!std::isfinite(number)) return std::nullopt;
+std::string Written(long double number) {
   constexpr int kDecimals = 17;
   std::string text(static_cast<size_t>(std::snprintf(nullptr, 0, "%.*Lf", kDecimals, number)), '\0');
   std::snprintf(text.data(), text.size() + 1, "%.*Lf", kDecimals, number);
@@ -205,20 +201,21 @@ EmptyKeyAnswer Hincrby(Args args, int) {
   return increment ? Count(*increment) : Refuse(kNoInteger);
 }
 
-EmptyKeyAnswer IncrementByFloat(std::string_view increment) {
-  const auto written = Written(increment);
-  if (!written) return Refuse(kNoFloat);
+EmptyKeyAnswer IncrementByFloat(std::string_view increment, std::string_view if_infinite) {
+  if (!Float(increment)) return Refuse(kNoFloat);
+  const long double number = std::strtold(std::string(increment).c_str(), nullptr);
+  if (!std::isfinite(number)) return Refuse(if_infinite);
   EmptyKeyAnswer answer;
-  AppendBulk(answer.resp, *written);
+  AppendBulk(answer.resp, Written(number));
   return answer;
 }
 
 EmptyKeyAnswer Hincrbyfloat(Args args, int) {
-  return IncrementByFloat(args[3]);
+  return IncrementByFloat(args[3], "ERR value is NaN or Infinity");
 }
 
 EmptyKeyAnswer Incrbyfloat(Args args, int) {
-  return IncrementByFloat(args[2]);
+  return IncrementByFloat(args[2], "ERR increment would produce NaN or Infinity");
 }
 
 int64_t Fields(Args args) {
@@ -256,6 +253,17 @@ EmptyKeyAnswer Decrby(Args args, int) {
 }
 
 EmptyKeyAnswer Expire(Args args, int) {
+  std::set<std::string> options;
+  for (const std::string_view option : args.subspan(3)) {
+    const std::string name = LowerCase(option.substr(0, 8));
+    if (name != "nx" && name != "xx" && name != "gt" && name != "lt")
+      return Refuse("ERR Unsupported option " + std::string(option));
+    options.insert(name);
+  }
+  if (options.contains("nx") && options.size() > 1)
+    return Refuse("ERR NX and XX, GT or LT options at the same time are not compatible");
+  if (options.contains("gt") && options.contains("lt"))
+    return Refuse("ERR GT and LT options at the same time are not compatible");
   return Integer(args[2]) ? Count(0) : Refuse(kNoInteger);
 }
 

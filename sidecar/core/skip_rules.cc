@@ -31,7 +31,8 @@ std::optional<SkippedCommand> SkipRules::Find(std::span<const std::string_view> 
              return is_for_command(rule) && GlobMatch(rule.keys, key);
            });
   };
-  if (keys.empty() || !std::all_of(keys.begin(), keys.end(), has_rule)) return std::nullopt;
+  // Without a key it is an error, whatever the rules say of keys.
+  if (!std::all_of(keys.begin(), keys.end(), has_rule)) return std::nullopt;
   EmptyKeyAnswer answer = AnswerOnEmptyKey(args, protocol);
   SkippedCommand skipped{name, {}, std::move(answer.resp)};
   if (answer.writes) skipped.keys.assign(keys.begin(), keys.end());

@@ -1,7 +1,11 @@
 #include "sidecar/disk/skip_store.h"
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "shared/base/log.h"
@@ -14,6 +18,17 @@ namespace {
 
 constexpr size_t kMostLines = 20;  // at once
 
+// A line for each key that is on the list, as long as there are few.
+void LogListed(std::span<const SkippedKey> keys) {
+  for (const SkippedKey& each : keys.first(std::min(keys.size(), kMostLines))) {
+    LogWarning("write-skipped", {{"key", each.key},
+                                 {"command", each.command},
+                                 {"writes", each.writes},
+                                 {"way_out", "rebuild or verify --repair, with --spill-dir"}});
+  }
+  if (keys.size() > kMostLines) LogWarning("writes-skipped", {{"more_keys", keys.size() - kMostLines}});
+}
+
 }  // namespace
 
 struct SkipStore::Job {
@@ -21,12 +36,17 @@ struct SkipStore::Job {
   SkipStore* store = nullptr;
   std::vector<SkippedKey> skipped;
   std::vector<Answer> answers;
-  Status added;
-  Result<std::vector<SkippedKey>> list = std::vector<SkippedKey>();
+  Result<SkippedWrites::Added> added = SkippedWrites::Added();
+  std::optional<Result<std::vector<SkippedKey>>> list;  // asked for
 };
 
 SkipStore::~SkipStore() {
   SPROCKETS_ASSERT(idle());
+}
+
+void SkipStore::LookNow() {
+  TakeList(file_.List());
+  LogListed(list_);
 }
 
 void SkipStore::Remember(ReplyTo to, SkippedCommand skipped) {
@@ -42,22 +62,22 @@ void SkipStore::Remember(ReplyTo to, SkippedCommand skipped) {
     gathered.last_ms = now_ms;
     gathered.command = skipped.name;
   }
-  answers_.push_back({to, std::move(skipped.answer)});
+  answers_.push_back({to, std::move(skipped)});
 }
 
 void SkipStore::Submit() {
   if (busy_ || (answers_.empty() && !looks_)) return;
   busy_ = true;
-  looks_ = false;
   auto* job = new Job;
   job->request.data = job;
   job->store = this;
   for (auto& [key, skipped] : std::exchange(gathered_, {})) job->skipped.push_back(std::move(skipped));
   job->answers = std::exchange(answers_, {});
+  if (std::exchange(looks_, false)) job->list.emplace(std::vector<SkippedKey>());
   const auto work = [](uv_work_t* request) {
     auto& mine = *static_cast<Job*>(request->data);
     if (!mine.skipped.empty()) mine.added = mine.store->file_.Add(mine.skipped);
-    mine.list = mine.store->file_.List();
+    if (mine.list) mine.list = mine.store->file_.List();
   };
   const auto done = [](uv_work_t* request, int) {
     const std::unique_ptr<Job> mine(static_cast<Job*>(request->data));
@@ -68,36 +88,46 @@ void SkipStore::Submit() {
 
 void SkipStore::OnDone(Job& job) {
   busy_ = false;
+  TakeAdded(job);
+  if (job.list) {
+    TakeList(*std::move(job.list));
+    if (on_looked_) on_looked_();
+  }
+  Submit();
+}
+
+void SkipStore::TakeAdded(const Job& job) {
   std::string refusal;
   if (!job.added.ok()) {
     AppendError(refusal, "RETRY Redis is away, and the skipped write cannot be remembered: " +
                              Escape(job.added.error().message));
     LogError("skipped-not-remembered", {{"why", job.added.error().message}});
   }
-  Took(std::move(job.list));
-  for (const Answer& answer : job.answers) {
-    if (answer.to.asker != nullptr) answer.to.Reply(refusal.empty() ? answer.resp : refusal);
+  const SkippedWrites::Added added = job.added.ok() ? job.added.value() : SkippedWrites::Added();
+  const std::set<std::string_view> fresh(added.fresh.begin(), added.fresh.end());
+  const std::set<std::string_view> refused(added.refused.begin(), added.refused.end());
+  listed_since_ += fresh.size();
+  std::vector<SkippedKey> listed;
+  std::copy_if(job.skipped.begin(), job.skipped.end(), std::back_inserter(listed),
+               [&](const SkippedKey& each) { return fresh.contains(each.key); });
+  LogListed(listed);
+  if (!refused.empty()) {
+    AppendError(refusal, "RETRY Redis is away, and writes to " + FormatCount(SkippedWrites::kMostKeys) +
+                             " keys were skipped: no more are listed");
+    LogError("skipped-list-full", {{"keys", SkippedWrites::kMostKeys}, {"refused_keys", refused.size()}});
   }
-  if (on_looked_) on_looked_();
-  Submit();
+  const auto is_refused = [&](const std::string& key) { return refused.contains(key); };
+  for (const auto& [to, skipped] : job.answers) {
+    const bool listed_all = job.added.ok() && std::none_of(skipped.keys.begin(), skipped.keys.end(), is_refused);
+    if (to.asker != nullptr) to.Reply(listed_all ? skipped.answer : refusal);
+  }
 }
 
-// A line for each key that comes onto the list, as long as there are few.
-void SkipStore::Took(Result<std::vector<SkippedKey>> list) {
+void SkipStore::TakeList(Result<std::vector<SkippedKey>> list) {
   error_ = list.ok() ? "" : list.error().message;
   if (!list.ok()) return;
-  std::set<std::string> before;
-  for (SkippedKey& each : list_) before.insert(std::move(each.key));
   list_ = std::move(list).value();
-  size_t lines = 0;
-  for (const SkippedKey& each : list_) {
-    if (before.contains(each.key) || ++lines > kMostLines) continue;
-    LogWarning("write-skipped", {{"key", each.key},
-                                 {"command", each.command},
-                                 {"writes", each.writes},
-                                 {"way_out", "rebuild or verify --repair, with --spill-dir"}});
-  }
-  if (lines > kMostLines) LogWarning("writes-skipped", {{"more_keys", lines - kMostLines}});
+  listed_since_ = 0;
 }
 
 }  // namespace sprockets

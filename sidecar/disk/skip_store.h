@@ -27,7 +27,7 @@ class SkipStore : public SkipBook {
   /// Called when a look has come to its end.
   void OnLooked(std::function<void()> on_looked) { on_looked_ = std::move(on_looked); }
   /// What stands on disk, before anything is skipped. Waits for the disk.
-  void LookNow() { Took(file_.List()); }
+  void LookNow();
   /// Reads the list again: a replayer may have struck keys off.
   void Look() { looks_ = true; }
   // SkipBook
@@ -37,20 +37,22 @@ class SkipStore : public SkipBook {
   void Submit();
   bool idle() const { return !busy_ && answers_.empty(); }
 
-  /// As it was last read.
+  /// As it was last looked at, and how many keys have come onto it since.
   const std::vector<SkippedKey>& list() const { return list_; }
+  size_t listed_since() const { return listed_since_; }
   /// Why it could not be read; empty: it could.
   const std::string& error() const { return error_; }
 
  private:
   struct Answer {
     ReplyTo to;
-    std::string resp;
+    SkippedCommand skipped;
   };
   struct Job;
 
   void OnDone(Job& job);
-  void Took(Result<std::vector<SkippedKey>> list);
+  void TakeAdded(const Job& job);
+  void TakeList(Result<std::vector<SkippedKey>> list);
 
   uv_loop_t* const loop_;
   const LoopClock* const clock_;
@@ -61,6 +63,7 @@ class SkipStore : public SkipBook {
   bool looks_ = false;
   bool busy_ = false;  // a job is under way
   std::vector<SkippedKey> list_;
+  size_t listed_since_ = 0;
   std::string error_;
 };
 

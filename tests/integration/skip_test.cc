@@ -76,6 +76,14 @@ TEST_CASE("what is skipped is answered as Redis answers on an empty key, in eith
       {"UNLINK", "k"},
       {"EXPIRE", "k", "10"},
       {"EXPIRE", "k", "ten"},
+      {"EXPIRE", "k", "10", "xx", "gt"},
+      {"EXPIRE", "k", "10", "NX", "XX"},
+      {"EXPIRE", "k", "10", "GT", "LT"},
+      {"EXPIRE", "k", "ten", "soon"},
+      {"HINCRBYFLOAT", "k", "f", "inf"},
+      {"INCRBYFLOAT", "k", "-inf"},
+      {"ZINCRBY"},
+      {"DEL"},
       {"PERSIST", "k"},
       {"TYPE", "k"},
       {"EXISTS", "k", "k"},
@@ -106,7 +114,7 @@ TEST_CASE("what is skipped is answered as Redis answers on an empty key, in eith
     redis.RawCall({"HELLO", protocol});
     door.RawCall({"HELLO", protocol});
     for (const Command& command : commands) {
-      INFO(protocol << " " << command[0] << " " << command[command.size() > 2 ? 2 : 1]);
+      INFO(protocol << " " << command.front() << " " << command.back());
       redis.RawCall({"FLUSHALL"});
       CHECK(door.RawCall(command) == redis.RawCall(command));
     }
@@ -234,6 +242,23 @@ TEST_CASE("what was answered is on the list after kill -9, and added up over the
   CHECK(Listed(stack.sidecar, "go-sset") == listed + 1);
   CHECK(stack.sidecar.process().Stderr().find("write-skipped key=go-sset") != std::string::npos);
   CHECK(stack.sidecar.Terminate() == 0);
+}
+
+TEST_CASE("a full list still counts what is on it, and refuses only what is not", "[skip]") {
+  Stack stack({.redis_up = false, .sidecar_options = kBoards});
+  constexpr int kMostKeys = 10'000;
+  std::vector<Command> commands;
+  for (int i = 0; i < kMostKeys; ++i) commands.push_back({"ZINCRBY", std::to_string(i) + "-sset", "1", "m"});
+  RespClient client = stack.sidecar.Connect();
+  for (const Reply& reply : client.Pipeline(commands)) CHECK(reply.text == "1");
+  const std::vector<Reply> replies = client.Pipeline(std::vector<Command>{
+      {"ZINCRBY", "0-sset", "2", "m"}, {"ZINCRBY", "new-sset", "2", "m"}, {"ZINCRBY", "1-sset", "2", "m"}});
+  CHECK(replies[0].text == "2");
+  CHECK(replies[1].IsError("RETRY"));
+  CHECK(replies[1].text.find("no more are listed") != std::string::npos);
+  CHECK(replies[2].text == "2");
+  CHECK(SkippedOf(stack.sidecar).at("keys") == kMostKeys);
+  CHECK(SkippedOf(stack.sidecar).at("writes") == kMostKeys + 2);
 }
 
 TEST_CASE("a write that cannot be remembered is not answered as done", "[skip]") {
