@@ -84,6 +84,7 @@ void Handshake::TakeInfo(std::string_view info) {
   if (cluster) refusal = "the server is in cluster mode, which is not supported: give the address of a single server";
   if (InfoField(info, "loading") == "1") refusal = "LOADING the server is loading its data";
   const std::string_view role = InfoField(info, "role");
+  if (role.empty()) refusal = "what the server answers to INFO names no role, so it is no Redis";
   if (!role.empty() && role != "master") refusal = "READONLY the server is a replica: give the address of its master";
 }
 

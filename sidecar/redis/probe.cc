@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "shared/base/log.h"
+#include "shared/base/text.h"
 #include "sidecar/redis/link.h"
 #include "sidecar/uv_handles.h"
 
@@ -13,16 +14,23 @@ namespace sprockets {
 
 namespace {
 
+constexpr int64_t kMostTimeouts = 10;  // of --redis-timeout, for all answers together
+
 /// A link with nothing behind it: what it wants written down is said to be, for it carries no event.
 class Probe : private RedisLinkEvents {
  public:
   Probe(uv_loop_t* loop, const RedisUrl& url, int64_t timeout_ms)
-      : loop_(loop), link_(loop, {url, timeout_ms}, {}, /*earlier_lost=*/false, this), end_of_turn_(new uv_prepare_t) {
+      : loop_(loop),
+        link_(loop, {url, timeout_ms}, {}, /*earlier_lost=*/false, this),
+        end_of_turn_(new uv_prepare_t),
+        patience_(loop, [this] { uv_stop(loop_); }) {
     uv_prepare_init(loop, end_of_turn_.get());
     end_of_turn_->data = this;
     uv_prepare_start(end_of_turn_.get(), [](uv_prepare_t* prepare) { static_cast<Probe*>(prepare->data)->EndTurn(); });
+    patience_.Start(kMostTimeouts * timeout_ms);
     link_.Start();
   }
+  bool answered() const { return link_.state() == RedisLink::State::kReady || !link_.last_failure().empty(); }
   const RedisLink& link() const { return link_; }
 
  private:
@@ -49,6 +57,7 @@ class Probe : private RedisLinkEvents {
   uv_loop_t* const loop_;
   RedisLink link_;
   UvHandle<uv_prepare_t> end_of_turn_;
+  UvTimer patience_;
   std::optional<RecordJob> recorded_;
 };
 
@@ -64,7 +73,8 @@ ProbedRedis ProbeRedis(const RedisUrl& url, int64_t timeout_ms) {
     uv_run(&loop, UV_RUN_DEFAULT);
     using Verdict = ProbedRedis::Verdict;
     probed.server = probe.link().server();
-    probed.why = probe.link().last_failure();
+    probed.why = probe.answered() ? probe.link().last_failure()
+                                  : "not all of it was answered within " + FormatDuration(kMostTimeouts * timeout_ms);
     const bool refused = !probed.server.refusal.empty();
     probed.verdict = probed.why.empty() ? Verdict::kUsable : refused ? Verdict::kRefused : Verdict::kUnreachable;
   }

@@ -10,6 +10,8 @@ namespace sprockets {
 
 namespace {
 
+constexpr int kMostElements = 1 << 20;
+
 // The one short reply that is being looked at: hiredis frees it before it parses the next.
 struct ShortReply {
   redisReply reply{};
@@ -43,6 +45,11 @@ void* CreateString(const redisReadTask* task, char* text, size_t size) {
   return &short_reply.reply;
 }
 
+// hiredis makes room for as many elements as are announced. Nothing that we ask is answered with so many.
+void* CreateArray(const redisReadTask* task, int elements) {
+  return elements <= kMostElements ? Heap().createArray(task, elements) : nullptr;
+}
+
 void FreeObject(void* object) {
   if (object == &short_reply.reply) {
     short_reply.used = false;
@@ -57,6 +64,7 @@ redisReplyObjectFunctions* ReplyObjects() {
   static redisReplyObjectFunctions functions = [] {
     redisReplyObjectFunctions all = Heap();
     all.createString = CreateString;
+    all.createArray = CreateArray;
     all.freeObject = FreeObject;
     return all;
   }();
