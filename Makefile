@@ -7,7 +7,7 @@ SECONDS := 600
 SOURCES = $(shell git ls-files '*.h' '*.cc')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build configure-tests everything demo test fuzz fuzzers mutants bench soak clean format lint
+.PHONY: help setup build configure-tests everything demo test fuzz fuzzers mutants bench soak compose clean format lint
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,9 @@ soak: configure-tests ## Faults drawn from SEED over real processes, MINUTES eac
 	@cmake --build --preset $(PRESET) --target sprockets-soak
 	@build/bin/sprockets-soak --of events --seed $(SEED) --minutes $(MINUTES)
 	@build/bin/sprockets-soak --of sets --seed $(SEED) --minutes $(MINUTES)
+
+compose: everything ## Run the Docker Compose lines of the documentation on this machine's engine
+	@tests/docs.py build/bin --compose
 
 clean: ## Remove everything that was built
 	@rm -rf build

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Holds the documentation to the programs: links, line lengths, options and defaults, and the commands that it shows.
 
-usage: docs.py FOLDER_OF_THE_PROGRAMS
+usage: docs.py FOLDER_OF_THE_PROGRAMS [--compose]
 
 A fenced block says after its language what happens to it: `sh run` and `sql run` are run; of `sh docker` the syntax
-and our programs' options are checked. All blocks of a page run as one script, on servers of their own.
+and our programs' options are checked, and with --compose they are run instead of the others, on this machine's Docker
+engine. All blocks of a page run as one script, on servers of their own.
 """
 import contextlib
 import os
@@ -25,6 +26,8 @@ WIDEST = 119
 HELP_WIDTH = 80
 LONGEST_README = 130
 PATIENCE_S = 120
+COMPOSE_PATIENCE_S = 1800  # the image is built
+SOCKET_VOLUME = "sprockets-socket"  # its name is the same in every project
 HOW = {"sh": {"run", "docker"}, "sql": {"run"}}  # what may stand behind a language
 
 
@@ -381,7 +384,42 @@ def wrong_runs(page):
                 yield f"{page.name}: exit code {code}:\n{output}"
 
 
+def wrong_compose_runs(page):
+    """In a copy of the checkout, for the pages write .env and secrets/ into it."""
+    script = page.script("sh docker")
+    if not script:
+        return
+    if subprocess.run(["docker", "volume", "inspect", SOCKET_VOLUME], capture_output=True).returncode == 0:
+        yield f"{page.name}: the volume {SOCKET_VOLUME} is there already: this would disturb whoever uses it"
+        return
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    project = {**os.environ, "COMPOSE_PROJECT_NAME": f"sprockets-docs-{os.getpid()}"}
+    with tempfile.TemporaryDirectory(prefix="sprockets-docs-") as folder:
+        for name in filter(None, files.split("\0")):
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, Path(folder) / name)
+        try:
+            done = subprocess.run(["sh", "-eu", "-c", script], cwd=folder, env=project, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=COMPOSE_PATIENCE_S)
+        finally:
+            subprocess.run(["docker", "compose", "--profile", "*", "down", "--volumes", "--timeout", "5"], cwd=folder,
+                           env=project, capture_output=True)
+    wrong = ([f"exit code {done.returncode}"] if done.returncode != 0 else []) + list(untrue_outputs(script, done.stdout))
+    if wrong:
+        yield f"{page.name}: {'; '.join(wrong)}. It printed:\n{done.stdout}"
+
+
+def compose_main():
+    if shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
+        sys.exit("docs: no Docker engine answers (docker info)")
+    wrong = [line for page in pages() for line in wrong_compose_runs(page)]
+    print("\n".join(wrong or ["the documentation of Docker Compose is true"]))
+    sys.exit(1 if wrong else 0)
+
+
 def main():
+    if "--compose" in sys.argv:
+        compose_main()
     wrong = [*wrong_options(), *wide_help()]
     for page in pages():
         for check in (wrong_links, wrong_lines, wrong_targets, wrong_calls):
