@@ -178,6 +178,13 @@ def redis_benchmark(socket, clients, pipeline, events, entry):
     return float(list(csv.reader(output.splitlines()))[-1][1])
 
 
+def benchmark_command(socket, test, pipeline, commands):
+    """Sends one of redis-benchmark's own commands and returns how many a second were answered."""
+    output = run_tool(["redis-benchmark", "-s", str(socket), "-t", test, "-c", str(CLIENTS), "-P", str(pipeline),
+                       "-n", str(commands), "-r", "100000", "-d", "300", "--csv"])
+    return float(list(csv.reader(output.splitlines()))[-1][1])
+
+
 def peak_memory_mib(process):
     """Of a child, waited for until it ends. Its `maxrss` would not do: that counts this script's memory before exec, too."""
     peak = 0
@@ -247,6 +254,33 @@ class Lab:
             raise sidecar.complaint(str(failure)) from failure
         finally:
             sidecar.stop()
+
+    @contextlib.contextmanager
+    def haproxy(self, redis_socket):
+        """One thread, as the sidecar has."""
+        program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
+        if program is None:
+            raise BenchmarkFailed("this row needs haproxy: apt-get install haproxy")
+        socket = self.folder / "haproxy.sock"
+        configuration = self.folder / "haproxy.cfg"
+        configuration.write_text(f"""global
+  nbthread 1
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+listen redis
+  bind unix@{socket}
+  server redis unix@{redis_socket}
+""")
+        haproxy = Process([program, "-db", "-f", str(configuration)], self.folder / "haproxy.log")
+        haproxy.socket = socket
+        try:
+            haproxy.wait_until(lambda: redis_cli(socket, "PING") == "PONG", "PONG")
+            yield haproxy
+        finally:
+            haproxy.stop(signal.SIGKILL)
 
     @contextlib.contextmanager
     def new_folder(self):
@@ -323,13 +357,25 @@ def relay(test, pipeline, full_commands):
         with lab.redis() as redis, lab.new_folder() as spill, lab.sidecar(spill / "spill") as sidecar:
             sidecar.wait_until(lambda: status(sidecar)["redis"]["breaker"] == "closed", "a connection to Redis")
 
-            def measure(socket):
-                output = run_tool(["redis-benchmark", "-s", str(socket), "-t", test, "-c", str(CLIENTS), "-P", str(pipeline),
-                                   "-n", str(commands), "-r", "100000", "-d", "300", "--csv"])
-                return Sample(rate=float(list(csv.reader(output.splitlines()))[-1][1]))
-
+            measure = lambda socket: Sample(rate=benchmark_command(socket, test, pipeline, commands))
             measure(sidecar.socket)
             yield lambda: measure(sidecar.socket), lambda: measure(redis.socket)
+
+    return subject
+
+
+def relay_beside_haproxy(test, pipeline, full_commands):
+    """What a connection of its own for each client costs at least: haproxy knows nothing of Redis and only carries bytes."""
+
+    @contextlib.contextmanager
+    def subject(lab):
+        commands = lab.events(full_commands)
+        with (lab.redis() as redis, lab.new_folder() as spill, lab.sidecar(spill / "spill") as sidecar,
+              lab.haproxy(redis.socket) as haproxy):
+            sidecar.wait_until(lambda: status(sidecar)["redis"]["breaker"] == "closed", "a connection to Redis")
+            measure = lambda socket: Sample(rate=benchmark_command(socket, test, pipeline, commands))
+            measure(sidecar.socket)
+            yield lambda: measure(sidecar.socket), lambda: measure(haproxy.socket)
 
     return subject
 
@@ -605,9 +651,16 @@ SUBJECTS = {
     ]),
 }
 
+# Beside programs of others, which Debian has and nothing here installs.
+PEERS = {
+    f"relay-{test}-16-haproxy": (relay_beside_haproxy(test, 16, 400_000), [
+        rate_row(f"relay {test.upper()}, 16 clients, pipeline 16", "haproxy in TCP mode", 1.0)])
+    for test in ("get", "set")
+}
+
 
 def measure_subject(lab, name, pairs):
-    subject, rows = SUBJECTS[name]
+    subject, rows = (SUBJECTS | PEERS)[name]
     with subject(lab) as (ours, theirs):
         for number in range(pairs):
             if sys.stderr.isatty():
@@ -621,18 +674,20 @@ def measure_subject(lab, name, pairs):
 
 
 def parse_arguments():
+    known = SUBJECTS | PEERS
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, help="pairs of each subject (default 5)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events and two pairs: does it work at all?")
-    parser.add_argument("--only", metavar="NAME", action="append", help=f"one of {', '.join(SUBJECTS)}; may repeat")
+    parser.add_argument("--only", metavar="NAME", action="append", help=f"one of {', '.join(known)}; may repeat")
+    parser.add_argument("--peers", action="store_true", help="also beside programs of others, which must be installed: haproxy")
     parser.add_argument("--programs", type=Path, default=Path(__file__).resolve().parent.parent / "build/bin",
                         help="folder of the built programs (default build/bin)")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"),
                         help="where to work; it should lie on a disk, not in memory (default /var/tmp)")
     arguments = parser.parse_args()
     for name in arguments.only or []:
-        if name not in SUBJECTS:
-            parser.error(f"--only: there is no {name}; there is {', '.join(SUBJECTS)}")
+        if name not in known:
+            parser.error(f"--only: there is no {name}; there is {', '.join(known)}")
     if arguments.pairs is not None and arguments.pairs < 1:
         parser.error("--pairs: at least 1")
     return arguments
@@ -649,7 +704,8 @@ def main():
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # children inherit it
 
     pairs = arguments.pairs or (2 if arguments.quick else 5)
-    names = [name for name in SUBJECTS if not arguments.only or name in arguments.only]
+    chosen = arguments.only or [*SUBJECTS, *(PEERS if arguments.peers else [])]
+    names = [name for name in SUBJECTS | PEERS if name in chosen]
     rows = []
     with tempfile.TemporaryDirectory(prefix="sprockets-bench-", dir=arguments.folder) as folder:
         lab = Lab(Path(folder), arguments.programs.resolve(), 0.1 if arguments.quick else 1)
