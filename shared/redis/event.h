@@ -39,15 +39,12 @@ Status ParseXadd(std::span<const std::string_view> args, std::string_view event_
 /// it must be stored.
 void AppendXadd(std::string& out, const EventView& event);
 
-/// 128 bits of a keyed hash: nobody without the key can make two events collide.
+/// 128 bits of SipHash-2-4 (https://www.aumasson.jp/siphash/siphash.pdf) under a random key: nobody without the key
+/// can make two events collide.
 struct Digest {
   uint64_t low = 0;
   uint64_t high = 0;
   bool operator==(const Digest&) const = default;
-};
-
-struct DigestHash {
-  size_t operator()(const Digest& digest) const { return static_cast<size_t>(digest.low); }
 };
 
 /// Who an event is (stream and event id) and what it says (every other field, in any order; XADD's options do not
@@ -67,16 +64,20 @@ struct EventIdentityHash {
 /// Makes identities under one random key. The key lives as long as the process: digests are never stored.
 class IdentityHasher {
  public:
+  using Key = std::array<uint8_t, 16>;
+
   IdentityHasher();
   /// With a given key, so that a simulation can be repeated.
-  explicit IdentityHasher(const std::array<uint8_t, 32>& key) : key_(key) {}
+  explicit IdentityHasher(const Key& key) : key_(key) {}
 
   /// `fields` is name, value, …; `event_id_at` the index of the event id's value in it.
   EventIdentity Of(std::string_view stream, std::span<const std::string_view> fields, size_t event_id_at) const;
   EventIdentity Of(const EventView& event) const { return Of(event.stream, event.fields, event.event_id_at); }
 
  private:
-  std::array<uint8_t, 32> key_;
+  Digest Hash(std::string_view one, std::string_view other) const;
+
+  Key key_;
 };
 
 }  // namespace sprockets

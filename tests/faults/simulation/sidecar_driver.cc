@@ -25,7 +25,7 @@ bool Sidecar::Start() {
   opened_ = std::make_unique<OpenedFolder>(std::move(opened).value());
   RouterOptions options;
   options.producer = std::to_string(1'000'000'000'000'000 + ++lives_);
-  std::array<uint8_t, 32> key{};
+  IdentityHasher::Key key{};
   options.earlier_life_in_flight = !opened_->state->nothing_was_in_flight();
   router_ = std::make_unique<Router>(options, IdentityHasher(key), RouterSinks{this, this, this});
   auto earlier = FolderReader::Open(folder_, {.hasher = router_->hasher(),
