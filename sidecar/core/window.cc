@@ -5,29 +5,16 @@
 namespace sprockets {
 
 Window::Entry* Window::Find(const EventIdentity& identity) {
-  const auto [begin, end] = entries_.equal_range(identity.who);
-  for (auto it = begin; it != end; ++it) {
-    if (it->second.identity.what == identity.what) return &it->second;
-  }
-  return nullptr;
+  return entries_.Find(identity.who, [&](const Entry& entry) { return entry.identity.what == identity.what; });
 }
 
 bool Window::HasOtherPayload(const EventIdentity& identity) const {
-  const auto [begin, end] = entries_.equal_range(identity.who);
-  for (auto it = begin; it != end; ++it) {
-    if (!(it->second.identity.what == identity.what)) return true;
-  }
-  return false;
-}
-
-Window::Entry* Window::Insert(const EventIdentity& identity) {
-  Entry* entry = &entries_.emplace(identity.who, Entry{})->second;
-  entry->identity = identity;
-  return entry;
+  const auto is_other = [&](const Entry& entry) { return !(entry.identity.what == identity.what); };
+  return entries_.Find(identity.who, is_other) != nullptr;
 }
 
 Window::Entry* Window::AddPending(const EventIdentity& identity) {
-  return Insert(identity);
+  return entries_.Insert(identity);
 }
 
 void Window::SetLanded(Entry* entry, StreamId id) {
@@ -63,16 +50,7 @@ void Window::SetPendingAgain(Entry* entry) {
 
 void Window::Erase(Entry* entry) {
   SPROCKETS_ASSERT(entry->state == State::kPending);
-  Remove(entry);
-}
-
-void Window::Remove(Entry* entry) {
-  const auto [begin, end] = entries_.equal_range(entry->identity.who);
-  for (auto it = begin; it != end; ++it) {
-    if (&it->second != entry) continue;
-    entries_.erase(it);
-    return;
-  }
+  entries_.Erase(entry);
 }
 
 void Window::Restore(const Restored& restored) {
@@ -83,7 +61,7 @@ void Window::Restore(const Restored& restored) {
     return;
   }
   if (capacity_ == 0) return;
-  Entry* entry = Insert(restored.identity);
+  Entry* entry = entries_.Insert(restored.identity);
   entry->state = restored.id == kStreamBegin ? State::kSpilled : State::kLanded;
   entry->id = restored.id;
   entry->ticket = restored.ticket;
@@ -112,7 +90,7 @@ bool Window::ForgetUnknownBeyondLimit() {
   if (unknown_.size <= most_unknown_) return true;
   Entry* oldest = unknown_.oldest;
   unknown_.Unlink(oldest);
-  Remove(oldest);
+  entries_.Erase(oldest);
   return false;
 }
 
@@ -124,7 +102,7 @@ void Window::EvictBeyondCapacity() {
     } else {
       restored_.pop();
     }
-    Remove(oldest);
+    entries_.Erase(oldest);
   }
 }
 

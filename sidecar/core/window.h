@@ -9,40 +9,14 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <queue>
-#include <unordered_map>
 #include <vector>
 
 #include "shared/redis/event.h"
 #include "shared/redis/stream_id.h"
-#include "sidecar/core/traffic.h"
+#include "sidecar/core/window_index.h"
 
 namespace sprockets {
-
-/// An event that the window knows.
-struct WindowEntry {
-  enum class State : uint8_t {
-    kPending,  // on its way to Redis or to disk; never evicted
-    kLanded,   // in the stream, as `id`
-    kSpilled,  // on disk, as `ticket`
-    kUnknown,  // answered UNKNOWN: may be stored; never sent directly again
-  };
-
-  EventIdentity identity;
-  State state = State::kPending;
-  bool landed_in_tail = false;  // pending here, but the stream's tail has shown that it is in there as `id`
-  bool was_unknown = false;     // pending again after UNKNOWN: `id` is still the anchor
-  StreamId id;                  // landed: its id. Unknown: the anchor, where a search must begin
-  int64_t ticket = 0;           // spilled
-  std::unique_ptr<std::vector<ReplyTo>> waiters;  // second copies that wait for the pending one's outcome
-
- private:
-  friend class Window;
-  WindowEntry* older =
-      nullptr;  // the order in which entries of this life are evicted; settled ones and unknown ones apart
-  WindowEntry* newer = nullptr;
-};
 
 class Window {
  public:
@@ -90,8 +64,6 @@ class Window {
   size_t unknown() const { return unknown_.size; }
 
  private:
-  using Entries = std::unordered_multimap<Digest, Entry, DigestHash>;
-
   struct List {
     Entry* oldest = nullptr;
     Entry* newest = nullptr;
@@ -109,14 +81,12 @@ class Window {
   };
   using OldestFirst = std::priority_queue<Age, std::vector<Age>, std::greater<>>;
 
-  Entry* Insert(const EventIdentity& identity);
-  void Remove(Entry* entry);
   void EvictBeyondCapacity();
   bool ForgetUnknownBeyondLimit();
 
   const size_t capacity_;
-  Entries entries_;  // by who: the few with one id and several payloads stand side by side
-  List settled_;     // landed or spilled in this life
+  WindowIndex entries_;
+  List settled_;  // landed or spilled in this life
   List unknown_;
   OldestFirst restored_;    // settled by earlier lives; evicted before settled_
   OldestFirst unanswered_;  // what earlier lives may have left unanswered, beyond the capacity
