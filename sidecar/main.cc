@@ -13,6 +13,8 @@
 namespace sprockets {
 namespace {
 
+constexpr int kKeptHeapBytes = 4 << 20;
+
 int Probe(const SidecarConfig& config) {
   const ProbedRedis redis = ProbeRedis(config.redis, config.redis_timeout_ms);
   const std::string server = config.redis.ForLogs();
@@ -60,8 +62,10 @@ int main(int argc, char** argv) {
   }
   InitLog(command.value().config.log_format);
   LogInBackground();
-  // What a turn of the loop frees, the next one needs again: without this it goes back to the system each time.
-  mallopt(M_TRIM_THRESHOLD, 4 << 20);
+  // What a turn of the loop or a batch frees, the next one needs again: without this it goes back to the system each
+  // time.
+  mallopt(M_TRIM_THRESHOLD, kKeptHeapBytes);
+  mallopt(M_MMAP_THRESHOLD, kKeptHeapBytes);
   const int exit_code = Sidecar(command.value().config).Run();
   FlushLog(/*patience_ms=*/1000);
   return exit_code;

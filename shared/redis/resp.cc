@@ -43,6 +43,20 @@ bool ParseHeaderNumber(std::string_view text, int64_t* number) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
+// What nearly every header is: its type, a few digits and the line's end, all there. False: look closer.
+bool ReadShortHeader(std::string_view bytes, int64_t* number, size_t* size) {
+  constexpr size_t kMostDigits = 9;
+  size_t at = 1;
+  int64_t value = 0;
+  const size_t end = std::min(bytes.size(), 1 + kMostDigits);
+  while (at < end && bytes[at] >= '0' && bytes[at] <= '9') value = 10 * value + (bytes[at++] - '0');
+  const bool has_number = at > 1 && (bytes[1] != '0' || at == 2);
+  if (!has_number || bytes.size() - at < 2 || bytes[at] != '\r' || bytes[at + 1] != '\n') return false;
+  *number = value;
+  *size = at + 2;
+  return true;
+}
+
 bool IsBlank(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f' || c == '\0';
 }
@@ -185,6 +199,10 @@ CommandParser::Outcome CommandParser::Parse(std::string_view input) {
 // Reads "<type><number>\r\n" at position_ and moves behind it.
 CommandParser::Line CommandParser::ReadNumber(std::string_view input, int64_t* number) {
   const std::string_view rest = input.substr(position_, kMaxHeaderBytes);
+  if (size_t size = 0; ReadShortHeader(rest, number, &size)) {
+    position_ += size;
+    return Line::kDone;
+  }
   const size_t end = rest.find('\r');
   if (end == std::string_view::npos || end + 1 >= rest.size()) {
     bytes_wanted_ = position_ + 1;
@@ -306,6 +324,10 @@ bool ParseWholeCommand(std::string_view bytes, std::vector<std::string_view>* ar
   size_t at = 0;
   const auto read_header = [&](char type, int64_t* number) {
     if (at >= bytes.size() || bytes[at] != type) return false;
+    if (size_t size = 0; ReadShortHeader(bytes.substr(at), number, &size)) {
+      at += size;
+      return true;
+    }
     const size_t end = bytes.substr(at, kMaxHeaderBytes).find("\r\n");
     if (end == std::string_view::npos || !ParseHeaderNumber(bytes.substr(at + 1, end - 1), number)) return false;
     at += end + 2;

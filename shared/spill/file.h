@@ -39,6 +39,17 @@ struct SpillWriterOptions {
   bool connections_lost = false;  // connections of earlier lives are not known: no fence covers all (see StateFile)
 };
 
+/// An event on its way into a spill file.
+struct SpillRow {
+  int64_t ticket = 0;
+  int64_t received_ms = 0;
+  const EventView* event = nullptr;  // which has an id
+  const Doubt* doubt = nullptr;      // null: none
+  /// The last id of the stream that the caller has seen (0-0: none); it is kept with the stream when this is its first
+  /// event in the file: should the file become suspect, that is where the search for its rows starts.
+  StreamId stream_tail;
+};
+
 /// The active file. One thread, one process.
 class SpillWriter {
  public:
@@ -47,12 +58,14 @@ class SpillWriter {
   virtual ~SpillWriter() = default;
 
   virtual Status Begin() = 0;
-  /// Adds one event. `stream_tail` is the last id of the stream that the caller has seen (0-0: none); it is kept with
-  /// the stream when this is its first event in the file: should this file become suspect, that is where the search for
-  /// its rows starts. kFull or kIo: Rollback, then everything since Begin is certainly not stored. The event must have
-  /// an id.
-  virtual Status Append(int64_t ticket, int64_t received_ms, const EventView& event, const std::optional<Doubt>& doubt,
-                        StreamId stream_tail) = 0;
+  /// Adds events, in the order of their tickets. kFull or kIo: Rollback, then everything since Begin is certainly not
+  /// stored.
+  virtual Status AppendAll(std::span<const SpillRow> rows) = 0;
+  Status Append(int64_t ticket, int64_t received_ms, const EventView& event, const std::optional<Doubt>& doubt,
+                StreamId stream_tail) {
+    const SpillRow row{ticket, received_ms, &event, doubt ? &*doubt : nullptr, stream_tail};
+    return AppendAll({&row, 1});
+  }
   /// Lists connections (duplicates are fine): before a doubt is committed, everything that may still deliver it.
   virtual Status AddConnections(std::span<const ConnectionId> connections) = 0;
   /// Only when this returned ok is anything since Begin stored. On an error it may be stored or not: close the file,

@@ -29,7 +29,6 @@ constexpr uint8_t kReadVersionWal = 2;
 // Of the WAL, section 4 there.
 constexpr off_t kWalHeaderBytes = 32;
 constexpr off_t kFrameHeaderBytes = 24;
-constexpr off_t kWalFrameBytes = kFrameHeaderBytes + Database::kPageBytes;
 constexpr size_t kPagesAfterCommitAt = 4;  // in a frame's header; not zero: this frame ends a commit
 constexpr size_t kFrameSaltAt = 8;
 constexpr size_t kWalSaltAt = 16;  // in the WAL's header
@@ -115,17 +114,17 @@ bool IsWhole(const std::array<uint8_t, kWalHeaderBytes>& header) {
 
 /// How many commits stand in a WAL behind its good frames, of the round that it is in. The first frame there counts
 /// whatever its salts are: they may be what is damaged.
-int CommitsBehind(int wal, int good_frames) {
+int CommitsBehind(int wal, int64_t frame_bytes, int good_frames) {
   std::array<uint8_t, kWalHeaderBytes> header{};
   std::array<uint8_t, kFrameHeaderBytes> frame{};
   if (pread(wal, header.data(), header.size(), 0) != kWalHeaderBytes) return 0;
   const bool know_salts = IsWhole(header);
   int commits = 0;
-  off_t at = kWalHeaderBytes + good_frames * kWalFrameBytes;
+  off_t at = kWalHeaderBytes + good_frames * frame_bytes;
   for (bool first = true; pread(wal, frame.data(), frame.size(), at) == kFrameHeaderBytes; first = false) {
     const bool same_round = !know_salts || std::memcmp(&frame[kFrameSaltAt], &header[kWalSaltAt], kSaltBytes) == 0;
     if ((first || same_round) && BigEndian32(&frame[kPagesAfterCommitAt]) != 0) ++commits;
-    at += kWalFrameBytes;
+    at += frame_bytes;
   }
   return commits;
 }
@@ -148,6 +147,10 @@ Status CreatePrivateFile(const std::filesystem::path& path) {
 
 }  // namespace
 
+bool IsSqlText(std::string_view bytes) {
+  return bytes.find('\0') == std::string_view::npos && IsUtf8(bytes);
+}
+
 void Statement::Finalizer::operator()(sqlite3_stmt* statement) const {
   sqlite3_finalize(statement);
 }
@@ -165,8 +168,7 @@ void Statement::BindInteger(int index, int64_t value) {
 }
 
 void Statement::BindBytes(int index, std::string_view bytes) {
-  // TEXT with a NUL inside would be cut short by everything that shows it.
-  if (bytes.find('\0') != std::string_view::npos || !IsUtf8(bytes)) return BindBlob(index, bytes);
+  if (!IsSqlText(bytes)) return BindBlob(index, bytes);
   const char* data = bytes.empty() ? "" : bytes.data();  // a null pointer would bind NULL
   SPROCKETS_ASSERT(sqlite3_bind_text64(statement_.get(), index, data, bytes.size(), SQLITE_STATIC, SQLITE_UTF8) ==
                    SQLITE_OK);
@@ -258,7 +260,12 @@ Result<Database> Database::Open(const std::filesystem::path& path, const Options
   }
   RETURN_IF_ERROR(database.Configure(options));
   ASSIGN_OR_RETURN(const std::optional<int64_t> pages, database.QueryInteger("PRAGMA page_count"));
+  ASSIGN_OR_RETURN(const std::optional<int64_t> page_bytes, database.QueryInteger("PRAGMA page_size"));
+  database.page_bytes_ = page_bytes.value_or(0);
+  RETURN_IF_ERROR(database.LimitSize(options));
   if (pages.value_or(0) == 0) {
+    if (database.page_bytes_ != options.page_bytes)
+      return Error{ErrorCode::kIo, "SQLite did not take pages of " + std::to_string(options.page_bytes) + " bytes"};
     if (!options.initialize) return Error{ErrorCode::kCorrupt, "the file is empty"};
     RETURN_IF_ERROR(database.Create(options));
   }
@@ -311,7 +318,8 @@ Status Database::Configure(const Options& options) {
     }
   }
   RETURN_IF_ERROR(SetPragma("busy_timeout", std::to_string(options.busy_timeout_ms)));
-  RETURN_IF_ERROR(SetPragma("page_size", std::to_string(kPageBytes)));
+  // For a new file. Only after the first read is it known which size one that is there has.
+  RETURN_IF_ERROR(Execute("PRAGMA page_size=" + std::to_string(options.page_bytes)));
   // EXTRA: as FULL, and without a WAL a commit is the deletion of its journal, which must outlast a power cut, too.
   RETURN_IF_ERROR(SetPragma("synchronous", "3"));
   RETURN_IF_ERROR(SetPragma("cell_size_check", "1"));
@@ -323,11 +331,12 @@ Status Database::Configure(const Options& options) {
   sqlite3_wal_hook(database_.get(), count_pages, wal_pages_.get());
   RETURN_IF_ERROR(SetPragma("temp_store", "2"));  // memory: nothing of an event leaves the folder
   RETURN_IF_ERROR(SetPragma("cache_size", std::to_string(-options.cache_bytes / 1024)));
-  if (options.max_bytes > 0) {
-    const int64_t pages = std::max<int64_t>(1, options.max_bytes / kPageBytes);
-    RETURN_IF_ERROR(SetPragma("max_page_count", std::to_string(pages)));
-  }
   return {};
+}
+
+Status Database::LimitSize(const Options& options) {
+  if (options.max_bytes == 0) return {};
+  return SetPragma("max_page_count", std::to_string(std::max<int64_t>(1, options.max_bytes / page_bytes_)));
 }
 
 Status Database::Create(const Options& options) {
@@ -367,7 +376,7 @@ Status Database::RefuseDamagedWal() {
     return Error{CodeOfSystemError(number), "its WAL cannot be read: " + std::generic_category().message(number)};
   }
   good_frames = std::max(good_frames, 0);
-  const int lost_commits = CommitsBehind(wal.fd, good_frames);
+  const int lost_commits = CommitsBehind(wal.fd, WalFrameBytes(), good_frames);
   if (lost_commits < 2) return {};
   return Error{ErrorCode::kCorrupt, "its WAL is damaged: " + std::to_string(lost_commits) + " commits after frame " +
                                         std::to_string(good_frames) + " cannot be read"};
@@ -456,8 +465,12 @@ int64_t Database::WalBytes() const {
   return SizeOf(path_.native() + "-wal");
 }
 
+int64_t Database::WalFrameBytes() const {
+  return kFrameHeaderBytes + page_bytes_;
+}
+
 int64_t Database::UncheckpointedBytes() const {
-  return *wal_pages_ * kWalFrameBytes;
+  return *wal_pages_ * WalFrameBytes();
 }
 
 int64_t Database::FileBytes() const {

@@ -18,6 +18,10 @@ struct sqlite3_stmt;
 
 namespace sprockets {
 
+/// SQLite keeps these bytes as TEXT, so that people can read what can be read; all others as BLOB: with a NUL inside,
+/// TEXT would be cut short by everything that shows it.
+bool IsSqlText(std::string_view bytes);
+
 /// A prepared statement, made for repeated use. Views that it returns live until the next Step, Reset or destruction.
 /// It must be destroyed before its Database.
 class Statement {
@@ -29,7 +33,7 @@ class Statement {
   // Parameters count from 1; binding views keeps them alive on the caller's side until Reset.
   void BindNull(int index);
   void BindInteger(int index, int64_t value);
-  /// As TEXT if the bytes are UTF-8 without NUL, else as BLOB, so that people can read what can be read.
+  /// As TEXT or as BLOB: see IsSqlText.
   void BindBytes(int index, std::string_view bytes);
   void BindBlob(int index, std::string_view bytes);
 
@@ -56,7 +60,7 @@ class Statement {
 
 class Database {
  public:
-  static constexpr int64_t kPageBytes = 4096;
+  static constexpr int64_t kPageBytes = 4096;  // unless asked for others
   enum class Journal {
     kWal,     // one process, exclusive: locking_mode=EXCLUSIVE, no shared memory file
     kDelete,  // rollback journal, may be read by another process meanwhile; a file left in WAL mode is recovered and
@@ -71,7 +75,8 @@ class Database {
     /// A WAL in which commits stand behind a damaged frame is kCorrupt, for SQLite would drop them without a word.
     /// True: it may.
     bool accept_damaged_wal = false;
-    int64_t max_bytes = 0;  // of the database without its WAL (max_page_count); beyond it kFull. 0: no limit
+    int64_t max_bytes = 0;            // of the database without its WAL (max_page_count); beyond it kFull. 0: no limit
+    int64_t page_bytes = kPageBytes;  // of a file that is created; one that is there keeps its own
     int64_t cache_bytes = 2 * 1024 * 1024;
     int busy_timeout_ms = 5000;
     int32_t application_id = 0;  // written when created; another one on opening is kForeign
@@ -79,10 +84,9 @@ class Database {
   };
 
   /// Opens with NOFOLLOW (of the whole path: bring a canonical one) and EXRESCODE, DEFENSIVE on, double-quoted strings
-  /// off, trusted_schema off, cell_size_check on, synchronous=EXTRA, page_size kPageBytes, no automatic checkpoint,
-  /// temporary data in memory; every pragma is read back and one that did not take is an error. A file that is no
-  /// database or is damaged is kCorrupt. kForeign is found out before anything is written, a rollback or a recovery
-  /// included.
+  /// off, trusted_schema off, cell_size_check on, synchronous=EXTRA, no automatic checkpoint, temporary
+  /// data in memory; every pragma is read back and one that did not take is an error. A file that is no database or is
+  /// damaged is kCorrupt. kForeign is found out before anything is written, a rollback or a recovery included.
   static Result<Database> Open(const std::filesystem::path& path, const Options& options);
 
   Database(Database&&) = default;
@@ -115,6 +119,8 @@ class Database {
   /// Of the WAL, what commits have written since the last Checkpoint.
   int64_t UncheckpointedBytes() const;
   const std::filesystem::path& path() const { return path_; }
+  /// For what has a header of its own: BatchTable.
+  sqlite3* handle() const { return database_.get(); }
   /// Which commits of the WAL were out of reach when it was accepted as damaged, in words; empty: none.
   const std::string& wal_damage() const { return wal_damage_; }
 
@@ -131,10 +137,13 @@ class Database {
   Status EnterJournal(const Options& options);
   Status RefuseDamagedWal();
   Result<std::string> QueryText(std::string_view sql);
+  Status LimitSize(const Options& options);
   Status SetPragma(std::string_view name, std::string_view value);
+  int64_t WalFrameBytes() const;
 
   std::filesystem::path path_;
   std::string wal_damage_;
+  int64_t page_bytes_ = 0;
   std::unique_ptr<int> wal_pages_;  // SQLite counts here, so it must not move
   std::unique_ptr<sqlite3, Closer> database_;
 };

@@ -1,8 +1,9 @@
-// The hot path is Append: two cached statements a stream, values bound as views, no
-// allocation a row. One thread.
+// The hot path is AppendAll: one cached statement stores all rows of a stream, values are read as views, no allocation
+// a row. One thread.
 #include "shared/spill/sqlite_writer.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "shared/base/text.h"
+#include "shared/spill/batch_table.h"
 #include "shared/spill/catalogue.h"
 #include "shared/spill/layout.h"
 #include "shared/spill/schema.h"
@@ -19,6 +21,7 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kCheckpointAtBytes = 4 * 1024 * 1024;
+constexpr int64_t kPageBytes = 16 * 1024;  // a quarter of the page writes of SQLite's own choice
 
 std::string CreateTableSql(const std::string& table, const std::optional<FieldLayout>& layout) {
   std::string sql = "CREATE TABLE " + QuoteIdentifier(table) + " (" + std::string(kOwnColumns);
@@ -28,24 +31,19 @@ std::string CreateTableSql(const std::string& table, const std::optional<FieldLa
   return sql + ") STRICT";
 }
 
-// Parameters 1 to 7 of both statements; the fields, or _raw, follow.
-constexpr std::string_view kInsertedColumns = "_ticket, _event_id, _received_ms, _anchor, _conn, _options, _checksum";
-constexpr int kFirstFieldParameter = 8;
-
-std::string InsertColumnsSql(const std::string& table, const FieldLayout& layout) {
-  std::string columns(kInsertedColumns);
-  std::string parameters = "?, ?, ?, ?, ?, ?, ?";
+// What fails is rolled back as a whole, so SQLite need not be able to take back one statement: OR FAIL.
+std::string InsertFieldsSql(const std::string& table, const FieldLayout& layout) {
+  std::string columns(kBatchColumns);
   for (size_t i = 0; i < layout.names().size(); ++i) {
-    if (i == layout.event_id_at()) continue;
-    columns += ", " + QuoteIdentifier(layout.names()[i]);
-    parameters += ", ?";
+    if (i != layout.event_id_at()) columns += ", " + QuoteIdentifier(layout.names()[i]);
   }
-  return "INSERT INTO " + QuoteIdentifier(table) + " (" + columns + ") VALUES (" + parameters + ")";
+  return "INSERT OR FAIL INTO " + QuoteIdentifier(table) + " (" + columns + ") " +
+         BatchTable::SelectFields(layout.columns());
 }
 
 std::string InsertRawSql(const std::string& table) {
-  return "INSERT INTO " + QuoteIdentifier(table) + " (" + std::string(kInsertedColumns) +
-         ", _raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+  return "INSERT OR FAIL INTO " + QuoteIdentifier(table) + " (" + std::string(kBatchColumns) + ", _raw) " +
+         BatchTable::SelectRaw();
 }
 
 Status InitializeFile(Database& database, const SqliteWriter::Options& options) {
@@ -81,24 +79,31 @@ struct SqliteWriter::Impl {
     std::string folded_table;
     std::optional<FieldLayout> layout;
     uint32_t names_checksum = 0;  // of the layout
-    Statement insert_columns;
+    Statement insert_fields;
     Statement insert_raw;
+    std::vector<BatchTable::Row> fields_rows;  // of AppendAll's, by how they are stored
+    std::vector<BatchTable::Row> raw_rows;
     StreamTotals totals;     // the open transaction's rows included
     StreamTotals committed;  // what totals go back to
     bool touched = false;    // by the open transaction
   };
 
   Status Start(const DiskFolder& folder);
-  Status Add(int64_t ticket, int64_t received_ms, const EventView& event, const Doubt* doubt, StreamId stream_tail);
+  Status Add(std::span<const SpillRow> added);
+  Status Gather(const SpillRow& row);
+  Status Insert(Statement& insert, std::span<const BatchTable::Row> inserted);
+  void ForgetGathered();
   Result<StreamTable*> TableFor(const EventView& event, StreamId stream_tail);
   Status CreateTable(const EventView& event, StreamId stream_tail, StreamTable* stream);
   Result<int64_t> RowOf(const ConnectionId& connection);
   Status Finish();
   void EndTransaction();
+  void Measure();
   void Close();
 
   Options options;
   SpillFileInfo file;
+  BatchTable batch;
   std::optional<Database> database;  // nothing once it is closed
   Statement insert_stream;
   Statement insert_connection;
@@ -106,6 +111,8 @@ struct SqliteWriter::Impl {
   std::unordered_set<std::string> folded_tables;  // every table's name as SQLite compares it
   std::map<ConnectionId, int64_t> connections;    // to the row of _connections
   int64_t next_stream_id = 1;
+  int64_t wal_bytes = 0;  // this and the next as they were after the last write, so that nobody need ask the system
+  int64_t all_bytes = 0;
   int64_t rows = 0;  // this and the next count committed rows only
   int64_t oldest_received_ms = 0;
 
@@ -118,8 +125,9 @@ struct SqliteWriter::Impl {
   int64_t new_rows = 0;
   int64_t new_oldest_ms = 0;
 
-  std::string raw_words;  // bound to a statement while it runs; kept for their room
-  std::string option_words;
+  // Of AppendAll.
+  std::vector<StreamTable*> gathered;  // whose rows are to be inserted
+  std::deque<std::string> made;        // what rows refer to and no event holds: it must not move
 };
 
 SqliteWriter::SqliteWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -148,13 +156,21 @@ Status SqliteWriter::Impl::Start(const DiskFolder& folder) {
   Database::Options database_options = SpillDatabaseOptions();
   database_options.journal = Database::Journal::kWal;
   database_options.max_bytes = options.max_bytes;
+  database_options.page_bytes = kPageBytes;
   database_options.initialize = [this](Database& created) { return InitializeFile(created, options); };
   ASSIGN_OR_RETURN(database, Database::Open(file.path, database_options));
+  RETURN_IF_ERROR(batch.Register(*database));
   ASSIGN_OR_RETURN(insert_stream, database->Prepare("INSERT INTO _streams (id, name, table_name, event_id_at, tail) "
                                                     "VALUES (?, ?, ?, ?, ?)"));
   ASSIGN_OR_RETURN(insert_connection,
                    database->Prepare("INSERT INTO _connections (id, run_id, client_id) VALUES (?, ?, ?)"));
+  Measure();
   return folder.Sync();
+}
+
+void SqliteWriter::Impl::Measure() {
+  wal_bytes = database->WalBytes();
+  all_bytes = database->FileBytes();
 }
 
 Status SqliteWriter::Begin() {
@@ -164,59 +180,68 @@ Status SqliteWriter::Begin() {
   return {};
 }
 
-Status SqliteWriter::Append(int64_t ticket, int64_t received_ms, const EventView& event,
-                            const std::optional<Doubt>& doubt, StreamId stream_tail) {
-  SPROCKETS_ASSERT(impl_->open && !impl_->failed && event.has_event_id());
-  SPROCKETS_ASSERT(event.fields[event.event_id_at - 1] == impl_->options.event_id_field);
-  Status status = impl_->Add(ticket, received_ms, event, doubt ? &*doubt : nullptr, stream_tail);
+Status SqliteWriter::AppendAll(std::span<const SpillRow> rows) {
+  SPROCKETS_ASSERT(impl_->open && !impl_->failed);
+  Status status = impl_->Add(rows);
+  impl_->ForgetGathered();
   impl_->failed = !status.ok();
   return status;
 }
 
-Status SqliteWriter::Impl::Add(int64_t ticket, int64_t received_ms, const EventView& event, const Doubt* doubt,
-                               StreamId stream_tail) {
-  ASSIGN_OR_RETURN(StreamTable* const stream, TableFor(event, stream_tail));
+Status SqliteWriter::Impl::Add(std::span<const SpillRow> added) {
+  for (const SpillRow& row : added) RETURN_IF_ERROR(Gather(row));
+  for (StreamTable* stream : gathered) {
+    RETURN_IF_ERROR(Insert(stream->insert_fields, stream->fields_rows));
+    RETURN_IF_ERROR(Insert(stream->insert_raw, stream->raw_rows));
+  }
+  return {};
+}
+
+Status SqliteWriter::Impl::Insert(Statement& insert, std::span<const BatchTable::Row> inserted) {
+  if (inserted.empty()) return {};
+  batch.Show(inserted);
+  return insert.Run();
+}
+
+Status SqliteWriter::Impl::Gather(const SpillRow& row) {
+  const EventView& event = *row.event;
+  SPROCKETS_ASSERT(event.has_event_id() && event.fields[event.event_id_at - 1] == options.event_id_field);
+  ASSIGN_OR_RETURN(StreamTable* const stream, TableFor(event, row.stream_tail));
   const bool fits = stream->layout && stream->layout->Fits(event);
   const uint32_t names = fits ? stream->names_checksum : ChecksumOfNames(event);
-  const uint32_t checksum = ChecksumOfRow(names, ticket, received_ms, event, doubt);
-  std::string anchor;
-
-  Statement& insert = fits ? stream->insert_columns : stream->insert_raw;
-  insert.BindInteger(1, ticket);
-  insert.BindBytes(2, event.event_id());
-  insert.BindInteger(3, received_ms);
-  insert.BindNull(4);
-  insert.BindNull(5);
-  insert.BindNull(6);
-  insert.BindInteger(7, checksum);
-  if (doubt != nullptr) {
-    anchor = doubt->needs_proof ? ToString(doubt->anchor) : std::string(kRepeatAnchor);
-    insert.BindBytes(4, anchor);
-    if (doubt->connection) {
-      ASSIGN_OR_RETURN(const int64_t row, RowOf(*doubt->connection));
-      insert.BindInteger(5, row);
+  BatchTable::Row stored{row.ticket, row.received_ms,
+                         ChecksumOfRow(names, row.ticket, row.received_ms, event, row.doubt), row.event};
+  if (row.doubt != nullptr) {
+    stored.anchor = row.doubt->needs_proof ? made.emplace_back(ToString(row.doubt->anchor)) : kRepeatAnchor;
+    if (row.doubt->connection) {
+      ASSIGN_OR_RETURN(stored.connection, RowOf(*row.doubt->connection));
     }
   }
   if (!event.options.empty()) {
-    EncodeWords(event.options, &option_words);
-    insert.BindBlob(6, option_words);
+    EncodeWords(event.options, &made.emplace_back());
+    stored.options = made.back();
   }
-  if (fits) {
-    int parameter = kFirstFieldParameter;
-    for (size_t at = 1; at < event.fields.size(); at += 2) {
-      if (at != event.event_id_at) insert.BindBytes(parameter++, event.fields[at]);
-    }
-  } else {
-    EncodeWords(event.fields, &raw_words);
-    insert.BindBlob(kFirstFieldParameter, raw_words);
+  if (!fits) {
+    EncodeWords(event.fields, &made.emplace_back());
+    stored.raw = made.back();
   }
-  RETURN_IF_ERROR(insert.Run());
+  if (stream->fields_rows.empty() && stream->raw_rows.empty()) gathered.push_back(stream);
+  (fits ? stream->fields_rows : stream->raw_rows).push_back(stored);
 
   if (!std::exchange(stream->touched, true)) touched.push_back(stream);
-  stream->totals.Add(ticket, checksum);
-  new_oldest_ms = new_rows == 0 ? received_ms : std::min(new_oldest_ms, received_ms);
+  stream->totals.Add(row.ticket, stored.checksum);
+  new_oldest_ms = new_rows == 0 ? row.received_ms : std::min(new_oldest_ms, row.received_ms);
   ++new_rows;
   return {};
+}
+
+void SqliteWriter::Impl::ForgetGathered() {
+  for (StreamTable* stream : gathered) {
+    stream->fields_rows.clear();
+    stream->raw_rows.clear();
+  }
+  gathered.clear();
+  made.clear();
 }
 
 Result<SqliteWriter::Impl::StreamTable*> SqliteWriter::Impl::TableFor(const EventView& event, StreamId stream_tail) {
@@ -247,7 +272,7 @@ Status SqliteWriter::Impl::CreateTable(const EventView& event, StreamId stream_t
   insert_stream.BindBytes(5, tail);
   if (stream->layout) {
     insert_stream.BindInteger(4, static_cast<int64_t>(stream->layout->event_id_at()));
-    ASSIGN_OR_RETURN(stream->insert_columns, database->Prepare(InsertColumnsSql(table, *stream->layout)));
+    ASSIGN_OR_RETURN(stream->insert_fields, database->Prepare(InsertFieldsSql(table, *stream->layout)));
   }
   ASSIGN_OR_RETURN(stream->insert_raw, database->Prepare(InsertRawSql(table)));
   return insert_stream.Run();
@@ -277,7 +302,9 @@ Status SqliteWriter::AddConnections(std::span<const ConnectionId> connections) {
 
 Status SqliteWriter::Commit() {
   SPROCKETS_ASSERT(impl_->open && !impl_->failed);
-  if (Status committed = impl_->database->Commit(); !committed.ok()) {
+  const Status committed = impl_->database->Commit();
+  impl_->Measure();
+  if (!committed.ok()) {
     impl_->failed = true;
     return committed;
   }
@@ -305,6 +332,7 @@ void SqliteWriter::Rollback() {
   }
   for (const ConnectionId& connection : connections_gone) impl_->connections.erase(connection);
   impl_->database->Rollback();
+  impl_->Measure();
 }
 
 void SqliteWriter::Impl::EndTransaction() {
@@ -327,18 +355,21 @@ int64_t SqliteWriter::oldest_received_ms() const {
   return impl_->oldest_received_ms;
 }
 int64_t SqliteWriter::WalBytes() const {
-  return impl_->database ? impl_->database->WalBytes() : 0;
+  return impl_->database ? impl_->wal_bytes : 0;
 }
 int64_t SqliteWriter::FileBytes() const {
-  return impl_->database ? impl_->database->FileBytes() : 0;
+  return impl_->database ? impl_->all_bytes : 0;
 }
 
 Status SqliteWriter::CheckpointIfDue(bool force) {
   SPROCKETS_ASSERT(impl_->database && !impl_->open);
   Database& database = *impl_->database;
-  if (force) return database.WalBytes() > 0 ? database.Checkpoint() : Status();
+  const bool due = force ? impl_->wal_bytes > 0 : database.UncheckpointedBytes() >= kCheckpointAtBytes;
+  if (!due) return {};
   // A WAL that is written again in place needs no new blocks: commits take a sixth less time.
-  return database.UncheckpointedBytes() < kCheckpointAtBytes ? Status() : database.Checkpoint(Database::WalRoom::kKeep);
+  Status done = database.Checkpoint(force ? Database::WalRoom::kRelease : Database::WalRoom::kKeep);
+  impl_->Measure();
+  return done;
 }
 
 Status SqliteWriter::Seal(const SpillFolder& folder) {

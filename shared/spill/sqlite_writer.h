@@ -15,8 +15,7 @@ class SqliteWriter final : public SpillWriter {
   ~SqliteWriter() override;
 
   Status Begin() override;
-  Status Append(int64_t ticket, int64_t received_ms, const EventView& event, const std::optional<Doubt>& doubt,
-                StreamId stream_tail) override;
+  Status AppendAll(std::span<const SpillRow> rows) override;
   Status AddConnections(std::span<const ConnectionId> connections) override;
   Status Commit() override;
   void Rollback() override;

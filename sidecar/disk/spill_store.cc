@@ -15,6 +15,7 @@ namespace {
 // A file may grow by one batch past the size at which it is sealed.
 constexpr int64_t kFileSlackBytes = 64ll << 20;
 constexpr int64_t kLogRefusedEveryMs = 10'000;
+constexpr size_t kRowsAtOnce = 1024;  // so many events are taken apart before they are inserted
 
 }  // namespace
 
@@ -226,9 +227,19 @@ Status SpillStore::Append(Batch batch, std::vector<int64_t>* tickets) {
     if (live_) std::erase(connections, *live_);
     RETURN_IF_ERROR(file_->AddConnections(connections));
   }
-  for (const SpillRequest* request : batch) {
+  for (size_t at = 0; at < batch.size(); at += kRowsAtOnce) {
+    RETURN_IF_ERROR(AppendPart(batch.subspan(at, std::min(kRowsAtOnce, batch.size() - at)), tickets));
+  }
+  return {};
+}
+
+Status SpillStore::AppendPart(Batch part, std::vector<int64_t>* tickets) {
+  views_.resize(std::max(views_.size(), part.size()));
+  rows_.clear();
+  for (const SpillRequest* request : part) {
     const PendingEvent& event = *request->event;
-    SPROCKETS_ASSERT(ParseWholeCommand(event.wire, &args_) && ParseXadd(args_, options_.event_id_field, &view_).ok());
+    EventView& view = views_[rows_.size()];
+    SPROCKETS_ASSERT(ParseWholeCommand(event.wire, &args_) && ParseXadd(args_, options_.event_id_field, &view).ok());
     auto ticket = state_->NextTicket();
     if (!ticket.ok()) {
       state_.reset();
@@ -237,9 +248,10 @@ Status SpillStore::Append(Batch batch, std::vector<int64_t>* tickets) {
     tickets->push_back(ticket.value());
     highest_ticket_ = std::max(highest_ticket_, ticket.value());
     tails_.try_emplace(event.stream->name, request->tail);
-    RETURN_IF_ERROR(file_->Append(ticket.value(), event.received.ms, view_, request->doubt, request->tail));
+    rows_.push_back(
+        {ticket.value(), event.received.ms, &view, request->doubt ? &*request->doubt : nullptr, request->tail});
   }
-  return {};
+  return file_->AppendAll(rows_);
 }
 
 Status SpillStore::OpenFile() {

@@ -92,6 +92,7 @@ class SpillStore {
   void Answer(Batch batch, const Status& stored, const std::vector<int64_t>& tickets);
   Status Store(Batch batch, std::vector<int64_t>* tickets);
   Status Append(Batch batch, std::vector<int64_t>* tickets);
+  Status AppendPart(Batch part, std::vector<int64_t>* tickets);
   Status OpenFile();
   Status OpenState();
   Status CheckRoom(int64_t bytes);
@@ -121,8 +122,10 @@ class SpillStore {
   std::string last_refusal_;
   uint64_t refused_ = 0;  // since the last line of the log about it
   int64_t refused_logged_ms_ = 0;
-  std::vector<std::string_view> args_;  // scratch
-  EventView view_;                      // scratch
+  // Scratch, of one part.
+  std::vector<std::string_view> args_;
+  std::vector<EventView> views_;
+  std::vector<SpillRow> rows_;
 };
 
 }  // namespace sprockets

@@ -44,8 +44,7 @@ class SimulatedWriter final : public SpillWriter {
     open_connections_ = file().connections;
     return {};
   }
-  Status Append(int64_t ticket, int64_t received_ms, const EventView& event, const std::optional<Doubt>& doubt,
-                StreamId stream_tail) override;
+  Status AppendAll(std::span<const SpillRow> rows) override;
   Status AddConnections(std::span<const ConnectionId> connections) override {
     for (const ConnectionId& connection : connections) AddOnce(open_connections_, connection);
     return {};
@@ -73,6 +72,7 @@ class SimulatedWriter final : public SpillWriter {
   }
 
  private:
+  Status AppendOne(const SpillRow& row);
   DiskFile& file() const { return *world_->disk.Find(number_); }
 
   World* const world_;
@@ -83,8 +83,14 @@ class SimulatedWriter final : public SpillWriter {
   bool sync_failed_ = false;
 };
 
-Status SimulatedWriter::Append(int64_t ticket, int64_t received_ms, const EventView& event,
-                               const std::optional<Doubt>& doubt, StreamId stream_tail) {
+Status SimulatedWriter::AppendAll(std::span<const SpillRow> rows) {
+  for (const SpillRow& row : rows) RETURN_IF_ERROR(AppendOne(row));
+  return {};
+}
+
+Status SimulatedWriter::AppendOne(const SpillRow& row) {
+  const EventView& event = *row.event;
+  const auto doubt = row.doubt != nullptr ? std::optional<Doubt>(*row.doubt) : std::nullopt;
   if (world_->Chance(world_->faults.append_fails)) return IoError("insert");
   auto stream = std::find_if(open_streams_.begin(), open_streams_.end(),
                              [&](const DiskStream& s) { return s.name == event.stream; });
@@ -92,12 +98,12 @@ Status SimulatedWriter::Append(int64_t ticket, int64_t received_ms, const EventV
     DiskStream created;
     created.id = static_cast<int64_t>(open_streams_.size()) + 1;
     created.name = event.stream;
-    created.tail = stream_tail;
+    created.tail = row.stream_tail;
     open_streams_.push_back(created);
     stream = open_streams_.end() - 1;
   }
-  stream->rows.push_back({ticket,
-                          received_ms,
+  stream->rows.push_back({row.ticket,
+                          row.received_ms,
                           doubt,
                           {event.options.begin(), event.options.end()},
                           {event.fields.begin(), event.fields.end()},
