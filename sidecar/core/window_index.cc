@@ -7,13 +7,15 @@ namespace sprockets {
 namespace {
 
 constexpr size_t kFewestBuckets = 1024;
+// For each entry: a look into an empty bucket touches no other entry's memory, and most events are new.
+constexpr size_t kBucketsPerEntry = 4;
 
 }  // namespace
 
 WindowIndex::WindowIndex() : buckets_(kFewestBuckets) {}
 
 WindowEntry* WindowIndex::Insert(const EventIdentity& identity) {
-  if (size_ >= buckets_.size()) Grow();
+  if (kBucketsPerEntry * size_ >= buckets_.size()) Grow();
   WindowEntry* entry = nullptr;
   if (free_.empty()) {
     entry = &pool_.emplace_back();
