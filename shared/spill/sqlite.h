@@ -1,5 +1,5 @@
 // SQLite with its sharp edges taken off: owned handles, errors as Results, and the settings that a file needs that
-// must not lie. Everything in the project that uses SQLite does so through this header.
+// must not lie. Everything in the project that uses SQLite does so through this header, and through sqlite_batch.h.
 // A Database and its Statements belong to one thread at a time.
 #pragma once
 
@@ -119,7 +119,7 @@ class Database {
   /// Of the WAL, what commits have written since the last Checkpoint.
   int64_t UncheckpointedBytes() const;
   const std::filesystem::path& path() const { return path_; }
-  /// For what has a header of its own: BatchTable.
+  /// For BatchTable.
   sqlite3* handle() const { return database_.get(); }
   /// Which commits of the WAL were out of reach when it was accepted as damaged, in words; empty: none.
   const std::string& wal_damage() const { return wal_damage_; }

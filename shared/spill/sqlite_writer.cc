@@ -11,11 +11,11 @@
 #include <utility>
 
 #include "shared/base/text.h"
-#include "shared/spill/batch_table.h"
 #include "shared/spill/catalogue.h"
 #include "shared/spill/layout.h"
 #include "shared/spill/schema.h"
 #include "shared/spill/sqlite.h"
+#include "shared/spill/sqlite_batch.h"
 
 namespace sprockets {
 namespace {

@@ -1,6 +1,7 @@
 // Events of any bytes through a spill file: what was committed is read back byte for byte and in order, however the
 // file came to be sealed; what was rolled back is not there.
 #include <algorithm>
+#include <deque>
 #include <filesystem>
 #include <fuzzer/FuzzedDataProvider.h>
 #include <memory>
@@ -31,14 +32,19 @@ std::vector<Row> WriteRows(FuzzedDataProvider& input, SpillWriter& writer) {
   int64_t ticket = 1;
   for (int batches = 0; batches < 4 && input.remaining_bytes() > 0; ++batches) {
     const size_t committed = rows.size();
-    Must(writer.Begin());
-    for (int events = 0; events < 4 && input.remaining_bytes() > 0; ++events) {
-      const AnyEvent event = TakeEvent(input);
-      const std::optional<Doubt> doubt = TakeDoubt(input);
+    std::deque<AnyEvent> events;
+    std::deque<EventView> views;
+    std::deque<std::optional<Doubt>> doubts;
+    std::vector<SpillRow> batch;
+    while (batch.size() < 4 && input.remaining_bytes() > 0) {
+      const EventView& view = views.emplace_back(events.emplace_back(TakeEvent(input)).View());
+      const std::optional<Doubt>& doubt = doubts.emplace_back(TakeDoubt(input));
       const int64_t received_ms = input.ConsumeIntegral<int64_t>();
-      Must(writer.Append(ticket, received_ms, event.View(), doubt, {}));
-      rows.emplace_back(ticket++, received_ms, event.View(), doubt);
+      batch.push_back({ticket, received_ms, &view, doubt ? &*doubt : nullptr, {}});
+      rows.emplace_back(ticket++, received_ms, view, doubt);
     }
+    Must(writer.Begin());
+    Must(writer.AppendAll(batch));
     if (input.ConsumeIntegralInRange(0, 5) > 0) {
       Must(writer.Commit());
     } else {

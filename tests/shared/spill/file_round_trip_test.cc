@@ -1,4 +1,5 @@
 // Spill files: what goes in comes out.
+#include <algorithm>
 #include <random>
 
 #include <catch2/catch.hpp>
@@ -149,6 +150,39 @@ TEST_CASE("doubt comes back with its anchor and connection, the sidecar's own id
   CHECK(rows[2].received_ms == 30);
   CHECK_FALSE(rows[1].own_id);
   CHECK(rows[2].own_id);
+}
+
+TEST_CASE("one call takes events of several streams and layouts, in doubt or not, and gives each its own row") {
+  Fixture fixture;
+  const Doubt doubt{{1700, 3}, ConnectionId{"run", 8}};
+  const std::vector<OwnedEvent> events = {
+      Bounty(1),
+      {"other", {"event_id", "o1", "x", "1"}, {"MAXLEN", "~", "10"}},
+      {"bounty-stream", {"amount", "3", "event_id", "another layout"}, {}},
+      Bounty(4),
+      {"other", {"event_id", "o5", "x", std::string("\0\xff", 2)}, {}},
+      {"_own", {"event_id", "6"}, {"MINID", "5"}},
+  };
+  std::vector<EventView> views;
+  for (const OwnedEvent& event : events) views.push_back(event.View());
+  std::vector<SpillRow> rows;
+  for (size_t i = 0; i < views.size(); ++i)
+    rows.push_back({static_cast<int64_t>(i) + 1, 100, &views[i], i % 2 == 1 ? &doubt : nullptr, {}});
+  auto writer = fixture.Writer();
+  Must(writer->Begin());
+  Must(writer->AppendAll(rows));
+  Must(writer->Commit());
+  CHECK(writer->rows() == 6);
+  Must(writer->Seal(fixture.folder));
+  SqliteFile file = fixture.OnlyFileOpened();
+  Must(file.Verify());
+  std::vector<OwnedRow> stored = ReadAll(file);
+  REQUIRE(stored.size() == events.size());
+  std::sort(stored.begin(), stored.end(), [](const auto& a, const auto& b) { return a.ticket < b.ticket; });
+  for (size_t i = 0; i < events.size(); ++i) {
+    CHECK(stored[i].event == events[i]);
+    CHECK(stored[i].doubt.has_value() == (i % 2 == 1));
+  }
 }
 
 TEST_CASE("what was rolled back leaves no stream and no connection, and both can come again") {

@@ -117,8 +117,12 @@ inline SpillWriter::Options WriterOptions(int64_t number = 1) {
 
 /// Commits `events` as one transaction, with tickets from `first_ticket` on.
 inline void Spill(SpillWriter& writer, const std::vector<OwnedEvent>& events, int64_t first_ticket = 1) {
+  std::vector<EventView> views;
+  for (const OwnedEvent& event : events) views.push_back(event.View());
+  std::vector<SpillRow> rows;
+  for (const EventView& view : views) rows.push_back({first_ticket++, 1000, &view, nullptr, {}});
   Must(writer.Begin());
-  for (const OwnedEvent& event : events) Must(writer.Append(first_ticket++, 1000, event.View(), std::nullopt, {}));
+  Must(writer.AppendAll(rows));
   Must(writer.Commit());
 }
 

@@ -246,6 +246,22 @@ TEST_CASE("a full database says so and the transaction before it is whole") {
   CHECK(Must(database.QueryInteger("SELECT count(*) FROM t")) == 1);
 }
 
+TEST_CASE("a file that is there keeps its page size, and its limit counts its own pages") {
+  TemporaryFolder folder;
+  Database::Options options = Options();
+  Must(Database::Open(folder.path() / "a", options));
+  options.page_bytes = 16 * 1024;
+  options.max_bytes = 64 * 1024;
+  Database small = Must(Database::Open(folder.path() / "a", options));
+  CHECK(Must(small.QueryInteger("PRAGMA page_size")) == 4096);
+  CHECK(Must(small.QueryInteger("PRAGMA max_page_count")) == 16);
+  Database large = Must(Database::Open(folder.path() / "b", options));
+  CHECK(Must(large.QueryInteger("PRAGMA page_size")) == 16 * 1024);
+  CHECK(Must(large.QueryInteger("PRAGMA max_page_count")) == 4);
+  options.page_bytes = 5'000;
+  CHECK(Database::Open(folder.path() / "c", options).error().code == ErrorCode::kIo);
+}
+
 TEST_CASE("a name in double quotes is never taken for a string") {
   TemporaryFolder folder;
   Database database = Must(Database::Open(folder.path() / "a", Options()));

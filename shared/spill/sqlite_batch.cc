@@ -1,4 +1,4 @@
-#include "shared/spill/batch_table.h"
+#include "shared/spill/sqlite_batch.h"
 
 #include <string>
 
