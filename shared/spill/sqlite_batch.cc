@@ -11,9 +11,8 @@ namespace sprockets {
 
 namespace {
 
-constexpr const char* kName = "_batch";  // no stream's table has a name that begins like this
-constexpr std::string_view kOwn = "ticket, event_id, received_ms, anchor, conn, options, checksum";
-enum Column { kTicket, kEventId, kReceivedMs, kAnchor, kConnection, kOptions, kChecksum, kRaw, kFirstField };
+constexpr const char* kBatchTable = "_batch";  // no stream's table has a name that begins like this
+constexpr std::string_view kBatchOwn = "ticket, event_id, received_ms, anchor, conn, options, checksum";
 
 std::string FieldColumns(size_t fields) {
   std::string columns;
@@ -40,6 +39,7 @@ std::string_view ValueOf(const EventView& event, size_t field) {
 
 // SQLite's view of it: see https://sqlite.org/vtab.html for what each function owes.
 struct BatchTable::Module {
+  enum Column { kTicket, kEventId, kReceivedMs, kAnchor, kConnection, kOptions, kChecksum, kRaw, kFirstField };
   struct Table {
     sqlite3_vtab base;
     const BatchTable* rows;
@@ -52,7 +52,8 @@ struct BatchTable::Module {
   static Cursor* From(sqlite3_vtab_cursor* cursor) { return reinterpret_cast<Cursor*>(cursor); }
 
   static int Connect(sqlite3* database, void* rows, int, const char* const*, sqlite3_vtab** table, char**) {
-    const std::string columns = "CREATE TABLE x (" + std::string(kOwn) + ", raw" + FieldColumns(kMaxFieldColumns) + ")";
+    const std::string columns =
+        "CREATE TABLE x (" + std::string(kBatchOwn) + ", raw" + FieldColumns(kMaxFieldColumns) + ")";
     if (const int declared = sqlite3_declare_vtab(database, columns.c_str()); declared != SQLITE_OK) return declared;
     *table = &(new Table{{}, static_cast<const BatchTable*>(rows)})->base;
     return SQLITE_OK;
@@ -138,16 +139,16 @@ struct BatchTable::Module {
 };
 
 Status BatchTable::Register(Database& database) {
-  if (sqlite3_create_module(database.handle(), kName, &Module::Get(), this) == SQLITE_OK) return {};
+  if (sqlite3_create_module(database.handle(), kBatchTable, &Module::Get(), this) == SQLITE_OK) return {};
   return Error{ErrorCode::kIo, "SQLite takes no virtual table"};
 }
 
 std::string BatchTable::SelectFields(size_t fields) {
-  return "SELECT " + std::string(kOwn) + FieldColumns(fields) + " FROM " + kName;
+  return "SELECT " + std::string(kBatchOwn) + FieldColumns(fields) + " FROM " + kBatchTable;
 }
 
 std::string BatchTable::SelectRaw() {
-  return "SELECT " + std::string(kOwn) + ", raw FROM " + kName;
+  return "SELECT " + std::string(kBatchOwn) + ", raw FROM " + kBatchTable;
 }
 
 }  // namespace sprockets
