@@ -2,6 +2,7 @@
 #include "replayer/drain/batch.h"
 
 #include <span>
+#include <utility>
 
 #include "shared/redis/resp.h"
 #include "shared/spill/file.h"
@@ -38,8 +39,11 @@ EventIdentity Batch::IdentityOf(const BatchRow& row, std::string_view stream, co
 }
 
 Result<Batch> ReadBatch(SpillFile& file, const SpilledStream& stream, std::string_view target, const BatchRange& range,
-                        const std::function<void()>& on_row) {
-  Batch batch;
+                        const std::function<void()>& on_row, Batch spare) {
+  Batch batch = std::move(spare);
+  batch.rows.clear();
+  batch.commands.clear();
+  batch.commands.reserve(Batch::kMostBytes);  // costs no memory before it is written to, and is never moved
   EventView event;
   const auto take = [&](const SpilledEvent& spilled) {
     BatchRow& row = batch.rows.emplace_back();

@@ -69,8 +69,9 @@ struct BatchRange {
   size_t most_rows = Batch::kMostRows;
 };
 
-/// Reads them as XADDs to `target`. `on_row` is called after each.
+/// Reads them as XADDs to `target`. `on_row` is called after each. `spare`: a batch that is done with, whose memory is
+/// used again.
 Result<Batch> ReadBatch(SpillFile& file, const SpilledStream& stream, std::string_view target, const BatchRange& range,
-                        const std::function<void()>& on_row);
+                        const std::function<void()>& on_row, Batch spare = {});
 
 }  // namespace sprockets

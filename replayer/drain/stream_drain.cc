@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kRefusalPatienceMs = 10'000;  // without anything landing
 constexpr int64_t kBreaksOfPoison = 5;          // over one row alone, while everything else passes
 constexpr int kMostBreaksInARow = 8;            // connections that worked and broke without anything landing in between
-constexpr size_t kPumpEveryRows = 32;
+constexpr size_t kPumpEveryRows = 128;          // Redis takes less than a socket's buffer meanwhile
 
 }  // namespace
 
@@ -111,7 +111,7 @@ void StreamDrain::Prefetch() {
   const auto pump = [&] {
     if (++rows % kPumpEveryRows == 0) session_.client().Pump();
   };
-  next_ = ReadBatch(file_, stream_, options_.target, {after, 0, pace_.MostRows()}, pump);
+  next_ = ReadBatch(file_, stream_, options_.target, {after, 0, pace_.MostRows()}, pump, std::exchange(spare_, {}));
   if (next_->ok() && options_.whole_file_in_doubt) next_->value().Doubt();
 }
 
@@ -398,7 +398,7 @@ void StreamDrain::CloseBatch() {
   cursor_.done_ticket = batch_->last_ticket();
   cursor_.open.reset();
   cursor_dirty_ = true;
-  batch_.reset();
+  spare_ = *std::exchange(batch_, std::nullopt);
   flight_ = Flight::kFirst;
   life_changed_ = false;
   goes_alone_ = false;

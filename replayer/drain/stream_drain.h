@@ -101,6 +101,7 @@ class StreamDrain {
   StreamSettler settler_;
   std::optional<Batch> batch_;
   std::optional<Result<Batch>> next_;  // read while Redis works on batch_
+  Batch spare_;                        // done with: its memory is used again
   Flight flight_ = Flight::kFirst;
   bool life_changed_ = false;             // an earlier flight was on another life of the server
   std::optional<ConnectionId> recorded_;  // the connection that the file lists as the live one
