@@ -21,6 +21,7 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kCheckpointAtBytes = 4 * 1024 * 1024;
+constexpr size_t kKeptRows = 16;           // as many a stream has room for between batches: there may be many streams
 constexpr int64_t kPageBytes = 16 * 1024;  // a quarter of the page writes of SQLite's own choice
 
 std::string CreateTableSql(const std::string& table, const std::optional<FieldLayout>& layout) {
@@ -237,8 +238,10 @@ Status SqliteWriter::Impl::Gather(const SpillRow& row) {
 
 void SqliteWriter::Impl::ForgetGathered() {
   for (StreamTable* stream : gathered) {
-    stream->fields_rows.clear();
-    stream->raw_rows.clear();
+    for (std::vector<BatchTable::Row>* rows_of : {&stream->fields_rows, &stream->raw_rows}) {
+      rows_of->clear();
+      if (rows_of->capacity() > kKeptRows) *rows_of = {};
+    }
   }
   gathered.clear();
   made.clear();

@@ -16,6 +16,7 @@ namespace {
 constexpr int64_t kFileSlackBytes = 64ll << 20;
 constexpr int64_t kLogRefusedEveryMs = 10'000;
 constexpr size_t kRowsAtOnce = 1024;  // so many events are taken apart before they are inserted
+constexpr size_t kKeptFields = 64;    // as many each has room for afterwards
 
 }  // namespace
 
@@ -251,7 +252,11 @@ Status SpillStore::AppendPart(Batch part, std::vector<int64_t>* tickets) {
     rows_.push_back(
         {ticket.value(), event.received.ms, &view, request->doubt ? &*request->doubt : nullptr, request->tail});
   }
-  return file_->AppendAll(rows_);
+  const Status appended = file_->AppendAll(rows_);
+  for (EventView& view : std::span(views_).first(rows_.size())) {
+    if (view.fields.capacity() > kKeptFields) view = EventView();
+  }
+  return appended;
 }
 
 Status SpillStore::OpenFile() {
