@@ -1,6 +1,8 @@
 // What a file says of itself: its head, its streams, and whether all of its rows are there.
 #include "shared/spill/sqlite_file.h"
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -91,9 +93,8 @@ Status SqliteFile::Impl::ReadHead() {
   if (!says_database) return {};
   ASSIGN_OR_RETURN(const std::optional<int64_t> number, database->QueryInteger("SELECT database FROM _redis"));
   if (number) redis_database = static_cast<int>(*number);
-  ASSIGN_OR_RETURN(const std::optional<int64_t> says_server,
-                   database->QueryInteger("SELECT 1 FROM pragma_table_info('_redis') WHERE name = 'server'"));
-  if (!says_server) return {};
+  ASSIGN_OR_RETURN(const std::vector<std::string> columns, ColumnsOf("_redis"));
+  if (std::find(columns.begin(), columns.end(), "server") == columns.end()) return {};
   ASSIGN_OR_RETURN(Statement server, database->Prepare("SELECT server FROM _redis"));
   ASSIGN_OR_RETURN(const bool says, server.Step());
   if (says) redis_server = server.Bytes(0);
@@ -126,6 +127,17 @@ Result<const StreamTableInfo*> SqliteFile::Impl::TableOf(int64_t stream_id) {
   return &known->second;
 }
 
+/// In their order; `table` is quoted. Not by the function of that name, which a stream named pragma_table_info hides.
+Result<std::vector<std::string>> SqliteFile::Impl::ColumnsOf(const std::string& table) {
+  ASSIGN_OR_RETURN(Statement column, database->Prepare("PRAGMA table_info(" + table + ")"));
+  std::vector<std::string> columns;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool another, column.Step());
+    if (!another) return columns;
+    columns.emplace_back(column.Bytes(1));
+  }
+}
+
 Result<StreamTableInfo> SqliteFile::Impl::ReadTable(int64_t stream_id) {
   ASSIGN_OR_RETURN(Statement stream,
                    database->Prepare("SELECT table_name, event_id_at, name FROM _streams WHERE id = ?"));
@@ -136,14 +148,8 @@ Result<StreamTableInfo> SqliteFile::Impl::ReadTable(int64_t stream_id) {
   table.name = stream.Bytes(2);
   ASSIGN_OR_RETURN(table.table, QuoteTable(stream.Bytes(0)));
 
-  // Not the function of that name, which a stream named pragma_table_info would hide.
-  ASSIGN_OR_RETURN(Statement column, database->Prepare("PRAGMA table_info(" + table.table + ")"));
-  std::vector<std::string> columns;
-  while (true) {
-    ASSIGN_OR_RETURN(const bool another, column.Step());
-    if (!another) break;
-    if (column.Integer(0) >= kOwnColumnCount) columns.emplace_back(column.Bytes(1));
-  }
+  ASSIGN_OR_RETURN(std::vector<std::string> columns, ColumnsOf(table.table));
+  columns.erase(columns.begin(), columns.begin() + std::min<ptrdiff_t>(kOwnColumnCount, std::ssize(columns)));
   if (stream.IsNull(1)) return table;
   const int64_t event_id_at = stream.Integer(1);
   if (event_id_at < 0 || event_id_at > static_cast<int64_t>(columns.size())) {

@@ -31,6 +31,7 @@ struct SqliteFile::Impl {
   Status ReadConnections();
   Result<const StreamTableInfo*> TableOf(int64_t stream_id);
   Result<StreamTableInfo> ReadTable(int64_t stream_id);
+  Result<std::vector<std::string>> ColumnsOf(const std::string& table);
   Result<StreamTotals> StoredTotals(const std::string& table);
   Status CompareTotals(bool as_read);
   Status Compare(std::string_view stream, const StreamTotals& expected, const StreamTotals& found) const;

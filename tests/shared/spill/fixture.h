@@ -112,6 +112,8 @@ inline SpillWriter::Options WriterOptions(int64_t number = 1) {
   options.producer = "prod";
   options.event_id_field = "event_id";
   options.begun_ms = 1'700'000'000'000;
+  options.database = 3;
+  options.server = "redis://127.0.0.1:6379";
   return options;
 }
 
