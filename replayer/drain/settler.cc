@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kMostCertainRows = 64 * 1024;  // in a row, after which looking ahead for more doubts ends
 constexpr uint64_t kRowsForAnEntry = 4;          // to read a row of a file costs less than an entry over the network
+constexpr uint64_t kRowsForAFile = 2'000;        // to open a file costs as much as to read so many of its rows
 
 constexpr StreamId kStreamEnd{std::numeric_limits<uint64_t>::max(), std::numeric_limits<uint64_t>::max()};
 
@@ -188,7 +189,8 @@ Status StreamSettler::LookIntoLaterFiles(const StreamFacts& facts) {
   for (const SpillFileInfo& info : files) {
     const bool waits = info.state == SpillFileInfo::State::kSealed && !info.quarantined;
     if (!waits) continue;
-    if (search.wanted.size() >= Searches::kMostWanted) return {};
+    if (search.wanted.size() >= Searches::kMostWanted || affordable_rows < kRowsForAFile) return {};
+    affordable_rows -= kRowsForAFile;
     RETURN_IF_ERROR(LookIntoFile(info, facts, &affordable_rows));
     search.files_looked_into = info.number;
   }
