@@ -14,7 +14,8 @@ Router IdleRouter() {
 TEST_CASE("STATUS says how old its view of the folder is, and null before there was one") {
   const Router router = IdleRouter();
   const auto age = [&](std::optional<WallTime> described) {
-    return nlohmann::json::parse(StatusJson(router, RedisFacts(), SpillReport(), SkipFacts(), described, WallTime{5'000}))
+    return nlohmann::json::parse(
+               StatusJson(router, RedisFacts(), SpillReport(), SkipFacts(), described, WallTime{5'000}))
         .at("report_age_ms");
   };
   CHECK(age(std::nullopt).is_null());
