@@ -89,7 +89,7 @@ only 'shared/spill/(disk_folder|sqlite)' shared/spill/ sidecar/sidecar.h replaye
 only 'tests/'
 only 'sidecar/sidecar\.h' sidecar/main.cc sidecar/sidecar.cc
 only 'uv\.h' sidecar/
-only 'sqlite3\.h' shared/spill/sqlite.cc
+only 'sqlite3\.h' shared/spill/sqlite.cc shared/spill/sqlite_batch.cc
 only 'hiredis/' sidecar/redis/ replayer/redis/
 only 'sodium\.h' shared/redis/event.cc sidecar/sidecar.cc
 only 'nlohmann/' sidecar/admin/status.cc replayer/

@@ -1,5 +1,6 @@
 // Redis clients as published, unmodified, against the socket: one command at a time and in pipelines, Redis up and
 // Redis down.
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,12 @@ std::vector<Client> Clients() {
     clients.push_back({package, {"node", scripts + "/node_redis_client.mjs", package}});
   for (const char* package : {"redis-5", "redis-6"})
     clients.push_back({package + std::string("-resp3"), {"node", scripts + "/node_redis_client.mjs", package}, {"3"}});
+  // An optional package: it is a program, and not made for every machine.
+  if (std::filesystem::exists(scripts + "/node_modules/@valkey/valkey-glide")) {
+    clients.push_back({"valkey-glide", {"node", scripts + "/glide_client.mjs"}});
+  } else {
+    WARN("Valkey GLIDE is not installed, so it is not tested");
+  }
   return clients;
 }
 
@@ -66,10 +73,10 @@ void CheckAllClients(bool redis_up) {
   }
 }
 
-TEST_CASE("redis-py, ioredis and node-redis work unmodified with Redis up", "[clients]") {
+TEST_CASE("redis-py, ioredis, node-redis and Valkey GLIDE work unmodified with Redis up", "[clients]") {
   CheckAllClients(true);
 }
-TEST_CASE("redis-py, ioredis and node-redis work unmodified with Redis down", "[clients]") {
+TEST_CASE("redis-py, ioredis, node-redis and Valkey GLIDE work unmodified with Redis down", "[clients]") {
   CheckAllClients(false);
 }
 
