@@ -10,6 +10,7 @@
 namespace sprockets {
 namespace {
 
+constexpr size_t kSmallBytes = 256 * 1024;
 constexpr size_t kWordsOfXadd = 3;  // XADD, the stream and '*'; options and fields come on top
 
 std::vector<std::string_view> WordsOfCommand(std::string_view command) {
@@ -43,7 +44,6 @@ Result<Batch> ReadBatch(SpillFile& file, const SpilledStream& stream, std::strin
   Batch batch = std::move(spare);
   batch.rows.clear();
   batch.commands.clear();
-  batch.commands.reserve(Batch::kMostBytes);  // costs no memory before it is written to, and is never moved
   EventView event;
   const auto take = [&](const SpilledEvent& spilled) {
     BatchRow& row = batch.rows.emplace_back();
@@ -57,6 +57,8 @@ Result<Batch> ReadBatch(SpillFile& file, const SpilledStream& stream, std::strin
     event = spilled.event;
     event.stream = target;
     row.begin = batch.commands.size();
+    // One that is not small is likely to become as large as it may: from here on it is not moved any more.
+    if (row.begin > kSmallBytes) batch.commands.reserve(Batch::kMostBytes);
     AppendXadd(batch.commands, event);
     row.end = batch.commands.size();
     row.fields_at = kWordsOfXadd + event.options.size();
