@@ -75,9 +75,8 @@ std::string GeneralHelp() {
   return text + "\n" + WrapHelp("sprockets-replayer <command> --help lists the options of a command.") + "\n" +
          WrapHelp(
              "Exit codes: 0 done and verified; 1 finished, but something differs, is unproven, rejected or left; 2 "
-             "wrong usage; 3 Redis or PostgreSQL is not reachable, or a disk takes nothing; 4 refused by a guard, or "
-             "bad "
-             "data.",
+             "wrong usage; 3 Redis or PostgreSQL is not reachable, or a disk takes nothing; 4 refused by a guard, "
+             "or bad data.",
              12);
 }
 

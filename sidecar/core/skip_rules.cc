@@ -34,7 +34,7 @@ std::optional<SkippedCommand> SkipRules::Find(std::span<const std::string_view> 
   // Without a key it is an error, whatever the rules say of keys.
   if (!std::all_of(keys.begin(), keys.end(), has_rule)) return std::nullopt;
   EmptyKeyAnswer answer = AnswerOnEmptyKey(args, protocol);
-  SkippedCommand skipped{name, {}, std::move(answer.resp)};
+  SkippedCommand skipped{name, {}, std::move(answer.resp), /*in_doubt=*/false};
   if (answer.writes) skipped.keys.assign(keys.begin(), keys.end());
   return skipped;
 }

@@ -24,6 +24,7 @@ struct SkippedCommand {
   std::string name;               // lower case
   std::vector<std::string> keys;  // that it would have written to; empty: it only reads
   std::string answer;             // in RESP
+  bool in_doubt = false;          // Redis may have executed it
 };
 
 class SkipRules {
@@ -46,7 +47,8 @@ class SkipRules {
 class SkipBook {
  public:
   virtual ~SkipBook() = default;
-  /// `to` gets the command's answer once its keys are on disk, or RETRY; nobody there: nobody is told.
+  /// `to` gets the command's answer once its keys are on disk, else RETRY, or UNKNOWN where Redis may have executed it;
+  /// nobody there: nobody is told.
   virtual void Remember(ReplyTo to, SkippedCommand skipped) = 0;
 };
 

@@ -29,6 +29,13 @@ void LogListed(std::span<const SkippedKey> keys) {
   if (keys.size() > kMostLines) LogWarning("writes-skipped", {{"more_keys", keys.size() - kMostLines}});
 }
 
+std::string Refusal(bool in_doubt, const std::string& why) {
+  std::string refusal;
+  AppendError(refusal, in_doubt ? "UNKNOWN Redis may have executed this command, and " + why
+                                : "RETRY Redis is away, and " + why);
+  return refusal;
+}
+
 }  // namespace
 
 struct SkipStore::Job {
@@ -97,10 +104,9 @@ void SkipStore::OnDone(Job& job) {
 }
 
 void SkipStore::TakeAdded(const Job& job) {
-  std::string refusal;
+  std::string why;
   if (!job.added.ok()) {
-    AppendError(refusal, "RETRY Redis is away, and the skipped write cannot be remembered: " +
-                             Escape(job.added.error().message));
+    why = "the skipped write cannot be remembered: " + Escape(job.added.error().message);
     LogError("skipped-not-remembered", {{"why", job.added.error().message}});
   }
   const SkippedWrites::Added added = job.added.ok() ? job.added.value() : SkippedWrites::Added();
@@ -112,14 +118,13 @@ void SkipStore::TakeAdded(const Job& job) {
                [&](const SkippedKey& each) { return fresh.contains(each.key); });
   LogListed(listed);
   if (!refused.empty()) {
-    AppendError(refusal, "RETRY Redis is away, and writes to " + FormatCount(SkippedWrites::kMostKeys) +
-                             " keys were skipped: no more are listed");
+    why = "writes to " + FormatCount(SkippedWrites::kMostKeys) + " keys were skipped: no more are listed";
     LogError("skipped-list-full", {{"keys", SkippedWrites::kMostKeys}, {"refused_keys", refused.size()}});
   }
   const auto is_refused = [&](const std::string& key) { return refused.contains(key); };
   for (const auto& [to, skipped] : job.answers) {
     const bool listed_all = job.added.ok() && std::none_of(skipped.keys.begin(), skipped.keys.end(), is_refused);
-    if (to.asker != nullptr) to.Reply(listed_all ? skipped.answer : refusal);
+    if (to.asker != nullptr) to.Reply(listed_all ? skipped.answer : Refusal(skipped.in_doubt, why));
   }
 }
 

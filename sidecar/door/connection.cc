@@ -332,6 +332,7 @@ void Connection::OnRelayLost(std::string_view) {
   line_.reset();
   line_paused_ = false;
   session_.End([&](uint64_t begin) {
+    if (skippable_) skippable_->in_doubt = begin < sent;
     if (ends || skippable_) return;
     out_.append(begin >= sent ? kLostUnsent : kLostInFlight);
   });

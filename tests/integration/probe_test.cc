@@ -98,6 +98,54 @@ TEST_CASE("what a Redis is worth, and which rights are missing, is said before t
   CHECK(sidecar.out.find("CLIENT KILL") != std::string::npos);
 }
 
+/// Answers every command likewise; without an answer, with a text that comes a byte at a time and has no end.
+constexpr const char* kStrangeServer = R"py(
+import socket, sys, threading, time
+path, answer = sys.argv[1], sys.argv[2].encode().decode("unicode_escape").encode()
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+def serve(client):
+    try:
+        while data := client.recv(65536):
+            if not answer:
+                client.sendall(b"$100000\r\n")
+                while True:
+                    client.sendall(b"x")
+                    time.sleep(0.05)
+            client.sendall(answer * data.count(b"*"))
+    except OSError:
+        pass
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+)py";
+
+TEST_CASE("a server that is no Redis, or never comes to an end, is not taken for one that can be used", "[probe]") {
+  const Probes probes;
+  const auto probe = [&](const char* name, const char* answer) {
+    std::filesystem::create_directories(probes.folder / name);
+    const std::string socket = (probes.folder / name / "socket").string();
+    const Process server({.command = {"python3", "-c", kStrangeServer, socket, answer},
+                          .output = probes.folder / name / "out",
+                          .environment = {}});
+    Await("the server", [&] { return std::filesystem::exists(socket); });
+    return RunSidecar(probes.folder.path(), {"--socket", "door", "--spill-dir", "spill", "--redis", "unix://" + socket,
+                                             "--redis-timeout", "300ms", "--check-config", "--probe"});
+  };
+  const RunResult yes = probe("yes", "+OK\\r\\n");
+  INFO(yes.out << yes.err);
+  CHECK(yes.exit_code == 4);
+  CHECK(yes.err.find("no Redis") != std::string::npos);
+  const RunResult slow = probe("slow", "");
+  INFO(slow.out << slow.err);
+  CHECK(slow.exit_code == 3);
+  CHECK(slow.err.find("not all of it was answered") != std::string::npos);
+  const RunResult huge = probe("huge", "*1000000000\\r\\n");
+  INFO(huge.out << huge.err);
+  CHECK(huge.exit_code == 3);
+  CHECK(huge.err.find("does not answer") != std::string::npos);
+}
+
 TEST_CASE("a command asks all of its servers, and --probe alone is no command", "[probe]") {
   const Probes probes;
   ProbedServer redis(probes.folder, "redis", {});

@@ -51,6 +51,7 @@ TEST_CASE("replicas, loading servers, clusters and failed logins are refused") {
   CHECK(refusal("run_id:a\r\nrole:slave\r\n").starts_with("READONLY"));
   CHECK(refusal("run_id:a\r\nrole:master\r\nloading:1\r\n").starts_with("LOADING"));
   CHECK(refusal("run_id:a\r\nrole:master\r\ncluster_enabled:1\r\n").find("cluster mode") != std::string::npos);
+  CHECK(refusal("OK").find("no Redis") != std::string::npos);
   Handshake handshake;
   handshake.Take(Kind::kAuth, Failure("WRONGPASS invalid username-password pair"));
   handshake.Take(Kind::kInfo, Failure("NOAUTH Authentication required."));
