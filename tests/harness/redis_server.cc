@@ -78,7 +78,9 @@ void RedisServer::StartWithoutWaiting() {
                                       "--appendonly",
                                       "yes",
                                       "--appendfsync",
-                                      "always"};
+                                      "always",
+                                      "--cluster-port",
+                                      std::to_string(cluster_port_.number())};
   command.insert(command.end(), options_.begin(), options_.end());
   process_ = std::make_unique<Process>(
       Process::Options{.command = std::move(command), .output = folder_ / "server", .environment = {}});

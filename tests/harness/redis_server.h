@@ -59,6 +59,7 @@ class RedisServer {
   std::filesystem::path folder_;
   std::vector<std::string> options_;
   ReservedPort port_;
+  ReservedPort cluster_port_;  // in cluster mode; else Redis takes port + 10000, where anything may listen
   std::unique_ptr<Process> process_;
 };
 

@@ -1,4 +1,5 @@
 // --check-config --probe: a wrong address, password or server is told from an outage before anybody starts.
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ struct ProbedServer : RedisServer {
       : RedisServer((std::filesystem::create_directories(folder / name), folder / name), options) {
     StartWithoutWaiting();
     Await(name.c_str(), [&] {
+      if (!Running()) throw std::runtime_error(name + " ended: " + process().Stdout() + process().Stderr());
       try {
         Call({"PING"});
         return true;
