@@ -1,6 +1,7 @@
 // Reading and encoding a batch.
 #include "replayer/drain/batch.h"
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -22,11 +23,26 @@ std::vector<std::string_view> WordsOfCommand(std::string_view command) {
 
 }  // namespace
 
-void Batch::Doubt() {
+void Batch::DoubtAll() {
   for (BatchRow& row : rows) {
     if (row.state != BatchRow::State::kPresent && row.state != BatchRow::State::kSetAside) {
       row.state = BatchRow::State::kInDoubt;
     }
+  }
+}
+
+bool Batch::AllNeverSent() const {
+  const auto never_sent = [](const BatchRow& row) { return row.state == BatchRow::State::kNeverSent; };
+  return std::all_of(rows.begin(), rows.end(), never_sent);
+}
+
+void Batch::Append(Batch next) {
+  const size_t shift = commands.size();
+  commands += next.commands;
+  for (BatchRow& row : next.rows) {
+    row.begin += shift;
+    row.end += shift;
+    rows.push_back(std::move(row));
   }
 }
 
@@ -50,9 +66,7 @@ Result<Batch> ReadBatch(SpillFile& file, const SpilledStream& stream, std::strin
     row.ticket = spilled.ticket;
     if (spilled.doubt) {
       row.state = BatchRow::State::kInDoubt;
-      row.own_anchor = spilled.doubt->anchor;
-      row.needs_proof = spilled.doubt->needs_proof;
-      if (spilled.doubt->connection) row.own_run_id = spilled.doubt->connection->run_id;
+      row.own_doubt = std::make_unique<const Doubt>(*spilled.doubt);
     }
     event = spilled.event;
     event.stream = target;
@@ -61,8 +75,8 @@ Result<Batch> ReadBatch(SpillFile& file, const SpilledStream& stream, std::strin
     if (row.begin > kSmallBytes) batch.commands.reserve(Batch::kMostBytes);
     AppendXadd(batch.commands, event);
     row.end = batch.commands.size();
-    row.fields_at = kWordsOfXadd + event.options.size();
-    row.event_id_at = event.event_id_at;
+    row.fields_at = static_cast<uint32_t>(kWordsOfXadd + event.options.size());
+    row.event_id_at = static_cast<uint32_t>(event.event_id_at);
     on_row();
     return range.up_to != 0 || (batch.rows.size() < range.most_rows && batch.commands.size() < Batch::kMostBytes);
   };

@@ -4,14 +4,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "shared/base/result.h"
 #include "shared/redis/event.h"
-#include "shared/redis/stream_id.h"
 #include "shared/spill/spilled.h"
 
 namespace sprockets {
@@ -30,22 +29,21 @@ struct BatchRow {
 
   int64_t ticket = 0;
   State state = State::kNeverSent;
-  bool unproven = false;               // it was not found, but that is no proof
-  bool broke_alone = false;            // the other side closed the connection with nothing but this row in flight
-  bool needs_proof = true;             // see Doubt::needs_proof
-  std::optional<StreamId> own_anchor;  // the sidecar was in doubt about it
-  std::string own_run_id;              // of the connection that it was in flight on; empty: not known
-  size_t begin = 0;                    // of its command in Batch::commands
+  bool unproven = false;                   // it was not found, but that is no proof
+  bool broke_alone = false;                // the other side closed the connection with nothing but this row in flight
+  std::unique_ptr<const Doubt> own_doubt;  // the sidecar was in doubt about it
+  size_t begin = 0;                        // of its command in Batch::commands
   size_t end = 0;
-  size_t fields_at = 0;    // which of the command's words is the first field
-  size_t event_id_at = 0;  // which of the fields is the event id's value
+  uint32_t fields_at = 0;    // which of the command's words is the first field
+  uint32_t event_id_at = 0;  // which of the fields is the event id's value
 
   bool wants_sending() const { return state == State::kNeverSent || state == State::kAbsent; }
 };
 
 struct Batch {
-  static constexpr size_t kMostRows = 32 * 1024;
-  static constexpr size_t kMostBytes = 8 * 1024 * 1024;
+  // Two batches are in memory, and each costs a commit: long enough that a slow disk does not slow the drain.
+  static constexpr size_t kMostRows = 16 * 1024;
+  static constexpr size_t kMostBytes = 4 * 1024 * 1024;
 
   std::vector<BatchRow> rows;
   std::string commands;
@@ -58,7 +56,10 @@ struct Batch {
   /// Made only for rows that are settled: hashing costs half as much as reading.
   EventIdentity IdentityOf(const BatchRow& row, std::string_view stream, const IdentityHasher& hasher) const;
   /// Puts every row in doubt that is not known to be there: after a break with the batch in flight, for one.
-  void Doubt();
+  void DoubtAll();
+  bool AllNeverSent() const;
+  /// Adds the rows of the batch behind this one.
+  void Append(Batch next);
 };
 
 /// Which rows a batch takes: those above `after`; up to ticket `up_to` all of them, with `up_to` 0 as many as a batch

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "replayer/drain/batch.h"
 #include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
 
@@ -14,12 +13,13 @@ namespace sprockets {
 class Pace {
  public:
   /// 0: no limit.
-  explicit Pace(int64_t events_per_s) : events_per_s_(events_per_s) {}
+  Pace(int64_t events_per_s, size_t rows_a_batch) : events_per_s_(events_per_s), rows_a_batch_(rows_a_batch) {}
 
+  bool is_limited() const { return events_per_s_ != 0; }
   /// Batches small enough for a tenth of a second.
   size_t MostRows() const {
-    if (events_per_s_ == 0) return Batch::kMostRows;
-    return std::clamp<size_t>(static_cast<size_t>(events_per_s_ / 10), 1, Batch::kMostRows);
+    if (events_per_s_ == 0) return rows_a_batch_;
+    return std::clamp<size_t>(static_cast<size_t>(events_per_s_ / 10), 1, rows_a_batch_);
   }
   /// Waits until so many events may be sent. False: a signal asks to stop.
   bool WaitFor(size_t events) {
@@ -32,6 +32,7 @@ class Pace {
 
  private:
   int64_t events_per_s_;
+  size_t rows_a_batch_;
   int64_t free_at_ms_ = 0;
 };
 

@@ -37,7 +37,7 @@ DrainPass::DrainPass(const DrainOptions& options, const SpillFolder& folder, Dra
       report_(report),
       dial_(std::move(dial)),
       session_(options, folder, report, dial_),
-      pace_(options.rate),
+      pace_(options.rate, options.rows_a_batch),
       searches_(folder) {}
 
 Status DrainPass::SealActive() {

@@ -56,8 +56,7 @@ StreamSettler::FileDoubt StreamSettler::DoubtOf(bool whole_file, const std::vect
   return {whole_file, life_known, tail};
 }
 
-std::optional<StreamSettler::Since> StreamSettler::SinceWhen(const std::optional<StreamId>& own_anchor,
-                                                             const std::string& own_run_id, const FileDoubt& file,
+std::optional<StreamSettler::Since> StreamSettler::SinceWhen(const Doubt* own, const FileDoubt& file,
                                                              const std::optional<RangeDoubt>& range,
                                                              const StreamFacts& facts) const {
   std::optional<Since> since;
@@ -65,7 +64,10 @@ std::optional<StreamSettler::Since> StreamSettler::SinceWhen(const std::optional
     const StreamId from = SearchFrom(anchor, life_changed, facts);
     since = since ? Since{std::min(since->from, from), std::min(since->anchor, anchor)} : Since{from, anchor};
   };
-  if (own_anchor) add(*own_anchor, !session_.server().IsSameLife(own_run_id));
+  if (own != nullptr) {
+    const bool same_life = own->connection && session_.server().IsSameLife(own->connection->run_id);
+    add(own->anchor, !same_life);
+  }
   // A range that was led elsewhere may have been tried here before; its anchor is of the other stream.
   const bool range_is_here = range && range->range.target == stream_.name;
   if (file.whole_file || (range && !range_is_here)) add(file.tail, !file.life_known);
@@ -109,11 +111,8 @@ void StreamSettler::Want(const EventIdentity& identity, const Since& since) {
 
 /// False: it is not in doubt.
 bool StreamSettler::WantSpilled(const SpilledEvent& spilled, const FileDoubt& file, const StreamFacts& facts) {
-  std::optional<StreamId> anchor;
-  std::string run_id;
-  if (spilled.doubt) anchor = spilled.doubt->anchor;
-  if (spilled.doubt && spilled.doubt->connection) run_id = spilled.doubt->connection->run_id;
-  const std::optional<Since> since = SinceWhen(anchor, run_id, file, std::nullopt, facts);
+  const Doubt* own = spilled.doubt ? &*spilled.doubt : nullptr;
+  const std::optional<Since> since = SinceWhen(own, file, std::nullopt, facts);
   if (!since) return false;
   Want(searches_.hasher().Of(spilled.event), *since);
   return true;
@@ -154,7 +153,7 @@ Status StreamSettler::Look(const Batch& batch, const std::optional<RangeDoubt>& 
 void StreamSettler::WantBatch(const Batch& batch, const std::optional<RangeDoubt>& range, const StreamFacts& facts) {
   for (const BatchRow& row : batch.rows) {
     if (!IsInDoubt(row)) continue;
-    const std::optional<Since> since = SinceWhen(row.own_anchor, row.own_run_id, file_doubt_, range, facts);
+    const std::optional<Since> since = SinceWhen(row.own_doubt.get(), file_doubt_, range, facts);
     SPROCKETS_ASSERT(since.has_value());
     Want(batch.IdentityOf(row, stream_.name, searches_.hasher()), *since);
   }
@@ -245,7 +244,8 @@ void StreamSettler::Judge(Batch& batch, const std::optional<RangeDoubt>& range) 
 
 void StreamSettler::JudgeAbsent(const Batch& batch, BatchRow& row, const std::optional<RangeDoubt>& range) {
   row.state = BatchRow::State::kAbsent;
-  if (!row.needs_proof && !range && !options_.whole_file_in_doubt) return;
+  const bool needs_proof = row.own_doubt == nullptr || row.own_doubt->needs_proof;
+  if (!needs_proof && !range && !options_.whole_file_in_doubt) return;
   if (AbsenceIsProven(row, range)) return;
   if (options_.withhold_unproven) row.state = BatchRow::State::kSetAside;
   if (std::exchange(row.unproven, true)) return;
@@ -260,7 +260,7 @@ void StreamSettler::JudgeAbsent(const Batch& batch, BatchRow& row, const std::op
 /// In every place that it may have been sent to.
 bool StreamSettler::AbsenceIsProven(const BatchRow& row, const std::optional<RangeDoubt>& range) const {
   const PlaceSearch& own = *places_.front().search;
-  const std::optional<Since> since = SinceWhen(row.own_anchor, row.own_run_id, file_doubt_, range, own.facts);
+  const std::optional<Since> since = SinceWhen(row.own_doubt.get(), file_doubt_, range, own.facts);
   SPROCKETS_ASSERT(since.has_value());
   const auto proves = [this](const PlaceSearch& search, StreamId anchor) {
     return AbsenceIsProof(anchor, search.facts, session_.fence(), search.seen);

@@ -64,8 +64,8 @@ class StreamSettler {
   };
 
   FileDoubt DoubtOf(bool whole_file, const std::vector<ConnectionId>& connections, StreamId tail) const;
-  std::optional<Since> SinceWhen(const std::optional<StreamId>& own_anchor, const std::string& own_run_id,
-                                 const FileDoubt& file, const std::optional<RangeDoubt>& range,
+  /// `own`: the row's own doubt, as the sidecar wrote it down; may be null.
+  std::optional<Since> SinceWhen(const Doubt* own, const FileDoubt& file, const std::optional<RangeDoubt>& range,
                                  const StreamFacts& facts) const;
   std::vector<Place> PlacesOf(const std::optional<RangeDoubt>& range);
   void Want(const EventIdentity& identity, const Since& since);

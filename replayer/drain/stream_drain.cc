@@ -15,7 +15,6 @@ namespace {
 constexpr int64_t kRefusalPatienceMs = 10'000;  // without anything landing
 constexpr int64_t kBreaksOfPoison = 5;          // over one row alone, while everything else passes
 constexpr int kMostBreaksInARow = 8;            // connections that worked and broke without anything landing in between
-constexpr size_t kPumpEveryRows = 128;          // Redis takes less than a socket's buffer meanwhile
 
 }  // namespace
 
@@ -35,7 +34,7 @@ StreamDrain::StreamDrain(Session& session, DrainReport& report, Pace& pace, Sear
 Result<StreamDrain::End> StreamDrain::Run() {
   ASSIGN_OR_RETURN(End end, FinishOpenRange());
   while (end == End::kDone) {
-    if (StopRequested()) return Leave(End::kStopped);
+    if (StopRequested() && !next_is_sent_) return Leave(End::kStopped);
     RETURN_IF_ERROR(TakeNextBatch());
     if (batch_->rows.empty()) return Leave(End::kDone);
     ASSIGN_OR_RETURN(end, FinishBatch());
@@ -80,7 +79,7 @@ Status StreamDrain::ResumeOpenRange() {
     return {};
   }
   report_.counts.read += batch_->rows.size();
-  batch_->Doubt();
+  batch_->DoubtAll();
   for (BatchRow& row : batch_->rows) {
     if (rejected_.contains(row.ticket)) row.state = BatchRow::State::kSetAside;
   }
@@ -100,19 +99,9 @@ Status StreamDrain::TakeNextBatch() {
     return std::move(next).error();
   }
   batch_ = std::move(next).value();
+  batch_is_sent_ = std::exchange(next_is_sent_, false);
   report_.counts.read += batch_->rows.size();
   return {};
-}
-
-/// Reads the batch behind the current one, and keeps Redis busy with what is queued meanwhile.
-void StreamDrain::Prefetch() {
-  const int64_t after = batch_ ? batch_->last_ticket() : cursor_.done_ticket;
-  size_t rows = 0;
-  const auto pump = [&] {
-    if (++rows % kPumpEveryRows == 0) session_.client().Pump();
-  };
-  next_ = ReadBatch(file_, stream_, options_.target, {after, 0, pace_.MostRows()}, pump, std::exchange(spare_, {}));
-  if (next_->ok() && options_.whole_file_in_doubt) next_->value().Doubt();
 }
 
 /// One try to bring every row of the batch into the stream.
@@ -123,13 +112,13 @@ Result<StreamDrain::Step> StreamDrain::TryBatch() {
   }
   ASSIGN_OR_RETURN(const Step settled, SettleBatch());
   if (settled != Step::kDone) return settled;
-  while (!RowsToSend().empty()) {
-    if (StopRequested()) return Step::kStopped;
+  while (FirstMissing() != nullptr) {
+    if (StopRequested() && !batch_is_sent_) return Step::kStopped;
     if (!cursor_.open) {
       ASSIGN_OR_RETURN(const Step opened, OpenRange());
       if (opened != Step::kDone) return opened;
     }
-    const Step sent = Send();
+    ASSIGN_OR_RETURN(const Step sent, Send());
     if (sent != Step::kDone) return sent;
   }
   RETURN_IF_ERROR(AcceptLanded());
@@ -288,73 +277,6 @@ BatchRow* StreamDrain::FirstMissing() {
   return missing == batch_->rows.end() ? nullptr : &*missing;
 }
 
-std::vector<BatchRow*> StreamDrain::RowsToSend() {
-  std::vector<BatchRow*> rows;
-  for (BatchRow& row : batch_->rows) {
-    if (!row.wants_sending()) continue;
-    rows.push_back(&row);
-    if (goes_alone_) break;
-  }
-  return rows;
-}
-
-StreamDrain::Step StreamDrain::Send() {
-  const std::vector<BatchRow*> rows = RowsToSend();
-  if (!pace_.WaitFor(rows.size())) return Step::kStopped;
-  RedisClient& client = session_.client();
-  for (size_t i = 0; i < rows.size();) {
-    // Commands that lie side by side go as one piece.
-    const size_t begin = rows[i]->begin;
-    size_t end = rows[i]->end;
-    while (++i < rows.size() && rows[i]->begin == end) end = rows[i]->end;
-    client.Queue(std::string_view(batch_->commands).substr(begin, end - begin));
-  }
-  if (!next_) Prefetch();
-
-  Step worst = Step::kDone;
-  for (BatchRow* row : rows) {
-    const auto reply = client.Receive();
-    Step step = reply.ok() ? TakeReply(*row, *reply.value()) : Step::kBroken;
-    if (step == Step::kBroken) {
-      if (!reply.ok()) why_ = reply.error().message;
-      row->broke_alone = goes_alone_ && (reply.ok() || client.closed_by_server());
-      return step;
-    }
-    worst = std::max(worst, step);
-  }
-  if (worst == Step::kDone) goes_alone_ = false;
-  report_.ShowProgress();
-  return worst;
-}
-
-StreamDrain::Step StreamDrain::TakeReply(BatchRow& row, const redisReply& reply) {
-  if (reply.type == REDIS_REPLY_STRING) {
-    row.state = BatchRow::State::kPresent;
-    ++report_.counts.landed;
-    settler_.Landed(*batch_, row);
-    if (const std::optional<StreamId> id = ParseStreamId(TextOf(reply)))
-      session_.server().last_seen()[options_.target] = *id;
-    refused_since_ms_.reset();
-    breaks_in_a_row_ = 0;
-    return Step::kDone;
-  }
-  why_ = IsError(reply) ? std::string(TextOf(reply)) : std::string("not a reply to XADD");
-  // Redis's last words before it closes the connection, over a value that is too large for it, for example.
-  if (why_.starts_with("ERR Protocol error")) return Step::kBroken;
-  // Redis has answered it, so it is not what Redis breaks over.
-  if (cursor_.open) cursor_.open->breaks = 0;
-  switch (IsError(reply) ? ClassifyRedisError(why_) : RefusalScope::kUnknown) {
-    case RefusalScope::kServer:
-      return Step::kServerRefuses;
-    case RefusalScope::kStream:
-      return Step::kStreamRefuses;
-    case RefusalScope::kUnknown:
-      break;
-  }
-  row.state = BatchRow::State::kInDoubt;
-  return Step::kUnclear;
-}
-
 /// Nothing: the batch may be tried again.
 Result<std::optional<StreamDrain::End>> StreamDrain::AfterFailedStep(Step step) {
   if (step == Step::kStreamRefuses) return std::optional(End::kStreamRefused);
@@ -382,7 +304,7 @@ Status StreamDrain::RecoverFromBreak() {
   }
   settler_.Forget();
   if (cursor_.open) {
-    batch_->Doubt();
+    batch_->DoubtAll();
     flight_ = Flight::kLost;
     goes_alone_ = true;
   }
@@ -396,7 +318,12 @@ void StreamDrain::CloseBatch() {
     if (row.state == BatchRow::State::kTwin) ++report_.counts.already_there;
   }
   cursor_.done_ticket = batch_->last_ticket();
-  cursor_.open.reset();
+  if (next_is_sent_) {
+    // The range is the next batch alone now: all of it has ids above those that were answered.
+    cursor_.open->anchor = session_.server().last_seen()[options_.target];
+  } else {
+    cursor_.open.reset();
+  }
   cursor_dirty_ = true;
   spare_ = *std::exchange(batch_, std::nullopt);
   flight_ = Flight::kFirst;

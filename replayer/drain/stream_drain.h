@@ -1,11 +1,12 @@
 // Drains one stream of one spill file, batch by batch. The file's cursor says at every moment what may be in flight, so
 // that a crash anywhere neither loses an event nor doubles it:
 //
-//   read a batch · settle its rows in doubt · commit "this range is open" · send · next batch while Redis works ·
-//   replies
+//   read a batch · settle its rows in doubt · commit "this range is open" · send · read the next batch · commit "the
+//   range reaches to its end" · send · replies to the first one · read the next batch …
 //
-// The commit that opens a range also moves the cursor past the one before. A range that a break or a crash left open is
-// finished as it is: the same rows, all of them in doubt.
+// So Redis always has a batch to work on. One with rows in doubt is not sent ahead: it waits until everything before is
+// answered. The commit that opens a range or makes it longer also moves the cursor past what is answered. A range that
+// a break or a crash left open is finished as it is: the same rows, all of them in doubt.
 //
 // After a break the range's first missing row goes alone: Redis takes commands in order, so if a row broke the
 // connection it is that one. A break over a row alone counts against it only if, on the next connection, much more than
@@ -76,9 +77,14 @@ class StreamDrain {
   Result<Step> WeighBreak();
   Status Reject(BatchRow& row);
   Status AcceptLanded();
-  Step Send();
+  Result<Step> Send();
+  void Queue(const Batch& batch, const std::vector<BatchRow*>& rows);
+  bool MaySendAhead() const;
+  Status SendAhead();
+  void JoinNext();
   void Prefetch();
-  Step TakeReply(BatchRow& row, const redisReply& reply);
+  Step TakeReplies(Batch& batch, const std::vector<BatchRow*>& rows);
+  Step TakeReply(Batch& batch, BatchRow& row, const redisReply& reply);
   Result<Step> StepOf(Error error);
   Result<std::optional<End>> AfterFailedStep(Step step);
   Status RecoverFromBreak();
@@ -86,7 +92,7 @@ class StreamDrain {
   void CloseRangeIfAllAnswered();
   Result<End> Leave(End end);
 
-  std::vector<BatchRow*> RowsToSend();
+  std::vector<BatchRow*> RowsToSend(Batch& batch) const;
   BatchRow* FirstMissing();
   Result<StreamId> LastIdOfTarget();
 
@@ -100,7 +106,9 @@ class StreamDrain {
   StreamSettler::Options options_;
   StreamSettler settler_;
   std::optional<Batch> batch_;
+  bool batch_is_sent_ = false;         // sent ahead, within the open range
   std::optional<Result<Batch>> next_;  // read while Redis works on batch_
+  bool next_is_sent_ = false;          // while batch_ is in flight: the open range holds both
   Batch spare_;                        // done with: its memory is used again
   Flight flight_ = Flight::kFirst;
   bool life_changed_ = false;             // an earlier flight was on another life of the server

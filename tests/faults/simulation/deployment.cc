@@ -23,8 +23,12 @@ constexpr std::array kRefusals = {"OOM command not allowed",
                                   "WRONGPASS invalid username-password pair",
                                   "ERR upstream had enough"};
 
-DrainOptions OptionsOfDrain() {
+/// Batches of one row, of a few, and of all that wait.
+constexpr std::array kRowsABatch = {size_t{1}, size_t{2}, size_t{3}, Batch::kMostRows};
+
+DrainOptions OptionsOfDrain(World& world) {
   DrainOptions options;
+  options.rows_a_batch = kRowsABatch[world.random() % kRowsABatch.size()];
   options.redis.deadline_ms = 100;
   options.socket_path = "sim.sock";
   return options;
@@ -167,7 +171,7 @@ void Deployment::AnyStep(int nemesis_in_thousand) {
 }
 
 void Deployment::Drain() {
-  const DrainOptions options = OptionsOfDrain();
+  const DrainOptions options = OptionsOfDrain(world);
   DrainReport report(ProgressStyle::kNone);
   world.elsewhere = [this] {
     if (during_drain) during_drain();
