@@ -72,7 +72,7 @@ Result<Batch> ReadBatch(SpillFile& file, const SpilledStream& stream, std::strin
     event.stream = target;
     row.begin = batch.commands.size();
     // One that is not small is likely to become as large as it may: from here on it is not moved any more.
-    if (row.begin > kSmallBytes) batch.commands.reserve(Batch::kMostBytes);
+    if (row.begin > kSmallBytes) batch.commands.reserve(Batch::kMostBytes + kSmallBytes);
     AppendXadd(batch.commands, event);
     row.end = batch.commands.size();
     row.fields_at = static_cast<uint32_t>(kWordsOfXadd + event.options.size());

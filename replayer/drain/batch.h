@@ -43,7 +43,7 @@ struct BatchRow {
 struct Batch {
   // Two batches are in memory, and each costs a commit: long enough that a slow disk does not slow the drain.
   static constexpr size_t kMostRows = 16 * 1024;
-  static constexpr size_t kMostBytes = 4 * 1024 * 1024;
+  static constexpr size_t kMostBytes = 3 * 1024 * 1024;
 
   std::vector<BatchRow> rows;
   std::string commands;
