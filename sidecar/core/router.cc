@@ -77,10 +77,15 @@ void Router::Accept(ReplyTo to, std::span<const std::string_view> args, std::str
   StreamState* stream = FindStream(view_.stream);
   if (stream == nullptr) return Invalid(to, "the sidecar does not accept this stream (see --streams, --max-streams)");
   ++counters_.accepted;
+  EventIdentity identity;
+  if (view_.has_event_id()) {
+    identity = hasher_.Of(view_);
+    window_.Prefetch(identity);
+  }
   Event event = Wrap(to, args, body);
   event->stream = stream;
   event->received = received_last_ = received;
-  if (view_.has_event_id() && SettledByWindow(event)) return;
+  if (view_.has_event_id() && SettledByWindow(event, identity)) return;
   Route(std::move(event), now);
 }
 
@@ -145,8 +150,7 @@ Router::Event Router::Wrap(ReplyTo to, std::span<const std::string_view> args, s
 
 // The client gave an id: has this event been here before? Otherwise it is entered as pending. False: it is still to be
 // routed.
-bool Router::SettledByWindow(Event& event) {
-  const EventIdentity identity = hasher_.Of(view_);
+bool Router::SettledByWindow(Event& event, const EventIdentity& identity) {
   Window::Entry* entry = window_.Find(identity);
   if (entry == nullptr) {
     if (window_.HasOtherPayload(identity)) ++counters_.other_payload;
@@ -233,6 +237,7 @@ Router::Event Router::TakeOldestInFlight() {
   SPROCKETS_ASSERT(!in_flight_.empty());
   Event event = std::move(in_flight_.front());
   in_flight_.pop_front();
+  if (!in_flight_.empty()) __builtin_prefetch(in_flight_.front().get());  // its answer is next, and it has lain long
   in_flight_bytes_ -= static_cast<int64_t>(event->wire.size());
   return event;
 }

@@ -133,7 +133,7 @@ class Router : public EventSink {
   void Recycle(Event event);
   StreamState* FindStream(std::string_view name);
   Event Wrap(ReplyTo to, std::span<const std::string_view> args, std::string_view body);
-  bool SettledByWindow(Event& event);
+  bool SettledByWindow(Event& event, const EventIdentity& identity);
   void Route(Event event, LoopTime now);
   void Hold(Event event);
   void Send(Event event);

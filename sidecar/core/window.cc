@@ -104,6 +104,13 @@ void Window::EvictBeyondCapacity() {
     }
     entries_.Erase(oldest);
   }
+  PrefetchNextEviction();
+}
+
+void Window::PrefetchNextEviction() const {
+  if (settled_.oldest == nullptr || !restored_.empty()) return;
+  entries_.Prefetch(settled_.oldest->identity.who);
+  __builtin_prefetch(settled_.oldest->newer);
 }
 
 void Window::List::Link(Entry* entry) {

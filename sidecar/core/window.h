@@ -28,6 +28,8 @@ class Window {
   explicit Window(size_t capacity, size_t most_unknown = kMostUnknown)
       : capacity_(capacity), most_unknown_(most_unknown) {}
 
+  /// Find follows soon; see WindowIndex.
+  void Prefetch(const EventIdentity& identity) const { entries_.Prefetch(identity.who); }
   /// The entry of this very event, or null.
   Entry* Find(const EventIdentity& identity);
   /// Another event came under the same stream and id.
@@ -82,6 +84,7 @@ class Window {
   using OldestFirst = std::priority_queue<Age, std::vector<Age>, std::greater<>>;
 
   void EvictBeyondCapacity();
+  void PrefetchNextEviction() const;
   bool ForgetUnknownBeyondLimit();
 
   const size_t capacity_;
