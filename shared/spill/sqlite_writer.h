@@ -17,7 +17,8 @@ class SqliteWriter final : public SpillWriter {
   Status Begin() override;
   Status AppendAll(std::span<const SpillRow> rows) override;
   Status AddConnections(std::span<const ConnectionId> connections) override;
-  Status Commit() override;
+  Status CommitUnsynced() override;
+  std::shared_ptr<SpillLog> log() const override;
   void Rollback() override;
   int64_t number() const override;
   int64_t rows() const override;
