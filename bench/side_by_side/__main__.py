@@ -14,6 +14,7 @@ from pathlib import Path
 
 import drain
 import forward
+import latency
 import memory
 import peers
 import rebuild
@@ -27,6 +28,7 @@ from table import print_table
 # rows that are made of it. The limits of the rows are those that the design sets, met or not.
 SUBJECTS = {
     **forward.SUBJECTS,
+    **latency.SUBJECTS,
     **relay.SUBJECTS,
     **spill.SUBJECTS,
     **drain.SUBJECTS,
@@ -52,11 +54,15 @@ def measure_subject(lab, name, pairs):
 
 def parse_arguments():
     known = SUBJECTS | PEERS
-    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, help="pairs of each subject (default 5)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events and two pairs: does it work at all?")
     parser.add_argument("--only", metavar="NAME", action="append", help=f"one of {', '.join(known)}; may repeat")
-    parser.add_argument("--peers", action="store_true", help="also beside programs of others, which must be installed: haproxy")
+    parser.add_argument("--peers", action="store_true",
+                        help="also beside programs of others, which must be installed: haproxy")
+    parser.add_argument("--picture", metavar="FILE", type=Path,
+                        help="draw there, as SVG, what the subject latency has measured")
     parser.add_argument("--programs", type=Path, default=Path(__file__).resolve().parents[2] / "build/bin",
                         help="folder of the built programs (default build/bin)")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"),
@@ -85,7 +91,7 @@ def main():
     names = [name for name in SUBJECTS | PEERS if name in chosen]
     rows = []
     with tempfile.TemporaryDirectory(prefix="sprockets-bench-", dir=arguments.folder) as folder:
-        lab = Lab(Path(folder), arguments.programs.resolve(), 0.1 if arguments.quick else 1)
+        lab = Lab(Path(folder), arguments.programs.resolve(), 0.1 if arguments.quick else 1, arguments.picture)
         for name in names:
             try:
                 rows += measure_subject(lab, name, pairs)
@@ -93,7 +99,7 @@ def main():
                 lab.notes.append(f"{name} was skipped: {skipped}")
     print(f"Medians of {pairs} interleaved pairs" + (", each with a tenth of the events." if arguments.quick else "."))
     print_table(rows)
-    for note in [*lab.notes, *lab.profiles()]:
+    for note in [*lab.notes, *lab.medians()]:
         print(note)
 
 

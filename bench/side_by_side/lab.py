@@ -7,6 +7,7 @@ import statistics
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Optional
 
 from clients import CLIENTS, redis_cli
 from processes import BenchmarkFailed, Process
@@ -25,17 +26,22 @@ class Lab:
     folder: Path
     programs: Path
     scale: float
+    picture: Optional[Path] = None  # where to draw how long an XADD takes; nothing: nowhere
     notes: list = field(default_factory=list)
-    shares: dict = field(default_factory=dict)  # of profile(), by its title
+    told: dict = field(default_factory=dict)  # by tell(), by title
+
+    def tell(self, title, **figures):
+        """The medians of the figures that come under this title are printed as a note."""
+        self.told.setdefault(title, []).append(figures)
 
     def profile(self, title, rate, **cpu):
-        """Where an event's time goes: seconds of CPU an event, by who spends them. Medians are printed as a note."""
-        self.shares.setdefault(title, []).append({"in all": 1 / rate, **cpu})
+        """Where an event's time goes: seconds of CPU an event, by who spends them."""
+        self.tell(f"{title}, µs an event", **{name: 1e6 * seconds for name, seconds in {"in all": 1 / rate, **cpu}.items()})
 
-    def profiles(self):
-        for title, samples in self.shares.items():
+    def medians(self):
+        for title, samples in self.told.items():
             medians = {name: statistics.median(sample[name] for sample in samples) for name in samples[0]}
-            yield f"{title}, µs an event: " + ", ".join(f"{name} {1e6 * value:.2f}" for name, value in medians.items())
+            yield f"{title}: " + ", ".join(f"{name} {value:.2f}" for name, value in medians.items())
 
     def events(self, full):
         """A number of events that every combination of clients and pipeline divides."""
@@ -43,11 +49,11 @@ class Lab:
         return max(step, int(full * self.scale) // step * step)
 
     @contextlib.contextmanager
-    def redis(self):
-        """Without AOF: what is compared is the way into Redis, not its disk."""
+    def redis(self, port=0):
+        """Without AOF: what is compared is the way into Redis, not its disk. Port 0: there is only the Unix socket."""
         socket = self.folder / "redis.sock"
-        redis = Process(["redis-server", "--port", "0", "--unixsocket", str(socket), "--dir", str(self.folder),
-                         "--save", "", "--appendonly", "no"], self.folder / "redis.log")
+        redis = Process(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--unixsocket", str(socket),
+                         "--dir", str(self.folder), "--save", "", "--appendonly", "no"], self.folder / "redis.log")
         redis.socket = socket
         try:
             redis.wait_until(lambda: redis_cli(socket, "PING") == "PONG", "PONG")
@@ -58,11 +64,11 @@ class Lab:
             redis.stop(signal.SIGKILL)
 
     @contextlib.contextmanager
-    def sidecar(self, spill_folder, *options):
+    def sidecar(self, spill_folder, *options, environment=None):
         socket = self.folder / "sidecar.sock"
         sidecar = Process([str(self.programs / "sprockets-sidecar"), "--socket", str(socket), "--redis",
                            f"unix://{self.folder}/redis.sock", "--spill-dir", str(spill_folder), *options],
-                          self.folder / "sidecar.log")
+                          self.folder / "sidecar.log", environment)
         sidecar.socket = socket
         try:
             sidecar.wait_until(lambda: redis_cli(socket, "PING") == "PONG", "PONG")

@@ -24,14 +24,14 @@ def memory(lab):
             with lab.redis():
                 active = lambda: list((folder / "spill").glob("*.active.sqlite"))
                 sidecar.wait_until(lambda: not active(), "a sealed spill file")
-                return Sample(memory={"idle": idle, "peak": sidecar.memory_mib("VmHWM")})
+                return Sample(figures={"idle": idle, "peak": sidecar.memory_mib("VmHWM")})
 
     yield ours, None
 
 
 SUBJECTS = {
     "memory": (memory, [
-        Row("memory of the sidecar at rest", "—", 12, lambda ours, _: (ours.memory["idle"], None), "MiB", at_most=True),
-        Row("its peak, 1 M events without Redis", "—", 40, lambda ours, _: (ours.memory["peak"], None), "MiB", at_most=True),
+        Row("memory of the sidecar at rest", "—", 12, lambda ours, _: (ours.figures["idle"], None), "MiB", at_most=True),
+        Row("its peak, 1 M events without Redis", "—", 40, lambda ours, _: (ours.figures["peak"], None), "MiB", at_most=True),
     ]),
 }

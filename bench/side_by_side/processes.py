@@ -23,11 +23,11 @@ def die_with_parent():
 
 
 class Process:
-    def __init__(self, command, log_path):
+    def __init__(self, command, log_path, environment=None):
         self.log_path = log_path
         with open(log_path, "ab") as log:
             self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                          preexec_fn=die_with_parent)
+                                          preexec_fn=die_with_parent, env={**os.environ, **(environment or {})})
 
     def cpu_seconds(self):
         fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()

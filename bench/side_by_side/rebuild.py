@@ -46,7 +46,7 @@ def rebuild(table_sql, query, directives):
                     run_tool([*replayer, "verify", *stores])
                     verify = time.monotonic() - begun
                     rows = told["read"]
-                    return Sample(rate=rows / seconds, memory={"verify": rows / verify, "peak": peak})
+                    return Sample(rate=rows / seconds, figures={"verify": rows / verify, "peak": peak})
 
                 def theirs():
                     redis_cli(redis.socket, "FLUSHALL", "SYNC")
@@ -60,7 +60,7 @@ def rebuild(table_sql, query, directives):
                     seconds = time.monotonic() - begun
                     rows = int(run_tool(["psql", "-qAtc", f"SELECT count(*) FROM ({query}) AS q", postgres.url()]))
                     paging = float(run_tool([str(lab.programs / "page_zset"), str(redis.socket), "board"])) if "key" not in query else 1
-                    return Sample(rate=rows / seconds, memory={"paging": paging})
+                    return Sample(rate=rows / seconds, figures={"paging": paging})
 
                 yield ours, theirs
             finally:
@@ -80,9 +80,9 @@ SMALL_BOARDS = rebuild("CREATE TABLE score AS SELECT 'board-' || i % 1000 AS key
 SUBJECTS = {
     "rebuild": (ONE_BOARD, [
         rate_row("rebuild a zset of 2 M, load and swap", "COPY, awk, redis-cli --pipe", 3.0),
-        Row("compare it by value", "ZRANGE paging alone", 0.7, lambda ours, theirs: (ours.memory["verify"], theirs.memory["paging"]),
+        Row("compare it by value", "ZRANGE paging alone", 0.7, lambda ours, theirs: (ours.figures["verify"], theirs.figures["paging"]),
             "/s"),
-        Row("peak memory of the replayer", "—", 32, lambda ours, _: (ours.memory["peak"], None), "MiB", at_most=True),
+        Row("peak memory of the replayer", "—", 32, lambda ours, _: (ours.figures["peak"], None), "MiB", at_most=True),
     ]),
     "small-keys": (SMALL_BOARDS, [rate_row("rebuild 1000 zsets of 50", "COPY, awk, redis-cli --pipe", 1.0)]),
 }

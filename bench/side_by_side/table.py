@@ -12,16 +12,16 @@ class Sample:
     rate: float = 0
     redis_cpu: float = 0
     sidecar_cpu: float = 0
-    memory: dict = field(default_factory=dict)
+    figures: dict = field(default_factory=dict)  # what else its rows show, by name
 
 
 @dataclass
 class Row:
     what: str
     against: str
-    target: float
+    target: Optional[float]  # nothing: the row only tells
     values: Callable  # (ours, theirs) -> (our value, their value or None)
-    unit: str  # "/s", "µs" or "MiB"
+    unit: str  # "/s", "µs", "MiB", or nothing for a plain number
     at_most: bool = False
     pairs: list = field(default_factory=list)
 
@@ -30,20 +30,27 @@ class Row:
 
     def cells(self):
         is_ratio = self.pairs[0][1] is not None
+        show = (lambda number: f"{number:.2f}") if is_ratio else (lambda number: f"{number:.1f} {self.unit}".rstrip())
         results = [mine / other if is_ratio else mine for mine, other in self.pairs]
         median = statistics.median(results)
-        met = median <= self.target if self.at_most else median >= self.target
-        show = (lambda number: f"{number:.2f}") if is_ratio else (lambda number: f"{number:.1f} {self.unit}")
-        limit = f"{'≤' if self.at_most else '≥'} {show(self.target)}"
         mine = self.figure(statistics.median(pair[0] for pair in self.pairs))
         other = self.figure(statistics.median(pair[1] for pair in self.pairs)) if is_ratio else "—"
-        return [self.what, self.against, mine, other, show(median), show(min(results)), show(max(results)), limit,
-                "met" if met else "MISSED"]
+        return [self.what, self.against, mine, other, show(median), show(min(results)), show(max(results)),
+                *self.verdict(median, show)]
+
+    def verdict(self, median, show):
+        if self.target is None:
+            return ["—", ""]
+        compared = median if self.unit else round(median, 1)  # plain numbers are compared as they are shown
+        met = compared <= self.target if self.at_most else compared >= self.target
+        return [f"{'≤' if self.at_most else '≥'} {show(self.target)}", "met" if met else "MISSED"]
 
     def figure(self, value):
         if self.unit == "µs":
             return f"{value * 1e6:.2f} µs"
-        return f"{value:,.0f}/s".replace(",", " ") if self.unit == "/s" else f"{value:.1f} {self.unit}"
+        if self.unit == "/s":
+            return f"{value:,.0f}/s".replace(",", " ")
+        return f"{value:.1f} {self.unit}" if self.unit else f"{value:.2f}"
 
 
 def rate_row(what, against, target):
