@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import allocations
 import drain
 import forward
 import latency
@@ -34,6 +35,7 @@ SUBJECTS = {
     **drain.SUBJECTS,
     **rebuild.SUBJECTS,
     **memory.SUBJECTS,
+    **allocations.SUBJECTS,
 }
 PEERS = peers.SUBJECTS
 
