@@ -62,7 +62,7 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="a tenth of the events and two pairs: does it work at all?")
     parser.add_argument("--only", metavar="NAME", action="append", help=f"one of {', '.join(known)}; may repeat")
     parser.add_argument("--peers", action="store_true",
-                        help="also beside programs of others, which must be installed: haproxy")
+                        help="also beside programs of others, as far as they are installed: haproxy, syslog-ng")
     parser.add_argument("--picture", metavar="FILE", type=Path,
                         help="draw there, as SVG, what the subject latency has measured")
     parser.add_argument("--programs", type=Path, default=Path(__file__).resolve().parents[2] / "build/bin",
