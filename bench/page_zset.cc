@@ -1,5 +1,5 @@
 // page_zset SOCKET KEY: reads a sorted set page by page and does nothing with it; prints members per second. What a
-// comparison by value cannot do without: the other half of side_by_side.py's row "compare it by value".
+// comparison by value cannot do without: the other half of side_by_side's row "compare it by value".
 #include <chrono>
 #include <cstdio>
 #include <string>

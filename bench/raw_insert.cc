@@ -1,5 +1,5 @@
 // raw_insert SEALED_FILE BATCH NEW_FILE: inserts the rows of a sealed spill file, BATCH at a time, into a new SQLite
-// file and prints rows per second and the seconds of CPU that they took. Half of bench/side_by_side.py's "spill" row.
+// file and prints rows per second and the seconds of CPU that they took. Half of bench/side_by_side's "spill" row.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

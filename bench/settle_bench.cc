@@ -1,5 +1,5 @@
-// What settling costs an event in doubt, Redis's own answers aside: naming it, and looking for it among the entries of
-// its stream.
+// What settling costs an event in doubt, Redis's own answers and its identity (identity_bench) aside: looking for it
+// among the entries of its stream.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,17 +12,6 @@
 
 namespace sprockets::bench {
 namespace {
-
-void IdentifyEvent(benchmark::State& state) {
-  const std::string payload = Payload(static_cast<size_t>(state.range(0)));
-  const std::string event_id = EventId(7);
-  const EventView event = ViewOf(payload, event_id);
-  const IdentityHasher hasher;
-  for (auto _ : state) benchmark::DoNotOptimize(hasher.Of(event));
-  state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
-  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * payload.size()));
-}
-BENCHMARK(IdentifyEvent)->ArgName("payload")->Arg(64)->Arg(300)->Arg(4096)->Arg(65536);
 
 /// Half of the wanted events landed; the stream holds as many entries of others.
 void SettleRange(benchmark::State& state) {

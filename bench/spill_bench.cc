@@ -1,10 +1,6 @@
 // How fast events become durable, by batch and payload size: the sidecar's SpillWriter against a raw SQLite loop that
 // inserts the same rows. One iteration is one committed batch.
-//
-// Run it with TMPDIR on the disk in question: on a tmpfs every COMMIT is free.
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,33 +9,13 @@
 
 #include "bench/events.h"
 #include "bench/raw_table.h"
+#include "bench/scratch_folder.h"
 #include "shared/base/clock.h"
 #include "shared/spill/disk_folder.h"
 #include "shared/spill/file.h"
 
 namespace sprockets::bench {
 namespace {
-
-/// A folder that is gone at the end.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = std::filesystem::temp_directory_path() / "sprockets-spill-bench-XXXXXX";
-    if (mkdtemp(pattern.data()) == nullptr) std::abort();
-    path_ = pattern;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 template <typename Outcome>
 void OrSkip(benchmark::State& state, const Outcome& outcome) {
