@@ -280,8 +280,8 @@ Result<std::vector<SpillFileInfo>> DiskFolder::List(const std::function<bool(int
     file->suspect = state != State::kDrained && suspect.contains(number);
     file->quarantined = state != State::kDrained && quarantined.contains(number);
     file->offered = state == State::kDrained && offered.contains(number);
-    const auto [other, is_new] = files.try_emplace(number, *file);
-    if (is_new) continue;
+    const auto [other, is_new] = files.try_emplace(number, std::move(*file));
+    if (is_new) continue;  // if not, nothing was moved
     if (Describe(*this, number, other->second.state, journals)) {
       return Error{ErrorCode::kCorrupt, "both " + other->second.path.native() + " and " + file->path.native() +
                                             " exist: move one of them out of the spill folder"};
@@ -290,6 +290,7 @@ Result<std::vector<SpillFileInfo>> DiskFolder::List(const std::function<bool(int
   }
 
   std::vector<SpillFileInfo> sorted;
+  sorted.reserve(files.size());
   for (auto& [number, file] : files) sorted.push_back(std::move(file));
   return sorted;
 }

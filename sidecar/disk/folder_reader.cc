@@ -16,6 +16,7 @@ constexpr int64_t kTicketsAtOnce = 4096;
 
 FolderReader::FolderReader(const SpillFolder& folder, std::span<const SpillFileInfo> files, const Options& options)
     : folder_(folder), options_(options) {
+  to_read_.now.reserve(options.window_capacity > 0 ? files.size() : 0);
   for (const SpillFileInfo& info : files) {
     if (info.quarantined) continue;
     if (options.window_capacity > 0) to_read_.now.push_back({info, {}});
