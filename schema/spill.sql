@@ -42,7 +42,8 @@ CREATE TABLE _streams (
   table_name       TEXT NOT NULL UNIQUE,        -- the name itself where SQLite can bear it, else "_stream-<id>"
   event_id_at      INTEGER,                     -- how many of the table's fields stand before the event id; null: every row is in _raw
   tail             TEXT NOT NULL,               -- the stream's last entry id when its first event came into this file
-  rows             INTEGER,                     -- this and the next three are null until the file is sealed
+  rows             INTEGER,                     -- this and the next three are complete when the file is sealed; until then they
+                                                -- are null, or as its writer noted them after a checkpoint
   first_ticket     INTEGER,
   last_ticket      INTEGER,
   checksum         INTEGER,                     -- the sum of _checksum over all rows

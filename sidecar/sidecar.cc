@@ -19,7 +19,7 @@ namespace sprockets {
 
 namespace {
 
-constexpr int64_t kReadBeforeOpeningMs = 2'000;  // of a large spill folder; the rest is read while clients are served
+constexpr int64_t kReadBeforeOpeningMs = 300;  // of a large spill folder; the rest is read while clients are served
 constexpr int64_t kStopMs = 5'000;  // for answers that clients do not fetch; the disk gets all the time it needs
 
 // Nobody shares it: 64 random bits.
@@ -102,7 +102,12 @@ Status Sidecar::Open() {
   options.earlier_life_in_flight = !opened.state->nothing_was_in_flight();
   router_ =
       std::make_unique<Router>(options, IdentityHasher(), RouterSinks{redis_.get(), disk_.get(), &degradation_log_});
-  ASSIGN_OR_RETURN(FolderReader earlier, ReadEarlierLives());
+  FolderReader earlier(*folder_, opened.files,
+                       {.hasher = router_->hasher(),
+                        .max_inflight_bytes = config_.max_inflight_bytes,
+                        .window_capacity = config_.dedupe_window,
+                        .most_unknown = Window::kMostUnknown});
+  RETURN_IF_ERROR(ReadEarlierLives(earlier));
 
   SpillStore::Options spill;
   spill.producer = options.producer;
@@ -137,18 +142,14 @@ Status Sidecar::Open() {
 }
 
 // What there is time for before the door opens.
-Result<FolderReader> Sidecar::ReadEarlierLives() {
-  ASSIGN_OR_RETURN(FolderReader reader, FolderReader::Open(*folder_, {.hasher = router_->hasher(),
-                                                                      .max_inflight_bytes = config_.max_inflight_bytes,
-                                                                      .window_capacity = config_.dedupe_window,
-                                                                      .most_unknown = Window::kMostUnknown}));
+Status Sidecar::ReadEarlierLives(FolderReader& reader) {
   const int64_t until_ms = SteadyClockMs() + kReadBeforeOpeningMs;
   do {
     ASSIGN_OR_RETURN(const EarlierEvents events, reader.ReadNext());
     router_->OnEarlierEvents(events, reader.complete());
   } while (reader.left() > 0 && SteadyClockMs() < until_ms);
   if (reader.left() > 0) LogInfo("spill-folder-read-on", {{"files_left", reader.left()}});
-  return reader;
+  return {};
 }
 
 // What comes from the loop itself: the end of each turn, the seconds, the signals.

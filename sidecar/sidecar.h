@@ -38,7 +38,7 @@ class Sidecar {
 
  private:
   Status Open();
-  Result<FolderReader> ReadEarlierLives();
+  Status ReadEarlierLives(FolderReader& reader);
   void WatchLoop();
   void CloseLoop();
 

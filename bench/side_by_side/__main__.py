@@ -21,6 +21,7 @@ import peers
 import rebuild
 import relay
 import spill
+import start
 from lab import Lab, Skipped
 from processes import BenchmarkFailed
 from table import print_table
@@ -35,6 +36,7 @@ SUBJECTS = {
     **drain.SUBJECTS,
     **rebuild.SUBJECTS,
     **memory.SUBJECTS,
+    **start.SUBJECTS,
     **allocations.SUBJECTS,
 }
 PEERS = peers.SUBJECTS

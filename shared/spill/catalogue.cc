@@ -6,20 +6,10 @@
 namespace sprockets {
 namespace {
 
-Status UpdateTotals(Database& database, std::span<const SealedStream> streams) {
-  ASSIGN_OR_RETURN(Statement update,
-                   database.Prepare("UPDATE _streams SET rows = ?2, first_ticket = ?3, last_ticket = ?4, "
-                                    "checksum = ?5 WHERE id = ?1"));
+Status FinishTotals(Database& database, std::span<const SealedStream> streams) {
+  RETURN_IF_ERROR(UpdateTotals(database, streams));
   int64_t rows = 0;
-  for (const SealedStream& stream : streams) {
-    update.BindInteger(1, stream.id);
-    update.BindInteger(2, stream.totals.rows);
-    update.BindInteger(3, stream.totals.first_ticket);
-    update.BindInteger(4, stream.totals.last_ticket);
-    update.BindInteger(5, stream.totals.checksum);
-    RETURN_IF_ERROR(update.Run());
-    rows += stream.totals.rows;
-  }
+  for (const SealedStream& stream : streams) rows += stream.totals.rows;
   ASSIGN_OR_RETURN(Statement finish, database.Prepare("UPDATE _file SET streams = ?1, rows = ?2"));
   finish.BindInteger(1, static_cast<int64_t>(streams.size()));
   finish.BindInteger(2, rows);
@@ -38,9 +28,24 @@ Database::Options SpillDatabaseOptions() {
   return options;
 }
 
+Status UpdateTotals(Database& database, std::span<const SealedStream> streams) {
+  ASSIGN_OR_RETURN(Statement update,
+                   database.Prepare("UPDATE _streams SET rows = ?2, first_ticket = ?3, last_ticket = ?4, "
+                                    "checksum = ?5 WHERE id = ?1"));
+  for (const SealedStream& stream : streams) {
+    update.BindInteger(1, stream.id);
+    update.BindInteger(2, stream.totals.rows);
+    update.BindInteger(3, stream.totals.first_ticket);
+    update.BindInteger(4, stream.totals.last_ticket);
+    update.BindInteger(5, stream.totals.checksum);
+    RETURN_IF_ERROR(update.Run());
+  }
+  return {};
+}
+
 Status WriteTotals(Database& database, std::span<const SealedStream> streams) {
   RETURN_IF_ERROR(database.Begin());
-  Status status = UpdateTotals(database, streams);
+  Status status = FinishTotals(database, streams);
   if (status.ok()) status = database.Commit();
   if (!status.ok()) database.Rollback();
   return status;

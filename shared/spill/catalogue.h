@@ -26,10 +26,12 @@ inline constexpr const char* kLedToTable =
 
 /// What must be in a stream's table. One wrong, missing or doubled row changes it.
 struct StreamTotals {
+  static constexpr int64_t kMostRows = int64_t{1} << 31;  // the sum of more checksums might not fit
+
   int64_t rows = 0;
   int64_t first_ticket = 0;
   int64_t last_ticket = 0;
-  int64_t checksum = 0;  // the sum of the rows' checksums: 2^31 of them fit
+  int64_t checksum = 0;  // the sum of the rows' checksums
 
   void Add(int64_t ticket, uint32_t row_checksum) {
     first_ticket = rows == 0 ? ticket : std::min(first_ticket, ticket);
@@ -37,16 +39,28 @@ struct StreamTotals {
     checksum += row_checksum;
     ++rows;
   }
+  void Add(const StreamTotals& later) {
+    if (later.rows == 0) return;
+    first_ticket = rows == 0 ? later.first_ticket : first_ticket;
+    last_ticket = later.last_ticket;
+    // Unsigned: what stands in a damaged file may be any number.
+    checksum = static_cast<int64_t>(static_cast<uint64_t>(checksum) + static_cast<uint64_t>(later.checksum));
+    rows += later.rows;
+  }
   bool operator==(const StreamTotals&) const = default;
 };
 
 struct SealedStream {
-  int64_t id = 0;
+  int64_t id = 0;  // in the catalogue
   StreamTotals totals;
 };
 
 /// Options of every spill file's database; the journal, and how to create one, are the caller's.
 Database::Options SpillDatabaseOptions();
+
+/// Writes the totals into the catalogue, in the caller's transaction: the file is not sealed by that, but whoever
+/// recovers it need not read the rows that they vouch for.
+Status UpdateTotals(Database& database, std::span<const SealedStream> streams);
 
 /// Writes the totals into the catalogue in one commit: from then on the file is sealed.
 Status WriteTotals(Database& database, std::span<const SealedStream> streams);

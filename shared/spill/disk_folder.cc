@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -132,8 +133,10 @@ bool HoldsAPart(const fs::path& journal) {
   return !is_finished;
 }
 
-/// A file as it lies there; nothing if it has moved on since the folder was listed.
-std::optional<SpillFileInfo> Describe(const SpillFolder& folder, int64_t number, State state) {
+/// A file as it lies there; nothing if it has moved on since the folder was listed. There may be 10,000, so nothing is
+/// asked of the system twice: `journals` are the names of all that were listed.
+std::optional<SpillFileInfo> Describe(const SpillFolder& folder, int64_t number, State state,
+                                      const std::unordered_set<std::string>& journals) {
   SpillFileInfo file;
   file.number = number;
   file.state = state;
@@ -141,7 +144,10 @@ std::optional<SpillFileInfo> Describe(const SpillFolder& folder, int64_t number,
   struct stat facts = {};
   if (lstat(file.path.c_str(), &facts) != 0) return std::nullopt;
   file.bytes = facts.st_size;
-  for (const fs::path& journal : JournalsOf(file.path)) file.bytes += FileBytes(journal);
+  if (journals.empty()) return file;
+  for (const fs::path& journal : JournalsOf(file.path)) {
+    if (journals.contains(journal.filename())) file.bytes += FileBytes(journal);
+  }
   return file;
 }
 
@@ -247,6 +253,13 @@ Result<std::vector<SpillFileInfo>> DiskFolder::List(const std::function<bool(int
   std::unordered_set<int64_t> suspect;
   std::unordered_set<int64_t> quarantined;
   std::unordered_set<int64_t> offered;
+  std::unordered_set<std::string> journals;
+  for (const auto* listed : {&names, &drained_names}) {
+    const auto is_journal = [](const std::string& name) {
+      return name.ends_with("-wal") || name.ends_with("-journal");
+    };
+    std::copy_if(listed->begin(), listed->end(), std::inserter(journals, journals.end()), is_journal);
+  }
   for (const std::string& name : names) {
     if (const int64_t number = NumberOf(name, kActiveSuffix)) found.emplace_back(number, State::kActive);
     if (const int64_t number = NumberOf(name, kSealedSuffix)) found.emplace_back(number, State::kSealed);
@@ -261,15 +274,15 @@ Result<std::vector<SpillFileInfo>> DiskFolder::List(const std::function<bool(int
   std::map<int64_t, SpillFileInfo> files;
   for (const auto& [number, state] : found) {
     if (!wanted(number)) continue;
-    std::optional<SpillFileInfo> file = Describe(*this, number, state);
+    std::optional<SpillFileInfo> file = Describe(*this, number, state, journals);
     if (!file) continue;
     // A marker that a crash left behind says nothing about a drained file: all of its rows are settled.
     file->suspect = state != State::kDrained && suspect.contains(number);
     file->quarantined = state != State::kDrained && quarantined.contains(number);
     file->offered = state == State::kDrained && offered.contains(number);
-    const auto [other, is_new] = files.try_emplace(number, *file);
-    if (is_new) continue;
-    if (Describe(*this, number, other->second.state)) {
+    const auto [other, is_new] = files.try_emplace(number, std::move(*file));
+    if (is_new) continue;  // if not, nothing was moved
+    if (Describe(*this, number, other->second.state, journals)) {
       return Error{ErrorCode::kCorrupt, "both " + other->second.path.native() + " and " + file->path.native() +
                                             " exist: move one of them out of the spill folder"};
     }
@@ -277,6 +290,7 @@ Result<std::vector<SpillFileInfo>> DiskFolder::List(const std::function<bool(int
   }
 
   std::vector<SpillFileInfo> sorted;
+  sorted.reserve(files.size());
   for (auto& [number, file] : files) sorted.push_back(std::move(file));
   return sorted;
 }
@@ -306,7 +320,8 @@ Result<int64_t> DiskFolder::TotalBytes() const {
     for (const std::string& name : names) {
       struct stat facts = {};
       if (!name.starts_with(kSpillPrefix)) continue;
-      if (lstat((folder / name).c_str(), &facts) == 0 && S_ISREG(facts.st_mode)) bytes += facts.st_size;
+      const std::string path = folder.native() + "/" + name;
+      if (lstat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode)) bytes += facts.st_size;
     }
   }
   return bytes;

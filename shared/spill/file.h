@@ -135,6 +135,9 @@ class SpillFile {
   /// Every stream of the file, in the order of their first events. In a quarantined file, a stream that cannot be
   /// counted has 0 rows.
   virtual Result<std::vector<SpilledStream>> Streams() = 0;
+  /// As Streams, but no row is counted, so that it takes a moment however large the file is: `rows` and `rows_left` are
+  /// 0.
+  virtual Result<std::vector<SpilledStream>> UncountedStreams() = 0;
   virtual Result<std::vector<ConnectionId>> Connections() = 0;
   /// Of every stream whose rows were led elsewhere: its name, and one target a pair.
   virtual Result<std::vector<std::pair<std::string, std::string>>> RenamedStreams() = 0;
@@ -148,8 +151,8 @@ class SpillFile {
   /// As Visit, only the rows with a doubt of their own.
   virtual Status VisitDoubts(const SpilledStream& stream, int64_t after,
                              const std::function<bool(const SpilledEvent&)>& visitor) = 0;
-  /// All rows, newest first; for the sidecar's window.
-  virtual Status VisitNewestFirst(const SpilledStream& stream,
+  /// As Visit, newest first; for the sidecar's window.
+  virtual Status VisitNewestFirst(const SpilledStream& stream, int64_t after, int64_t up_to,
                                   const std::function<bool(const SpilledEvent&)>& visitor) = 0;
 
   // The drainer's writes, each one commit.
@@ -174,9 +177,11 @@ class SpillFile {
   /// is accepted, and where rows were led is not forgotten.
   virtual Status ResetCursors() = 0;
 
-  /// Seals a recovered active file: every row is checked, counts and checksums go into the catalogue, close, sync. The
-  /// caller renames it (SpillFolder::Move). The object is unusable afterwards.
-  virtual Status FinishAsSealed() = 0;
+  /// Seals a recovered active file: counts and checksums go into the catalogue, close, sync. The caller renames it
+  /// (SpillFolder::Move). The rows that its writer has counted are believed as in every sealed file, which whoever
+  /// reads them verifies; the rows after those are read and checked. Returns how many rows the file holds; one without
+  /// rows is only closed. The object is unusable afterwards.
+  virtual Result<int64_t> FinishAsSealed() = 0;
   /// Closes and syncs, leaving no journal beside the file, so that it may be renamed. The object is unusable
   /// afterwards.
   virtual Status Close() = 0;

@@ -15,10 +15,7 @@ Result<int64_t> SealLeftBehind(const SpillFolder& folder, const SpillFileInfo& i
   int64_t rows = 0;
   {
     ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder.OpenFile(info));
-    RETURN_IF_ERROR(file->Verify());
-    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
-    for (const SpilledStream& stream : streams) rows += stream.rows;
-    RETURN_IF_ERROR(rows > 0 ? file->FinishAsSealed() : file->Close());
+    ASSIGN_OR_RETURN(rows, file->FinishAsSealed());
   }
   RETURN_IF_ERROR(rows > 0 ? folder.Move(info.number, SpillFileInfo::State::kActive, SpillFileInfo::State::kSealed)
                            : folder.Remove(info));

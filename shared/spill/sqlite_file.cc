@@ -69,10 +69,17 @@ Result<SqliteFile> SqliteFile::Open(const SpillFileInfo& file) {
   auto database = Database::Open(file.path, options);
   if (!database.ok()) return std::move(database).error().Prefixed(context);
   impl->database = std::move(database).value();
-  if (Status read = impl->ReadHead(); !read.ok()) return std::move(read).Prefixed(context).error();
-  if (Status read = impl->ReadConnections(); !read.ok()) return std::move(read).Prefixed(context).error();
-  if (Status read = impl->ReadLedTo(); !read.ok()) return std::move(read).Prefixed(context).error();
+  if (Status read = impl->ReadCatalogue(); !read.ok()) return std::move(read).Prefixed(context).error();
   return SqliteFile(std::move(impl));
+}
+
+/// In one transaction: each costs SQLite eight system calls, and there may be thousands of files.
+Status SqliteFile::Impl::ReadCatalogue() {
+  RETURN_IF_ERROR(database->Execute("BEGIN"));
+  RETURN_IF_ERROR(ReadHead());
+  RETURN_IF_ERROR(ReadConnections());
+  RETURN_IF_ERROR(ReadLedTo());
+  return database->Execute("COMMIT");
 }
 
 Status SqliteFile::Impl::ReadHead() {
@@ -203,19 +210,29 @@ Status SqliteFile::Impl::Compare(std::string_view stream, const StreamTotals& ex
                                         " rows are there, or rows have changed since they were written"};
 }
 
-Result<StreamTotals> SqliteFile::Impl::StoredTotals(const std::string& table) {
+Result<StreamTotals> SqliteFile::Impl::StoredTotals(const std::string& table, int64_t after) {
   ASSIGN_OR_RETURN(const std::string quoted, QuoteTable(table));
-  ASSIGN_OR_RETURN(Statement row,
-                   database->Prepare("SELECT count(*), min(_ticket), max(_ticket), sum(_checksum) FROM " + quoted));
+  const std::string where = after == 0 ? "" : " WHERE _ticket > " + std::to_string(after);
+  ASSIGN_OR_RETURN(
+      Statement row,
+      database->Prepare("SELECT count(*), min(_ticket), max(_ticket), sum(_checksum) FROM " + quoted + where));
   ASSIGN_OR_RETURN(const bool found, row.Step());
   SPROCKETS_ASSERT(found);
   return StreamTotals{row.Integer(0), row.Integer(1), row.Integer(2), row.Integer(3)};
 }
 
 Result<std::vector<SpilledStream>> SqliteFile::Streams() {
+  return impl_->ReadStreams(/*counted=*/true);
+}
+
+Result<std::vector<SpilledStream>> SqliteFile::UncountedStreams() {
+  return impl_->ReadStreams(/*counted=*/false);
+}
+
+Result<std::vector<SpilledStream>> SqliteFile::Impl::ReadStreams(bool counted) {
   ASSIGN_OR_RETURN(
       Statement row,
-      impl_->database->Prepare(
+      database->Prepare(
           "SELECT id, name, table_name, tail, rows, last_ticket, done_ticket, open_last_ticket, open_target, "
           "open_anchor, open_run_id, open_breaks, (SELECT count(*) FROM _rejected WHERE stream_id = id) "
           "FROM _streams ORDER BY id"));
@@ -223,20 +240,20 @@ Result<std::vector<SpilledStream>> SqliteFile::Streams() {
   while (true) {
     ASSIGN_OR_RETURN(const bool found, row.Step());
     if (!found) return streams;
-    auto stream = impl_->ReadStream(row);
+    auto stream = ReadStream(row, counted);
     if (!stream.ok()) return std::move(stream).error().Prefixed("stream " + Escape(row.Bytes(1)));
     streams.push_back(std::move(stream).value());
   }
 }
 
-Result<SpilledStream> SqliteFile::Impl::ReadStream(const Statement& row) {
+Result<SpilledStream> SqliteFile::Impl::ReadStream(const Statement& row, bool counted) {
   SpilledStream stream;
   stream.id = row.Integer(0);
   stream.name = row.Bytes(1);
   stream.table = row.Bytes(2);
   ASSIGN_OR_RETURN(stream.tail, StreamIdAt(row, 3));
-  stream.rows = row.Integer(4);
-  stream.last_ticket = row.Integer(5);
+  if (sealed) stream.last_ticket = row.Integer(5);
+  if (sealed && counted) stream.rows = row.Integer(4);
   stream.cursor.done_ticket = row.Integer(6);
   if (!row.IsNull(7)) {
     Cursor::OpenRange open;
@@ -249,9 +266,17 @@ Result<SpilledStream> SqliteFile::Impl::ReadStream(const Statement& row) {
   }
   if (const auto known = led_to.find(stream.id); known != led_to.end()) stream.led_to = known->second;
   stream.rejected = row.Integer(12);
-  const Status counted = CountRows(&stream);
-  if (!counted.ok() && !info.quarantined) return counted.error();
+  const Status read = counted ? CountRows(&stream) : ReadLastTicket(&stream);
+  if (!read.ok() && !info.quarantined) return read.error();
   return stream;
+}
+
+Status SqliteFile::Impl::ReadLastTicket(SpilledStream* stream) {
+  if (sealed) return {};
+  ASSIGN_OR_RETURN(const std::string quoted, QuoteTable(stream->table));
+  ASSIGN_OR_RETURN(const std::optional<int64_t> last, database->QueryInteger("SELECT max(_ticket) FROM " + quoted));
+  stream->last_ticket = last.value_or(0);
+  return {};
 }
 
 /// A sealed file knows how many rows it has; what is left of a half drained one must be counted always.

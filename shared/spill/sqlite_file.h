@@ -27,6 +27,7 @@ class SqliteFile final : public SpillFile {
   Status Verify() override;
   Status VerifyAsRead() override;
   Result<std::vector<SpilledStream>> Streams() override;
+  Result<std::vector<SpilledStream>> UncountedStreams() override;
   Result<std::vector<ConnectionId>> Connections() override;
   Result<std::vector<std::pair<std::string, std::string>>> RenamedStreams() override;
   Status Visit(const SpilledStream& stream, int64_t after, int64_t up_to,
@@ -34,7 +35,7 @@ class SqliteFile final : public SpillFile {
                const std::function<void(int64_t, std::string_view)>& on_bad_row = nullptr) override;
   Status VisitDoubts(const SpilledStream& stream, int64_t after,
                      const std::function<bool(const SpilledEvent&)>& visitor) override;
-  Status VisitNewestFirst(const SpilledStream& stream,
+  Status VisitNewestFirst(const SpilledStream& stream, int64_t after, int64_t up_to,
                           const std::function<bool(const SpilledEvent&)>& visitor) override;
   Status AddConnection(const ConnectionId& connection) override;
   Status SaveCursor(int64_t stream_id, const Cursor& cursor) override;
@@ -44,7 +45,7 @@ class SqliteFile final : public SpillFile {
   Status Accept(int64_t stream_id, std::span<const int64_t> tickets) override;
   Status MarkDrained(int64_t now_ms) override;
   Status ResetCursors() override;
-  Status FinishAsSealed() override;
+  Result<int64_t> FinishAsSealed() override;
   Status Close() override;
 
  private:

@@ -27,15 +27,19 @@ struct SqliteFile::Impl {
   /// What is wrong with a row; nothing if it is good.
   using Defect = std::optional<std::string>;
 
+  Status ReadCatalogue();
   Status ReadHead();
   Status ReadConnections();
   Result<const StreamTableInfo*> TableOf(int64_t stream_id);
   Result<StreamTableInfo> ReadTable(int64_t stream_id);
   Result<std::vector<std::string>> ColumnsOf(const std::string& table);
-  Result<StreamTotals> StoredTotals(const std::string& table);
+  Result<StreamTotals> StoredTotals(const std::string& table, int64_t after = 0);
+  Result<std::vector<SpilledStream>> ReadStreams(bool counted);
+  Result<std::vector<SealedStream>> NotedTotals();
   Status CompareTotals(bool as_read);
   Status Compare(std::string_view stream, const StreamTotals& expected, const StreamTotals& found) const;
-  Result<SpilledStream> ReadStream(const Statement& row);
+  Result<SpilledStream> ReadStream(const Statement& row, bool counted);
+  Status ReadLastTicket(SpilledStream* stream);
   Status CountRows(SpilledStream* stream);
   Defect ReadRow(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const;
   Defect ReadFields(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const;

@@ -49,9 +49,10 @@ Status SqliteFile::VisitDoubts(const SpilledStream& stream, int64_t after,
   return impl_->VisitRows(stream, kDoubts, after, std::numeric_limits<int64_t>::max(), visitor, nullptr);
 }
 
-Status SqliteFile::VisitNewestFirst(const SpilledStream& stream,
+Status SqliteFile::VisitNewestFirst(const SpilledStream& stream, int64_t after, int64_t up_to,
                                     const std::function<bool(const SpilledEvent&)>& visitor) {
-  return impl_->VisitRows(stream, kNewestFirst, 0, std::numeric_limits<int64_t>::max(), visitor, nullptr);
+  const int64_t last = up_to == 0 ? std::numeric_limits<int64_t>::max() : up_to;
+  return impl_->VisitRows(stream, kNewestFirst, after, last, visitor, nullptr);
 }
 
 Status SqliteFile::Impl::VisitRows(const SpilledStream& stream, std::string_view which, int64_t after, int64_t up_to,

@@ -2,9 +2,22 @@
 #include <algorithm>
 #include <utility>
 
+#include "shared/base/text.h"
 #include "shared/spill/sqlite_file_impl.h"
 
 namespace sprockets {
+namespace {
+
+/// A file that seems to hold nothing is removed: damaged totals must not make one seem so.
+Status CheckNoted(const SpilledStream& stream, const StreamTotals& noted) {
+  const bool nothing_noted = noted.rows == 0 && noted.last_ticket == 0;
+  const bool possible = noted.rows > 0 && noted.rows <= StreamTotals::kMostRows && noted.last_ticket > 0 &&
+                        noted.last_ticket <= stream.last_ticket;
+  if (nothing_noted || possible) return {};
+  return Error{ErrorCode::kCorrupt, "stream " + Escape(stream.name) + ": its counts cannot be true"};
+}
+
+}  // namespace
 
 Status SqliteFile::AddConnection(const ConnectionId& connection) {
   for (const auto& [row, known] : impl_->connections) {
@@ -139,17 +152,39 @@ Status SqliteFile::ResetCursors() {
   return status;
 }
 
-Status SqliteFile::FinishAsSealed() {
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, Streams());
-  std::vector<SealedStream> sealed;
-  for (const SpilledStream& stream : streams) {
+Result<int64_t> SqliteFile::FinishAsSealed() {
+  ASSIGN_OR_RETURN(std::vector<SealedStream> sealed, impl_->NotedTotals());
+  const bool noted = std::any_of(sealed.begin(), sealed.end(), [](const auto& each) { return each.totals.rows > 0; });
+  // The writer's totals tell more than SQLite's own check.
+  if (!noted) RETURN_IF_ERROR(impl_->database->QuickCheck());
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, UncountedStreams());
+  SPROCKETS_ASSERT(streams.size() == sealed.size());
+  int64_t rows = 0;
+  for (size_t i = 0; i < streams.size(); ++i) {
+    StreamTotals& totals = sealed[i].totals;
+    RETURN_IF_ERROR(CheckNoted(streams[i], totals));
     // Only rows whose bytes match may vouch for the file.
-    RETURN_IF_ERROR(Visit(stream, 0, 0, [](const SpilledEvent&) { return true; }));
-    ASSIGN_OR_RETURN(const StreamTotals totals, impl_->StoredTotals(stream.table));
-    sealed.push_back({stream.id, totals});
+    RETURN_IF_ERROR(Visit(streams[i], totals.last_ticket, 0, [](const SpilledEvent&) { return true; }));
+    ASSIGN_OR_RETURN(const StreamTotals later, impl_->StoredTotals(streams[i].table, totals.last_ticket));
+    totals.Add(later);
+    rows += totals.rows;
   }
-  RETURN_IF_ERROR(WriteTotals(*impl_->database, sealed));
-  return Close();
+  if (rows > 0) RETURN_IF_ERROR(WriteTotals(*impl_->database, sealed));
+  RETURN_IF_ERROR(Close());
+  return rows;
+}
+
+/// What the file's writer has noted of each stream, in the order of Streams. Where it was killed before it noted
+/// anything, nothing.
+Result<std::vector<SealedStream>> SqliteFile::Impl::NotedTotals() {
+  ASSIGN_OR_RETURN(Statement stream,
+                   database->Prepare("SELECT id, rows, first_ticket, last_ticket, checksum FROM _streams ORDER BY id"));
+  std::vector<SealedStream> noted;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool found, stream.Step());
+    if (!found) return noted;
+    noted.push_back({stream.Integer(0), {stream.Integer(1), stream.Integer(2), stream.Integer(3), stream.Integer(4)}});
+  }
 }
 
 Status SqliteFile::Close() {

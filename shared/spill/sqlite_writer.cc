@@ -117,6 +117,7 @@ struct SqliteWriter::Impl {
     std::vector<BatchTable::Row> raw_rows;
     StreamTotals totals;     // the open transaction's rows included
     StreamTotals committed;  // what totals go back to
+    StreamTotals noted;      // as they stand in the catalogue
     bool touched = false;    // by the open transaction
   };
 
@@ -129,6 +130,7 @@ struct SqliteWriter::Impl {
   Status CreateTable(const EventView& event, StreamId stream_tail, StreamTable* stream);
   Result<int64_t> RowOf(const ConnectionId& connection);
   Status Finish();
+  Status NoteTotals();
   void EndTransaction();
   void Measure();
   void Close();
@@ -148,6 +150,7 @@ struct SqliteWriter::Impl {
   int64_t all_bytes = 0;
   int64_t rows = 0;  // this and the next count committed rows only
   int64_t oldest_received_ms = 0;
+  bool totals_due = false;  // a checkpoint came after they were noted
 
   // Of the open transaction.
   bool open = false;
@@ -211,8 +214,24 @@ void SqliteWriter::Impl::Measure() {
 Status SqliteWriter::Begin() {
   SPROCKETS_ASSERT(impl_->database && !impl_->open);
   RETURN_IF_ERROR(impl_->database->Begin());
+  Status noted = impl_->NoteTotals();
+  if (!noted.ok()) {
+    impl_->database->Rollback();
+    return noted;
+  }
   impl_->open = true;
   return {};
+}
+
+// After each checkpoint, with the next commit: so a recovery believes the totals for what was checkpointed, and the
+// rows that it must read are in the WAL. It takes a moment, however large the file is.
+Status SqliteWriter::Impl::NoteTotals() {
+  if (!totals_due) return {};
+  std::vector<SealedStream> changed;
+  for (const auto& [name, stream] : streams) {
+    if (!(stream->noted == stream->committed)) changed.push_back({stream->id, stream->committed});
+  }
+  return UpdateTotals(*database, changed);
 }
 
 Status SqliteWriter::AppendAll(std::span<const SpillRow> rows) {
@@ -349,6 +368,9 @@ Status SqliteWriter::CommitUnsynced() {
     impl_->failed = true;
     return committed;
   }
+  if (std::exchange(impl_->totals_due, false)) {
+    for (const auto& [name, stream] : impl_->streams) stream->noted = stream->committed;
+  }
   for (Impl::StreamTable* stream : impl_->touched) stream->committed = stream->totals;
   if (impl_->new_rows > 0) {
     const bool is_first = impl_->rows == 0;
@@ -409,6 +431,7 @@ Status SqliteWriter::CheckpointIfDue(bool force) {
   if (!due) return {};
   // A WAL that is written again in place needs no new blocks: commits take a sixth less time.
   Status done = database.Checkpoint(force ? Database::WalRoom::kRelease : Database::WalRoom::kKeep);
+  impl_->totals_due = done.ok();
   impl_->Measure();
   return done;
 }

@@ -25,7 +25,12 @@ void Disk::Start(const MakeStore& make_store, const FolderReader& earlier) {
   folder_read_ = earlier.done();
   const size_t left = earlier.left();  // make_store takes the reader
   thread_ = std::make_unique<SpillThread>(make_store, [async = done_.get()] { uv_async_send(async); });
-  if (left > 0) thread_->Queue(ReadFolderJob{});
+  if (left > 0) ReadFolder();
+}
+
+// One portion at a time, so that what is to be spilled waits for no more than that.
+void Disk::ReadFolder() {
+  if (!std::exchange(reading_, true)) thread_->Queue(ReadFolderJob{});
 }
 
 void Disk::Spill(SpillRequest request) {
@@ -40,13 +45,14 @@ void Disk::OnSealed() {
 }
 
 void Disk::OnFolderRead(const FolderRead& read) {
-  if (read.left > 0) thread_->Queue(ReadFolderJob{});
+  reading_ = false;
+  if (read.left > 0) ReadFolder();
   if (read.done && !std::exchange(folder_read_, true)) LogInfo("spill-folder-read", {});
 }
 
 void Disk::KeepHouse(int64_t healthy_since_ms) {
   // What could not be read at the start, perhaps it can be now.
-  if (++seconds_ % kReadAgainSeconds == 0 && !folder_read_) thread_->Queue(ReadFolderJob{});
+  if (++seconds_ % kReadAgainSeconds == 0 && !folder_read_) ReadFolder();
   SealFacts facts;
   facts.now_ms = clock_->Now().ms;
   facts.rows = thread_->active_rows();

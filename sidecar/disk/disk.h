@@ -56,12 +56,15 @@ class Disk : public SpillSink, public ConnectionBook {
   int64_t active_rows() const { return thread_->active_rows(); }
 
  private:
+  void ReadFolder();
+
   const LoopClock* const clock_;
   const int64_t seal_after_ms_;
   const std::function<void()> on_done_;
   UvHandle<uv_async_t> done_;  // the writer thread has completions
   std::unique_ptr<SpillThread> thread_;
   bool folder_read_ = false;  // what earlier lives left
+  bool reading_ = false;      // a portion of it, now
   int64_t seconds_ = 0;
   int64_t first_spill_ms_ = 0;  // into the active file
   int64_t last_spill_ms_ = 0;

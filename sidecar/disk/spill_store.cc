@@ -307,7 +307,6 @@ Status SpillStore::OpenFile() {
   options.connections_lost = state_->connections_lost();
   ASSIGN_OR_RETURN(file_, folder_.CreateActive(options));
   tails_.clear();
-  room_.Relist();
   LogInfo("spill-file-begun", {{"number", number}});
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "shared/base/log.h"
@@ -16,13 +17,13 @@ constexpr int64_t kLockWaitMs = 30'000;
 
 Result<int64_t> HighestTicketIn(const SpillFolder& folder, const SpillFileInfo& info) {
   ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, OpenWaitingOrDrained(folder, info));
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->UncountedStreams());
   int64_t highest = 0;
   for (const SpilledStream& stream : streams) highest = std::max(highest, stream.last_ticket);
   return highest;
 }
 
-Result<int64_t> HighestTicketIn(const SpillFolder& folder, const std::vector<SpillFileInfo>& files) {
+Result<int64_t> HighestTicketIn(const SpillFolder& folder, std::span<const SpillFileInfo> files) {
   int64_t highest = 0;
   for (const SpillFileInfo& info : files) {
     if (info.quarantined) continue;
@@ -38,6 +39,18 @@ Result<int64_t> HighestTicketIn(const SpillFolder& folder, const std::vector<Spi
   return highest;
 }
 
+bool IsLeftBehind(const SpillFileInfo& info) {
+  return info.state == SpillFileInfo::State::kActive && !info.suspect && !info.quarantined;
+}
+
+Status Recover(const SpillFolder& folder) {
+  ASSIGN_OR_RETURN(const RecoveryReport recovered, RecoverLeftBehind(folder));
+  if (recovered.sealed > 0) LogInfo("spill-recovered", {{"files", recovered.sealed}, {"rows", recovered.rows}});
+  for (const std::string& name : recovered.quarantined) LogError("spill-file-quarantined", {{"file", name}});
+  for (const std::string& name : recovered.suspect) LogError("spill-file-suspect", {{"file", name}});
+  return {};
+}
+
 bool StateFileIsThere(const SpillFolder& folder) {
   Result<StateFile> state = StateFile::OpenExisting(folder);
   return state.ok() && state.value().Close().ok();
@@ -49,17 +62,19 @@ Result<OpenedFolder> OpenSpillFolder(const SpillFolder& folder) {
   ASSIGN_OR_RETURN(FileLock lock,
                    folder.LockForWriting(kLockWaitMs).Prefixed("another sidecar uses this spill folder"));
   RETURN_IF_ERROR(folder.SpendReserve());
-  ASSIGN_OR_RETURN(const RecoveryReport recovered, RecoverLeftBehind(folder));
-  if (recovered.sealed > 0) LogInfo("spill-recovered", {{"files", recovered.sealed}, {"rows", recovered.rows}});
-  for (const std::string& name : recovered.quarantined) LogError("spill-file-quarantined", {{"file", name}});
-  for (const std::string& name : recovered.suspect) LogError("spill-file-suspect", {{"file", name}});
+  // To list 10,000 drained files takes a while, so it is done once where nothing was left behind.
   ASSIGN_OR_RETURN(std::vector<SpillFileInfo> files, folder.List());
+  if (std::any_of(files.begin(), files.end(), IsLeftBehind)) {
+    RETURN_IF_ERROR(Recover(folder));
+    ASSIGN_OR_RETURN(files, folder.List());
+  }
   const bool has_files = !files.empty();
   // The state file says which tickets are taken, and the newest file whether it is an older copy of itself. Without it
   // every file has to be asked, drained ones, too.
-  if (has_files && StateFileIsThere(folder)) files.erase(files.begin(), files.end() - 1);
-  ASSIGN_OR_RETURN(const int64_t highest_ticket, HighestTicketIn(folder, files));
-  OpenedFolder opened{std::move(lock), {}};
+  std::span<const SpillFileInfo> asked = files;
+  if (has_files && StateFileIsThere(folder)) asked = asked.last(1);
+  ASSIGN_OR_RETURN(const int64_t highest_ticket, HighestTicketIn(folder, asked));
+  OpenedFolder opened{std::move(lock), {}, std::move(files)};
   ASSIGN_OR_RETURN(opened.state,
                    StateFile::Open(folder, {.folder_has_files = has_files, .highest_ticket = highest_ticket}));
   if (opened.state->connections_lost())

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "shared/base/result.h"
 #include "shared/spill/folder.h"
@@ -14,6 +15,7 @@ namespace sprockets {
 struct OpenedFolder {
   FileLock lock;
   std::optional<StateFile> state;
+  std::vector<SpillFileInfo> files;  // all of the folder, by number
 };
 
 /// Waits up to 30 s for the lock (a drain may be sealing). kBusy: another sidecar has it. kForeign: a file is of a

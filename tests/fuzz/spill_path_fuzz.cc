@@ -44,7 +44,7 @@ class SpillPath : ReplySink, RedisSink, SpillSink, RouterNotices {
     options.spill_file_bytes = 4 << 20;
     options.spill_max_bytes = 32 << 20;
     store_.emplace(folder_, *std::move(opened.state), options,
-                   Must(FolderReader::Open(folder_, {.hasher = router_.hasher()})), &sync_,
+                   FolderReader(folder_, opened.files, {.hasher = router_.hasher()}), &sync_,
                    [this](std::vector<SpillCompletion> done) { done_ = std::move(done); });
     lock_ = std::move(opened.lock);
   }

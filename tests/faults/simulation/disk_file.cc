@@ -71,13 +71,20 @@ Status SimulatedFile::VisitDoubts(const SpilledStream& stream, int64_t after,
   return Visit(stream, after, 0, [&](const SpilledEvent& event) { return !event.doubt || visitor(event); });
 }
 
-Status SimulatedFile::VisitNewestFirst(const SpilledStream& stream,
+Status SimulatedFile::VisitNewestFirst(const SpilledStream& stream, int64_t after, int64_t up_to,
                                        const std::function<bool(const SpilledEvent&)>& visitor) {
   const DiskStream copy = StreamOf(stream.id);
   for (auto row = copy.rows.rbegin(); row != copy.rows.rend(); ++row) {
+    if (row->ticket <= after || (up_to != 0 && row->ticket > up_to)) continue;
     if (!visitor(ViewOf(copy, *row))) break;
   }
   return {};
+}
+
+Result<int64_t> SimulatedFile::FinishAsSealed() {
+  int64_t rows = 0;
+  for (const DiskStream& stream : file().streams) rows += static_cast<int64_t>(stream.rows.size());
+  return rows;
 }
 
 Status SimulatedFile::AddConnection(const ConnectionId& connection) {

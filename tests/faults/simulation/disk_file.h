@@ -28,6 +28,7 @@ class SimulatedFile final : public SpillFile {
   Status VerifyAsRead() override { return {}; }
 
   Result<std::vector<SpilledStream>> Streams() override;
+  Result<std::vector<SpilledStream>> UncountedStreams() override { return Streams(); }
   Result<std::vector<ConnectionId>> Connections() override { return file().connections; }
   Result<std::vector<std::pair<std::string, std::string>>> RenamedStreams() override;
   Status Visit(const SpilledStream& stream, int64_t after, int64_t up_to,
@@ -35,7 +36,7 @@ class SimulatedFile final : public SpillFile {
                const std::function<void(int64_t, std::string_view)>& on_bad_row = nullptr) override;
   Status VisitDoubts(const SpilledStream& stream, int64_t after,
                      const std::function<bool(const SpilledEvent&)>& visitor) override;
-  Status VisitNewestFirst(const SpilledStream& stream,
+  Status VisitNewestFirst(const SpilledStream& stream, int64_t after, int64_t up_to,
                           const std::function<bool(const SpilledEvent&)>& visitor) override;
 
   Status AddConnection(const ConnectionId& connection) override;
@@ -46,7 +47,7 @@ class SimulatedFile final : public SpillFile {
   Status Accept(int64_t stream_id, std::span<const int64_t> tickets) override;
   Status MarkDrained(int64_t now_ms) override;
   Status ResetCursors() override;
-  Status FinishAsSealed() override { return {}; }
+  Result<int64_t> FinishAsSealed() override;
   Status Close() override { return {}; }
 
  private:

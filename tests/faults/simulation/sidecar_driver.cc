@@ -28,19 +28,19 @@ bool Sidecar::Start() {
   IdentityHasher::Key key{};
   options.earlier_life_in_flight = !opened_->state->nothing_was_in_flight();
   router_ = std::make_unique<Router>(options, IdentityHasher(key), RouterSinks{this, this, this});
-  auto earlier = FolderReader::Open(folder_, {.hasher = router_->hasher(),
-                                              .max_inflight_bytes = options.max_inflight_bytes,
-                                              .window_capacity = options.dedupe_window,
-                                              .most_unknown = Window::kMostUnknown});
-  SPROCKETS_ASSERT(earlier.ok());
+  FolderReader earlier(folder_, opened_->files,
+                       {.hasher = router_->hasher(),
+                        .max_inflight_bytes = options.max_inflight_bytes,
+                        .window_capacity = options.dedupe_window,
+                        .most_unknown = Window::kMostUnknown});
   // However much of a large folder was read before the door opened: the rest is read between other things.
   size_t read_first = 1 + world_->random() % 3;
   do {
-    const auto events = earlier.value().ReadNext();
+    const auto events = earlier.ReadNext();
     SPROCKETS_ASSERT(events.ok());
-    router_->OnEarlierEvents(events.value(), earlier.value().complete());
-  } while (earlier.value().left() > 0 && --read_first > 0);
-  reads_folder_ = earlier.value().left() > 0;
+    router_->OnEarlierEvents(events.value(), earlier.complete());
+  } while (earlier.left() > 0 && --read_first > 0);
+  reads_folder_ = earlier.left() > 0;
   protocol_.emplace(RedisUrl{}, opened_->state->connections(), opened_->state->connections_lost());
   SpillStore::Options store;
   store.producer = options.producer;
@@ -49,8 +49,8 @@ bool Sidecar::Start() {
     for (SpillCompletion& completion : done) done_.push_back(std::move(completion));
   };
   sync_ = std::make_unique<SimulatedSync>(world_, post);
-  store_ = std::make_unique<SpillStore>(folder_, *std::move(opened_->state), store, std::move(earlier).value(),
-                                        sync_.get(), post);
+  store_ =
+      std::make_unique<SpillStore>(folder_, *std::move(opened_->state), store, std::move(earlier), sync_.get(), post);
   world_->Trace("sidecar started");
   return true;
 }

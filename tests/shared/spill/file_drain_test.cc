@@ -24,7 +24,7 @@ TEST_CASE("rows are visited in ticket order within the bounds, newest first on d
   Must(file.Visit(stream, 5, 0, visitor));
   CHECK(seen == std::vector<int64_t>{6, 7, 8, 9});
   seen.clear();
-  Must(file.VisitNewestFirst(stream, visitor));
+  Must(file.VisitNewestFirst(stream, 0, 0, visitor));
   CHECK(seen == std::vector<int64_t>{10, 9, 8, 7});
 }
 

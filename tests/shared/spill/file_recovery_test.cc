@@ -47,6 +47,59 @@ TEST_CASE("a kill between leaving the WAL and the rename is made good") {
   CHECK(OnlyFile(fixture.folder).state == State::kSealed);
 }
 
+/// What a killed writer leaves that had checkpointed `counted` rows and then committed `later` ones.
+void LeaveBehind(const Fixture& fixture, int counted, int later) {
+  auto writer = fixture.Writer();
+  Spill(*writer, Bounties(counted));
+  Must(writer->CheckpointIfDue(/*force=*/true));
+  Spill(*writer, Bounties(later), counted + 1);
+  writer->Abandon();
+}
+
+TEST_CASE("a recovery goes on from what the killed writer had counted, and the whole file is vouched for") {
+  Fixture fixture;
+  LeaveBehind(fixture, 100, 10);
+  CHECK(Must(RecoverLeftBehind(fixture.folder)).rows == 110);
+  SqliteFile file = fixture.OnlyFileOpened();
+  Must(file.Verify());
+  const SpilledStream stream = Must(file.Streams()).at(0);
+  CHECK(stream.rows == 110);
+  CHECK(stream.last_ticket == 110);
+  CHECK(ReadAll(file).size() == 110);
+}
+
+TEST_CASE("a row that a killed writer had counted is not read again, and its loss is found by whoever reads the file") {
+  Fixture fixture;
+  LeaveBehind(fixture, 100, 10);
+  {
+    Database raw = OpenRaw(fixture.folder);
+    Must(raw.Execute("DELETE FROM \"bounty-stream\" WHERE _ticket = 4"));
+  }
+  CHECK(Must(RecoverLeftBehind(fixture.folder)).rows == 110);
+  const Status verified = fixture.OnlyFileOpened().Verify();
+  REQUIRE_FALSE(verified.ok());
+  CHECK(verified.error().code == ErrorCode::kCorrupt);
+}
+
+TEST_CASE("a left-behind file with a bad row that nobody had counted, or with impossible counts, is quarantined") {
+  Fixture fixture;
+  LeaveBehind(fixture, 100, 10);
+  const auto change =
+      GENERATE(as<std::string>{}, "UPDATE \"bounty-stream\" SET amount = '151' WHERE _ticket = 104",
+               "UPDATE _streams SET rows = 0", "UPDATE _streams SET rows = -1", "UPDATE _streams SET last_ticket = 0",
+               "UPDATE _streams SET last_ticket = 9223372036854775807", "UPDATE _streams SET rows = 1 << 62",
+               "DELETE FROM \"bounty-stream\"");
+  CAPTURE(change);
+  {
+    Database raw = OpenRaw(fixture.folder);
+    Must(raw.Execute(change));
+  }
+  const RecoveryReport report = Must(RecoverLeftBehind(fixture.folder));
+  CHECK(report.sealed == 0);
+  CHECK(report.quarantined.size() == 1);
+  CHECK(OnlyFile(fixture.folder).quarantined);
+}
+
 TEST_CASE("left-behind files that hold nothing are removed, unreadable ones quarantined, and the good one sealed") {
   Fixture fixture;
   const auto active = [&fixture](int64_t number) { return fixture.folder.PathOf(number, State::kActive); };
