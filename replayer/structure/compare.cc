@@ -702,19 +702,6 @@ Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view g
   return std::vector<std::string>(keys.begin(), keys.end());
 }
 
-Result<uint64_t> CountOfAnyKind(RedisClient& redis, std::string_view key) {
-  ASSIGN_OR_RETURN(const RedisClient::Reply type, redis.Call({"TYPE", key}));
-  RETURN_IF_ERROR(RefuseError(*type));
-  if (TextOf(*type) == "none") return uint64_t{0};
-  for (const RedisKind kind : {RedisKind::kZset, RedisKind::kStream, RedisKind::kHash, RedisKind::kSet}) {
-    if (TextOf(*type) == NameOf(kind)) return CountOf(redis, kind, key);
-  }
-  if (TextOf(*type) != "list") return uint64_t{1};
-  ASSIGN_OR_RETURN(const RedisClient::Reply length, redis.Call({"LLEN", key}));
-  RETURN_IF_ERROR(RefuseError(*length));
-  return static_cast<uint64_t>(length->integer);
-}
-
 Result<uint64_t> CountOf(RedisClient& redis, RedisKind kind, std::string_view key) {
   constexpr std::array<std::string_view, 5> kCommands{"ZCARD", "XLEN", "HLEN", "SCARD", "EXISTS"};
   ASSIGN_OR_RETURN(const RedisClient::Reply reply, redis.Call({kCommands[static_cast<size_t>(kind)], key}));

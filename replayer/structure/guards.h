@@ -49,7 +49,12 @@ bool IsLowered(const Difference& difference);
 /// kRefused: more than half of a key's members would get a smaller value.
 Status GuardValues(RedisClient& redis, RedisKind kind, const std::map<std::string, uint64_t>& lowered);
 
-/// kRefused: the source has `rows` for the key, and Redis more than twice as many elements.
-Status GuardRows(RedisClient& redis, const std::string& key, uint64_t rows);
+struct KeyRows {
+  std::string_view key;
+  uint64_t rows = 0;  // that the source has for it
+};
+
+/// kRefused: for one of the keys, the first of them, Redis has more than twice as many elements as the source has rows.
+Status GuardRows(RedisClient& redis, const std::vector<KeyRows>& keys);
 
 }  // namespace sprockets

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "replayer/structure/allowance.h"
+#include "replayer/structure/live_keys.h"
 #include "replayer/structure/repair.h"
 #include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
@@ -30,6 +31,20 @@ std::string EscapeGlob(std::string_view text) {
     glob += letter;
   }
   return glob;
+}
+
+/// GuardRows of any number of keys, some at a time.
+template <typename Key>
+Status GuardAll(RedisClient& redis, const std::vector<Key>& keys) {
+  constexpr size_t kAtOnce = 1000;
+  std::vector<KeyRows> some;
+  for (const Key& key : keys) {
+    some.push_back({key.key, key.rows});
+    if (some.size() < kAtOnce) continue;
+    RETURN_IF_ERROR(GuardRows(redis, some));
+    some.clear();
+  }
+  return GuardRows(redis, some);
 }
 
 }  // namespace
@@ -78,7 +93,7 @@ Result<RebuiltStructure> Rebuilder::RebuildOne(const Structure& declared, Progre
     if (options_.dry_run) {
       RETURN_IF_ERROR(source.RefuseDuplicate());
       if (!options_.force) {
-        for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(GuardRows(redis_, key.key, key.rows));
+        RETURN_IF_ERROR(GuardAll(redis_, live.keys));
       }
       rebuilt.state = RebuiltStructure::State::kWouldChange;
       return rebuilt;
@@ -162,7 +177,7 @@ Status Rebuilder::BuildNew(Source& source, const Structure& structure, Progress&
   RETURN_IF_ERROR(Load(source, structure, progress, rebuilt, keys));
   for (const Loader::Key& key : *keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
   if (!options_.into && !options_.force) {
-    for (const Loader::Key& key : *keys) RETURN_IF_ERROR(GuardRows(redis_, key.key, key.rows));
+    RETURN_IF_ERROR(GuardAll(redis_, *keys));
   }
   return VerifyLoaded(source, structure, rebuilt);
 }
@@ -216,6 +231,10 @@ Result<LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structu
       live.whole_keys.insert(*structure.key);
       return live;
     }
+  }
+  if (!options_.dry_run) {
+    ASSIGN_OR_RETURN(live.differs, LacksEveryKey(source, structure, redis_));
+    if (live.differs) return live;
   }
   std::vector<ComparedKey>* const keys = !structure.key || is_stream || options_.dry_run ? &live.keys : nullptr;
   ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, "", look, keys));

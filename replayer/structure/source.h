@@ -46,6 +46,9 @@ class Source {
   /// bad ids and rows above 32 MiB are kRefused with the file and the row; so is whatever PostgreSQL refuses.
   Status Visit(Order order, const std::function<Status(const SourceRow&)>& visitor);
 
+  /// Each key once, in no order, of a query that gives its keys by a column; a row without one as an empty key.
+  Status VisitKeys(const std::function<Status(std::string_view key)>& visitor);
+
   /// kRefused if the query gives a member of a zset twice, which need not lie side by side.
   Status RefuseDuplicate();
 
@@ -62,6 +65,8 @@ class Source {
   Status Assign(const std::vector<Postgres::Column>& found);
   std::string FromClause() const;
   std::string SelectSql(Order order) const;
+  Status Copy(const std::string& sql, const std::function<Status(std::span<const Postgres::ValueView>)>& visitor,
+              const uint64_t& rows);
   Status Read(std::span<const Postgres::ValueView> values, SourceRow* row) const;
   Status ReadScore(std::string_view bytes, bool is_integer, SourceRow* row) const;
   Status CheckOrder(const SourceRow& row);
