@@ -207,10 +207,11 @@ Status Rebuilder::Begin(const RedisLock& lock) {
 Result<LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structure, RebuiltStructure* rebuilt) {
   LiveState live;
   const bool is_stream = structure.kind == RedisKind::kStream;
+  const bool is_bound = structure.values != Structure::Values::kExact;
   const auto look = [&](const Difference& difference) {
     live.differs = true;
     if (difference.problem == Problem::kExtra && !difference.member) live.gone.push_back(difference.key);
-    if (!difference.member && difference.problem != Problem::kExtra) live.whole_keys.insert(difference.key);
+    if (is_bound && !difference.member && difference.problem != Problem::kExtra) live.whole_keys.insert(difference.key);
     if (is_stream && IsExtraMember(difference)) {
       live.extra_entry = *difference.member + " of " + difference.key;
     }
@@ -253,7 +254,7 @@ Status Rebuilder::Load(Source& source, const Structure& structure, Progress& pro
     return loader.Add(row);
   });
   if (loaded.ok()) loaded = loader.Finish();
-  *keys = loader.keys();
+  *keys = loader.TakeKeys();
   RETURN_IF_ERROR(loaded);
   for (const Loader::Key& key : *keys) {
     if (key.stored == key.rows) continue;
