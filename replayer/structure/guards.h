@@ -27,7 +27,7 @@ inline bool LosesTooMuch(uint64_t live, uint64_t left) {
 /// A structure as it is in Redis, against the source.
 struct LiveState {
   bool differs = false;
-  std::set<std::string> whole_keys;         // that are missing, of another type, or end at another time
+  std::set<std::string> whole_keys;         // of bounds: that are missing, of another type, or end at another time
   std::vector<std::string> gone;            // keys that the source does not give any more
   std::optional<std::string> extra_entry;   // of a stream: one that the source lacks
   std::optional<std::string> lost_field;    // of a stream's entry: one that the source does not give it
