@@ -29,6 +29,8 @@ class Pipeline {
   Status Add(std::span<const std::string_view> words, OnReply on_reply = nullptr);
   /// The same for a command that is already `words` bulk strings, `body`.
   Status AddEncoded(size_t words, std::string_view body, OnReply on_reply = nullptr);
+  /// Sends what was gathered, and takes replies only where too much is on its way.
+  Status Send();
   /// Sends the rest and takes every reply.
   Status Finish();
 
@@ -38,7 +40,6 @@ class Pipeline {
     size_t commands = 0;          // in it
     std::deque<OnReply> replies;  // that are still to come
   };
-  Status Send();
   Status TakeOldest();
 
   RedisClient& client_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "replayer/redis/pipeline.h"
 #include "replayer/structure/allowance.h"
 #include "replayer/structure/loader.h"
+#include "replayer/structure/small_keys.h"
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
 #include "shared/redis/error.h"
@@ -193,7 +193,7 @@ class ZsetComparer : public KeyComparer {
       ASSIGN_OR_RETURN(const bool more, pages_.HasNext());
       if (!more) return {};
       member_ = TextOf(pages_.Take());
-      score_ = std::strtod(pages_.Take().str, nullptr);
+      score_ = ParseScore(TextOf(pages_.Take()));
       has_ = IsNew();
     }
     return {};
@@ -395,7 +395,7 @@ class TableComparer : public KeyComparer {
       return;
     }
     if (!commands_.has_values) return;
-    const double score = is_zset() ? std::strtod(actual.str, nullptr) : 0;
+    const double score = is_zset() ? ParseScore(TextOf(actual)) : 0;
     const bool fits =
         is_zset() ? allowance_.Fits(member.score, score) : allowance_.FitsText(member.value, TextOf(actual));
     if (fits) return;
@@ -418,7 +418,7 @@ class TableComparer : public KeyComparer {
         std::optional<std::string> actual;
         if (commands_.has_values) actual = TextOf(*page.element[i + 1]);
         if (is_zset()) {
-          const double score = std::strtod(actual->c_str(), nullptr);
+          const double score = ParseScore(*actual);
           if (allowance_.MayBeExtra(score)) continue;
           actual = FormatScore(score);
         }
@@ -456,7 +456,7 @@ Result<bool> HasMembers(RedisClient& redis, const Structure& structure, const st
     const redisReply& page = *reply->element[1];
     for (size_t i = 0; i < page.elements; i += commands.has_values ? 2 : 1) {
       if (allowance.IsIgnored(TextOf(*page.element[i]))) continue;
-      if (structure.zeros_optional && allowance.MayBeExtra(std::strtod(page.element[i + 1]->str, nullptr))) continue;
+      if (structure.zeros_optional && allowance.MayBeExtra(ParseScore(TextOf(*page.element[i + 1])))) continue;
       return true;
     }
   } while (cursor != "0");
@@ -483,7 +483,7 @@ class StringComparer : public KeyComparer {
 };
 
 /// Goes from key to key.
-class StructureComparer {
+class StructureComparer : public KeyByKey {
  public:
   StructureComparer(const Structure& structure, RedisClient& redis, const std::string& prefix,
                     const OnDifference& on_difference, std::vector<ComparedKey>* keys)
@@ -494,11 +494,39 @@ class StructureComparer {
         teller_(structure.kind, on_difference, &compared_),
         keys_(keys) {}
 
-  Status Add(const SourceRow& row) {
+  Status Add(const SourceRow& row) override {
     if (!in_key_ || row.key != key_) {
       RETURN_IF_ERROR(EndKey());
       RETURN_IF_ERROR(BeginKey(row));
     }
+    return AddToKey(row);
+  }
+
+  void AddSame(const SmallKey& key) override {
+    CountKey(key.key());
+    compared_.rows += key.rows();
+    if (keys_ != nullptr) keys_->back().rows = key.rows();
+  }
+
+  Status AddMissing(const SmallKey& key) override {
+    const auto add = [this](const SourceRow& row) -> Status {
+      if (!in_key_) RETURN_IF_ERROR(OpenKey(row, "none", 0));
+      return AddToKey(row);
+    };
+    RETURN_IF_ERROR(key.Visit(add));
+    return EndKey();
+  }
+
+  Status EndKey() override {
+    in_key_ = false;
+    if (comparer_ == nullptr) return {};
+    const std::unique_ptr<KeyComparer> comparer = std::move(comparer_);
+    RETURN_IF_ERROR(comparer->Finish());
+    if (keys_ != nullptr) keys_->back().last_entry = comparer->last_entry();
+    return {};
+  }
+
+  Status AddToKey(const SourceRow& row) {
     if (teller_.enough()) return Error{ErrorCode::kStopped, "enough"};  // ends the source's COPY
     if (skip_) return {};
     ++compared_.rows;
@@ -506,15 +534,6 @@ class StructureComparer {
     if (has_members() && allowance_.IsIgnored(row.member)) return {};
     if (is_missing_) return TellMissingKey(row);
     return comparer_ ? comparer_->Add(row) : Status();
-  }
-
-  Status EndKey() {
-    in_key_ = false;
-    if (comparer_ == nullptr) return {};
-    const std::unique_ptr<KeyComparer> comparer = std::move(comparer_);
-    RETURN_IF_ERROR(comparer->Finish());
-    if (keys_ != nullptr) keys_->back().last_entry = comparer->last_entry();
-    return {};
   }
 
   /// After the last row: what Redis has and the source has not.
@@ -551,21 +570,32 @@ class StructureComparer {
  private:
   Status BeginKey(const SourceRow& row) {
     in_key_ = true;
-    is_missing_ = false;
     key_ = row.key;
-    teller_.set_key(key_);
     skip_ = row.expire_at_ms && *row.expire_at_ms <= WallClockMs();
     if (skip_) return {};
-    if (structure_.key || structure_.keys_glob) seen_.insert(key_);
-    ++compared_.keys;
-    if (keys_ != nullptr) keys_->push_back({key_, 0, kStreamBegin});
     const std::string name = prefix_ + key_;
     const std::string commands = Encode({"TYPE", name}) + Encode({"PEXPIRETIME", name});
     redis_.Queue(commands);
     ASSIGN_OR_RETURN(const RedisClient::Reply type, redis_.Receive());
     ASSIGN_OR_RETURN(const RedisClient::Reply expiry, redis_.Receive());
     RETURN_IF_ERROR(RefuseError(*type));
-    const std::string_view actual = TextOf(*type);
+    return OpenKey(row, TextOf(*type), expiry->integer);
+  }
+
+  void CountKey(const std::string& key) {
+    if (structure_.key || structure_.keys_glob) seen_.insert(key);
+    ++compared_.keys;
+    if (keys_ != nullptr) keys_->push_back({key, 0, kStreamBegin});
+  }
+
+  /// Redis has it with this type, or "none", and this end of life.
+  Status OpenKey(const SourceRow& row, std::string_view actual, int64_t expire_at_ms) {
+    in_key_ = true;
+    skip_ = false;
+    key_ = row.key;
+    teller_.set_key(key_);
+    CountKey(key_);
+    const std::string name = prefix_ + key_;
     ASSIGN_OR_RETURN(asked_up_to_, AskedUpTo());
     // A counter that is missing is told by its own name.
     is_missing_ = actual == "none" && structure_.values != Structure::Values::kAtLeast;
@@ -579,7 +609,7 @@ class StructureComparer {
       return {};
     }
     const std::string wanted = std::to_string(row.expire_at_ms.value_or(-1));
-    if (const std::string found = std::to_string(expiry->integer); found != wanted)
+    if (const std::string found = std::to_string(expire_at_ms); found != wanted)
       teller_.TellOfKey(Problem::kExpiry, wanted, found);
     comparer_ = NewComparer(name);
     return {};
@@ -611,7 +641,7 @@ class StructureComparer {
     ASSIGN_OR_RETURN(const RedisClient::Reply score, redis_.Call({"ZSCORE", *structure_.up_to, member}));
     RETURN_IF_ERROR(RefuseError(*score));
     if (score->type != REDIS_REPLY_STRING) return std::optional(kStreamBegin);
-    const double up_to = std::clamp(std::strtod(score->str, nullptr), 0.0, 9007199254740992.0);
+    const double up_to = std::clamp(ParseScore(TextOf(*score)), 0.0, 9007199254740992.0);
     return std::optional(StreamId{0, static_cast<uint64_t>(up_to)});
   }
 
@@ -653,7 +683,9 @@ class StructureComparer {
 Result<Compared> Compare(Source& source, const Structure& structure, RedisClient& redis, const std::string& prefix,
                          const OnDifference& on_difference, std::vector<ComparedKey>* keys) {
   StructureComparer comparer(structure, redis, prefix, on_difference, keys);
-  const Status visited = source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) { return comparer.Add(row); });
+  LookAhead look_ahead(structure, redis, prefix, comparer);
+  Status visited = source.Visit(Source::Order::kAsRedis, [&](const SourceRow& row) { return look_ahead.Add(row); });
+  if (visited.ok()) visited = look_ahead.Finish();
   if (!visited.ok() && visited.error().code != ErrorCode::kStopped) return visited.error();
   if (comparer.enough()) {
     RETURN_IF_ERROR(comparer.EndKey());
@@ -700,19 +732,6 @@ Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view g
     for (size_t i = 0; i < reply->element[1]->elements; ++i) keys.emplace(TextOf(*reply->element[1]->element[i]));
   } while (cursor != "0");
   return std::vector<std::string>(keys.begin(), keys.end());
-}
-
-Result<uint64_t> CountOfAnyKind(RedisClient& redis, std::string_view key) {
-  ASSIGN_OR_RETURN(const RedisClient::Reply type, redis.Call({"TYPE", key}));
-  RETURN_IF_ERROR(RefuseError(*type));
-  if (TextOf(*type) == "none") return uint64_t{0};
-  for (const RedisKind kind : {RedisKind::kZset, RedisKind::kStream, RedisKind::kHash, RedisKind::kSet}) {
-    if (TextOf(*type) == NameOf(kind)) return CountOf(redis, kind, key);
-  }
-  if (TextOf(*type) != "list") return uint64_t{1};
-  ASSIGN_OR_RETURN(const RedisClient::Reply length, redis.Call({"LLEN", key}));
-  RETURN_IF_ERROR(RefuseError(*length));
-  return static_cast<uint64_t>(length->integer);
 }
 
 Result<uint64_t> CountOf(RedisClient& redis, RedisKind kind, std::string_view key) {

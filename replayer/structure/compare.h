@@ -43,10 +43,6 @@ Structure OnlyKeys(Structure structure, const std::set<std::string>& keys);
 /// How many keys Redis has that match, as SCAN finds them.
 Result<std::vector<std::string>> ScanKeys(RedisClient& redis, std::string_view glob);
 
-/// The elements of a key of whatever type (a list's too; 1 for one of a type that Redis's modules bring); 0: there is
-/// none.
-Result<uint64_t> CountOfAnyKind(RedisClient& redis, std::string_view key);
-
 /// ZCARD, XLEN, HLEN, SCARD, or whether there is one; 0 where there is no such key, or it is of another type.
 Result<uint64_t> CountOf(RedisClient& redis, RedisKind kind, std::string_view key);
 

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "replayer/structure/live_keys.h"
 #include "shared/base/text.h"
 #include "shared/redis/resp.h"
 
@@ -83,11 +84,17 @@ Status GuardValues(RedisClient& redis, RedisKind kind, const std::map<std::strin
 }
 
 /// A source that has lost its rows must not take Redis's away.
-Status GuardRows(RedisClient& redis, const std::string& key, uint64_t rows) {
-  ASSIGN_OR_RETURN(const uint64_t count, CountOfAnyKind(redis, key));
-  if (!LosesTooMuch(count, rows)) return {};
-  return Error{ErrorCode::kRefused, "the source has " + FormatCount(rows) + " rows for key " + Escape(key) +
-                                        ", Redis has " + FormatCount(count) + std::string(kForceWayOut)};
+Status GuardRows(RedisClient& redis, const std::vector<KeyRows>& keys) {
+  std::vector<std::string_view> names;
+  for (const KeyRows& key : keys) names.push_back(key.key);
+  ASSIGN_OR_RETURN(const std::vector<uint64_t> counts, CountsOfAnyKind(redis, names));
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (!LosesTooMuch(counts[i], keys[i].rows)) continue;
+    return Error{ErrorCode::kRefused, "the source has " + FormatCount(keys[i].rows) + " rows for key " +
+                                          Escape(keys[i].key) + ", Redis has " + FormatCount(counts[i]) +
+                                          std::string(kForceWayOut)};
+  }
+  return {};
 }
 
 }  // namespace sprockets

@@ -27,7 +27,7 @@ inline bool LosesTooMuch(uint64_t live, uint64_t left) {
 /// A structure as it is in Redis, against the source.
 struct LiveState {
   bool differs = false;
-  std::set<std::string> whole_keys;         // that are missing, of another type, or end at another time
+  std::set<std::string> whole_keys;         // of bounds: that are missing, of another type, or end at another time
   std::vector<std::string> gone;            // keys that the source does not give any more
   std::optional<std::string> extra_entry;   // of a stream: one that the source lacks
   std::optional<std::string> lost_field;    // of a stream's entry: one that the source does not give it
@@ -49,7 +49,12 @@ bool IsLowered(const Difference& difference);
 /// kRefused: more than half of a key's members would get a smaller value.
 Status GuardValues(RedisClient& redis, RedisKind kind, const std::map<std::string, uint64_t>& lowered);
 
-/// kRefused: the source has `rows` for the key, and Redis more than twice as many elements.
-Status GuardRows(RedisClient& redis, const std::string& key, uint64_t rows);
+struct KeyRows {
+  std::string_view key;
+  uint64_t rows = 0;  // that the source has for it
+};
+
+/// kRefused: for one of the keys, the first of them, Redis has more than twice as many elements as the source has rows.
+Status GuardRows(RedisClient& redis, const std::vector<KeyRows>& keys);
 
 }  // namespace sprockets

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <charconv>
-#include <cstdio>
 
 #include "shared/base/clock.h"
 #include "shared/redis/resp.h"
@@ -20,6 +19,12 @@ std::string FormatScore(double score) {
   const auto end =
       std::to_chars(text.data(), text.data() + text.size(), score).ptr;  // the shortest that is the same double
   return {text.data(), end};
+}
+
+double ParseScore(std::string_view text) {
+  double score = 0;
+  std::from_chars(text.data(), text.data() + text.size(), score);  // several times as fast as strtod
+  return score;
 }
 
 Status Loader::Add(const SourceRow& row) {

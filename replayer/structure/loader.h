@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "replayer/redis/pipeline.h"
@@ -30,7 +31,8 @@ class Loader {
   /// Everything is in Redis when it returns.
   Status Finish();
 
-  const std::vector<Key>& keys() const { return keys_; }
+  /// At the end.
+  std::vector<Key> TakeKeys() { return std::move(keys_); }
   uint64_t rows() const { return rows_; }
 
  private:
@@ -54,5 +56,7 @@ class Loader {
 
 /// A score as Redis reads it back to the same double.
 std::string FormatScore(double score);
+/// A score as Redis writes it.
+double ParseScore(std::string_view text);
 
 }  // namespace sprockets

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "replayer/structure/allowance.h"
+#include "replayer/structure/live_keys.h"
 #include "replayer/structure/repair.h"
 #include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
@@ -30,6 +31,20 @@ std::string EscapeGlob(std::string_view text) {
     glob += letter;
   }
   return glob;
+}
+
+/// GuardRows of any number of keys, some at a time.
+template <typename Key>
+Status GuardAll(RedisClient& redis, const std::vector<Key>& keys) {
+  constexpr size_t kAtOnce = 1000;
+  std::vector<KeyRows> some;
+  for (const Key& key : keys) {
+    some.push_back({key.key, key.rows});
+    if (some.size() < kAtOnce) continue;
+    RETURN_IF_ERROR(GuardRows(redis, some));
+    some.clear();
+  }
+  return GuardRows(redis, some);
 }
 
 }  // namespace
@@ -78,7 +93,7 @@ Result<RebuiltStructure> Rebuilder::RebuildOne(const Structure& declared, Progre
     if (options_.dry_run) {
       RETURN_IF_ERROR(source.RefuseDuplicate());
       if (!options_.force) {
-        for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(GuardRows(redis_, key.key, key.rows));
+        RETURN_IF_ERROR(GuardAll(redis_, live.keys));
       }
       rebuilt.state = RebuiltStructure::State::kWouldChange;
       return rebuilt;
@@ -162,7 +177,7 @@ Status Rebuilder::BuildNew(Source& source, const Structure& structure, Progress&
   RETURN_IF_ERROR(Load(source, structure, progress, rebuilt, keys));
   for (const Loader::Key& key : *keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
   if (!options_.into && !options_.force) {
-    for (const Loader::Key& key : *keys) RETURN_IF_ERROR(GuardRows(redis_, key.key, key.rows));
+    RETURN_IF_ERROR(GuardAll(redis_, *keys));
   }
   return VerifyLoaded(source, structure, rebuilt);
 }
@@ -192,10 +207,11 @@ Status Rebuilder::Begin(const RedisLock& lock) {
 Result<LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structure, RebuiltStructure* rebuilt) {
   LiveState live;
   const bool is_stream = structure.kind == RedisKind::kStream;
+  const bool is_bound = structure.values != Structure::Values::kExact;
   const auto look = [&](const Difference& difference) {
     live.differs = true;
     if (difference.problem == Problem::kExtra && !difference.member) live.gone.push_back(difference.key);
-    if (!difference.member && difference.problem != Problem::kExtra) live.whole_keys.insert(difference.key);
+    if (is_bound && !difference.member && difference.problem != Problem::kExtra) live.whole_keys.insert(difference.key);
     if (is_stream && IsExtraMember(difference)) {
       live.extra_entry = *difference.member + " of " + difference.key;
     }
@@ -217,6 +233,10 @@ Result<LiveState> Rebuilder::LookAtLive(Source& source, const Structure& structu
       return live;
     }
   }
+  if (!options_.dry_run) {
+    ASSIGN_OR_RETURN(live.differs, LacksEveryKey(source, structure, redis_));
+    if (live.differs) return live;
+  }
   std::vector<ComparedKey>* const keys = !structure.key || is_stream || options_.dry_run ? &live.keys : nullptr;
   ASSIGN_OR_RETURN(const Compared compared, Compare(source, structure, redis_, "", look, keys));
   for (const ComparedKey& key : live.keys) RETURN_IF_ERROR(owners_.Claim(key.key, structure.name));
@@ -229,12 +249,12 @@ Status Rebuilder::Load(Source& source, const Structure& structure, Progress& pro
                        std::vector<Loader::Key>* keys) {
   const int64_t begun_ms = SteadyClockMs();
   Loader loader(redis_, structure.kind, scratch_.prefix(), std::string(ScratchKeys::registry()));
-  Status loaded = source.Visit(Source::Order::kScoresRise, [&](const SourceRow& row) -> Status {
+  Status loaded = source.Visit(Source::Order::kScoresFall, [&](const SourceRow& row) -> Status {
     progress.Advance(row.number);
     return loader.Add(row);
   });
   if (loaded.ok()) loaded = loader.Finish();
-  *keys = loader.keys();
+  *keys = loader.TakeKeys();
   RETURN_IF_ERROR(loaded);
   for (const Loader::Key& key : *keys) {
     if (key.stored == key.rows) continue;

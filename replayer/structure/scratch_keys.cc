@@ -4,6 +4,7 @@
 #include <random>
 
 #include "shared/base/log.h"
+#include "shared/redis/resp.h"
 
 namespace sprockets {
 namespace {
@@ -27,16 +28,34 @@ std::string ScratchKeys::AsideOf(const std::string& key) const {
   return std::string(kAside) + number_ + ":" + key;
 }
 
-Status ScratchKeys::AddCleanUp(Pipeline& pipeline, const Loader::Key& key) const {
+Status ScratchKeys::AddNote(Pipeline& pipeline, std::span<const Loader::Key> keys) const {
+  std::string note;
+  AppendBulk(note, "SADD");
+  AppendBulk(note, kRegistry);
+  for (const Loader::Key& key : keys) AppendBulk(note, AsideOf(key.key));
+  return pipeline.AddEncoded(2 + keys.size(), note);
+}
+
+/// The new key may be gone (evicted, expired); then the place of the old one is empty.
+Status ScratchKeys::AddPutBack(Pipeline& pipeline, const Loader::Key& key) const {
   const auto ignored = [](const redisReply&) { return Status(); };
-  const std::string old = AsideOf(key.key);
-  // Where the new key was gone (evicted, expired), the old one goes back to its place before what is aside is freed.
-  const std::array<std::string_view, 3> put_back{"RENAMENX", old, key.key};
-  const std::array<std::string_view, 2> free{"UNLINK", old};
-  const std::array<std::string_view, 4> forget{"SREM", kRegistry, old, key.name};
-  RETURN_IF_ERROR(pipeline.Add(put_back, ignored));
-  RETURN_IF_ERROR(pipeline.Add(free, ignored));
-  return pipeline.Add(forget);
+  return pipeline.Add(std::array<std::string_view, 3>{"RENAMENX", AsideOf(key.key), key.key}, ignored);
+}
+
+Status ScratchKeys::AddCleanUp(Pipeline& pipeline, std::span<const Loader::Key> keys) const {
+  std::string free;
+  std::string forget;
+  AppendBulk(free, "UNLINK");
+  AppendBulk(forget, "SREM");
+  AppendBulk(forget, kRegistry);
+  for (const Loader::Key& key : keys) {
+    const std::string old = AsideOf(key.key);
+    AppendBulk(free, old);
+    AppendBulk(forget, old);
+    AppendBulk(forget, key.name);
+  }
+  RETURN_IF_ERROR(pipeline.AddEncoded(1 + keys.size(), free, [](const redisReply&) { return Status(); }));
+  return pipeline.AddEncoded(2 + 2 * keys.size(), forget);
 }
 
 Status ScratchKeys::RemoveLeftovers(RedisClient& redis) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,8 +26,12 @@ class ScratchKeys {
   /// Where the live key waits while the new one takes its place.
   std::string AsideOf(const std::string& key) const;
 
-  /// Behind a swap, or instead of one: what is aside goes back if its place is empty, and otherwise is freed.
-  Status AddCleanUp(Pipeline& pipeline, const Loader::Key& key) const;
+  /// Before anything is put aside: the names that it will have there.
+  Status AddNote(Pipeline& pipeline, std::span<const Loader::Key> keys) const;
+  /// Behind a swap, or instead of one: what is aside goes back if its place is empty.
+  Status AddPutBack(Pipeline& pipeline, const Loader::Key& key) const;
+  /// Then what is aside yet is freed, and the names are forgotten.
+  Status AddCleanUp(Pipeline& pipeline, std::span<const Loader::Key> keys) const;
   /// Of a run that was killed. Keys that were aside go back where their place is empty.
   static Status RemoveLeftovers(RedisClient& redis);
 

@@ -21,6 +21,11 @@ std::string_view ColumnsOf(RedisKind kind) {
   return kColumns[static_cast<size_t>(kind)];
 }
 
+/// As values that are sorted and told apart by their bytes, whatever the database's collation is.
+std::string InBytes(const std::string& expression) {
+  return expression + (expression.ends_with("::text") ? " COLLATE \"C\"" : "");
+}
+
 }  // namespace
 
 Result<bool> HasItsTable(Postgres& postgres, const Structure& structure) {
@@ -104,7 +109,7 @@ std::string Source::SelectSql(Order order) const {
   std::array<std::string, 3> terms;  // by key, by score, by member
   for (const Column& column : columns_) {
     select += (select.empty() ? "SELECT " : ", ") + column.expression;
-    const std::string bytes = column.expression + (column.expression.ends_with("::text") ? " COLLATE \"C\"" : "");
+    const std::string bytes = InBytes(column.expression);
     if (column.role == Role::kKey) terms[0] = bytes;
     if (column.role == Role::kScore) terms[1] = column.expression;
     if (column.role == Role::kMember) terms[2] = bytes;
@@ -116,7 +121,10 @@ std::string Source::SelectSql(Order order) const {
       terms[2] = good + "2)::numeric ELSE -1 END";
     }
   }
-  if (order == Order::kScoresRise && structure_->kind == RedisKind::kZset) terms[2].clear();
+  if (order == Order::kScoresFall && structure_->kind == RedisKind::kZset) {
+    terms[1] += " DESC";
+    terms[2].clear();
+  }
   std::string order_by;
   for (const std::string& term : terms) {
     if (!term.empty()) order_by += (order_by.empty() ? " ORDER BY " : ", ") + term;
@@ -135,15 +143,30 @@ Status Source::Visit(Order order, const std::function<Status(const SourceRow&)>&
     RETURN_IF_ERROR(CheckOrder(row));
     return visitor(row);
   };
+  return Copy(SelectSql(order), take, row.number);
+}
+
+Status Source::VisitKeys(const std::function<Status(std::string_view key)>& visitor) {
+  const auto column =
+      std::find_if(columns_.begin(), columns_.end(), [](const Column& c) { return c.role == Role::kKey; });
+  SPROCKETS_ASSERT(column != columns_.end());
+  uint64_t rows = 0;
+  const auto take = [&](std::span<const Postgres::ValueView> values) { return visitor(values[0].value_or("")); };
+  return Copy("SELECT DISTINCT " + InBytes(column->expression) + FromClause(), take, rows);
+}
+
+/// `rows`: how many the visitor has had, for the error of a query that breaks off.
+Status Source::Copy(const std::string& sql, const std::function<Status(std::span<const Postgres::ValueView>)>& visitor,
+                    const uint64_t& rows) {
   bool refused_by_us = false;
   const auto watched = [&](std::span<const Postgres::ValueView> values) -> Status {
-    Status taken = take(values);
+    Status taken = visitor(values);
     refused_by_us = !taken.ok();
     return taken;
   };
-  Status copied = postgres_->CopyOut(SelectSql(order), watched);
+  Status copied = postgres_->CopyOut(sql, watched);
   if (copied.ok() || refused_by_us) return copied;
-  return std::move(copied).Prefixed(structure_->file.native() + ": after row " + std::to_string(row.number));
+  return std::move(copied).Prefixed(structure_->file.native() + ": after row " + std::to_string(rows));
 }
 
 Error Source::Wrong(const SourceRow& row, const std::string& why) const {

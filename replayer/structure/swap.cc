@@ -1,7 +1,9 @@
 #include "replayer/structure/swap.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
+#include <span>
 #include <string_view>
 
 #include "replayer/redis/pipeline.h"
@@ -12,6 +14,7 @@ namespace sprockets {
 namespace {
 
 constexpr int kSwapAttempts = 50;  // of a stream whose groups are in use
+constexpr size_t kKeysAPart = 100;
 
 // KEYS: the live stream, the new one, where the old one goes. ARGV: the newest id, and the groups with their positions
 // and how much they have pending, that the live stream is expected to have. If so, exchanges them and returns 1; if
@@ -32,6 +35,14 @@ if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[3]
 redis.call('RENAME', KEYS[2], KEYS[1])
 return 1)";
 
+/// Keys whose names are noted, freed and forgotten together.
+std::vector<std::span<const Loader::Key>> InParts(std::span<const Loader::Key> keys) {
+  std::vector<std::span<const Loader::Key>> parts;
+  for (; !keys.empty(); keys = keys.subspan(parts.back().size()))
+    parts.push_back(keys.first(std::min(keys.size(), kKeysAPart)));
+  return parts;
+}
+
 }  // namespace
 
 Status Swapper::Swap(const Structure& structure, const std::vector<Loader::Key>& keys, const LiveState& live) {
@@ -39,32 +50,34 @@ Status Swapper::Swap(const Structure& structure, const std::vector<Loader::Key>&
   return RemoveGone(live.gone);
 }
 
-/// Old aside and new in at once, so that a reader sees the one or the other; then the old one is freed in the
-/// background. RENAME over a large key would block Redis while it frees it.
 Status Swapper::SwapKeys(const std::vector<Loader::Key>& keys) {
   Pipeline pipeline(redis_);
-  const auto queued = [](const redisReply& reply) { return RefuseError(reply); };
-  for (const Loader::Key& key : keys) {
-    const std::string old = scratch_.AsideOf(key.key);
-    const auto swapped = [&key](const redisReply& reply) -> Status {
-      RETURN_IF_ERROR(RefuseError(reply));
-      // The first may say that there was no such key; the second may not.
-      return reply.elements == 2 ? RefuseError(*reply.element[1]).Prefixed("swapping " + Escape(key.key))
-                                 : Error{ErrorCode::kRefused, "the swap of " + Escape(key.key) + " did not happen"};
-    };
-    const std::array<std::string_view, 3> note{"SADD", ScratchKeys::registry(), old};
-    const std::array<std::string_view, 1> multi{"MULTI"};
-    const std::array<std::string_view, 3> set_aside{"RENAME", key.key, old};
-    const std::array<std::string_view, 3> put_in{"RENAME", key.name, key.key};
-    const std::array<std::string_view, 1> exec{"EXEC"};
-    RETURN_IF_ERROR(pipeline.Add(note));
-    RETURN_IF_ERROR(pipeline.Add(multi));
-    RETURN_IF_ERROR(pipeline.Add(set_aside, queued));
-    RETURN_IF_ERROR(pipeline.Add(put_in, queued));
-    RETURN_IF_ERROR(pipeline.Add(exec, swapped));
-    RETURN_IF_ERROR(scratch_.AddCleanUp(pipeline, key));
+  for (const std::span<const Loader::Key> some : InParts(keys)) {
+    RETURN_IF_ERROR(scratch_.AddNote(pipeline, some));
+    for (const Loader::Key& key : some) {
+      RETURN_IF_ERROR(AddExchange(pipeline, key));
+      RETURN_IF_ERROR(scratch_.AddPutBack(pipeline, key));
+    }
+    RETURN_IF_ERROR(scratch_.AddCleanUp(pipeline, some));
   }
   return pipeline.Finish();
+}
+
+/// Old aside and new in at once, so that a reader sees the one or the other; the old one is freed later and in the
+/// background. RENAME over a large key would block Redis while it frees it.
+Status Swapper::AddExchange(Pipeline& pipeline, const Loader::Key& key) const {
+  const auto queued = [](const redisReply& reply) { return RefuseError(reply); };
+  const auto swapped = [&key](const redisReply& reply) -> Status {
+    RETURN_IF_ERROR(RefuseError(reply));
+    // The first may say that there was no such key; the second may not.
+    return reply.elements == 2 ? RefuseError(*reply.element[1]).Prefixed("swapping " + Escape(key.key))
+                               : Error{ErrorCode::kRefused, "the swap of " + Escape(key.key) + " did not happen"};
+  };
+  const std::string old = scratch_.AsideOf(key.key);
+  RETURN_IF_ERROR(pipeline.Add(std::array<std::string_view, 1>{"MULTI"}));
+  RETURN_IF_ERROR(pipeline.Add(std::array<std::string_view, 3>{"RENAME", key.key, old}, queued));
+  RETURN_IF_ERROR(pipeline.Add(std::array<std::string_view, 3>{"RENAME", key.name, key.key}, queued));
+  return pipeline.Add(std::array<std::string_view, 1>{"EXEC"}, swapped);
 }
 
 Status Swapper::SwapStreams(const std::vector<Loader::Key>& keys, const LiveState& live) {
@@ -90,7 +103,8 @@ Status Swapper::SwapStream(const Loader::Key& key, StreamId compared_up_to) {
     RETURN_IF_ERROR(RefuseError(*live).Prefixed("swapping " + Escape(key.key)));
     if (live->elements == 0) {
       Pipeline pipeline(redis_);
-      RETURN_IF_ERROR(scratch_.AddCleanUp(pipeline, key));
+      RETURN_IF_ERROR(scratch_.AddPutBack(pipeline, key));
+      RETURN_IF_ERROR(scratch_.AddCleanUp(pipeline, {&key, 1}));
       return pipeline.Finish();
     }
     newest = TextOf(*live->element[0]);
@@ -118,10 +132,12 @@ Status Swapper::RemoveGone(const std::vector<std::string>& gone) {
 
 Status Swapper::Remove(const std::vector<Loader::Key>& keys) {
   Pipeline pipeline(redis_);
-  for (const Loader::Key& key : keys) {
-    const std::array<std::string_view, 2> remove{"UNLINK", key.name};
-    RETURN_IF_ERROR(pipeline.Add(remove));
-    RETURN_IF_ERROR(scratch_.AddCleanUp(pipeline, key));
+  for (const std::span<const Loader::Key> some : InParts(keys)) {
+    for (const Loader::Key& key : some) {
+      RETURN_IF_ERROR(pipeline.Add(std::array<std::string_view, 2>{"UNLINK", key.name}));
+      RETURN_IF_ERROR(scratch_.AddPutBack(pipeline, key));
+    }
+    RETURN_IF_ERROR(scratch_.AddCleanUp(pipeline, some));
   }
   return pipeline.Finish();
 }

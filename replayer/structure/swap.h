@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "replayer/redis/client.h"
+#include "replayer/redis/pipeline.h"
 #include "replayer/schema_set/schema_set.h"
 #include "replayer/structure/guards.h"
 #include "replayer/structure/loader.h"
@@ -28,6 +29,7 @@ class Swapper {
 
  private:
   Status SwapKeys(const std::vector<Loader::Key>& keys);
+  Status AddExchange(Pipeline& pipeline, const Loader::Key& key) const;
   Status SwapStreams(const std::vector<Loader::Key>& keys, const LiveState& live);
   Status SwapStream(const Loader::Key& key, StreamId compared_up_to);
   Status RemoveGone(const std::vector<std::string>& gone);
