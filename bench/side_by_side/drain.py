@@ -2,12 +2,13 @@
 
 import contextlib
 import shutil
+import subprocess
 import time
 
 from clients import NO_ID, STREAM, expect_length, redis_cli
-from processes import children_cpu_seconds, run_tool
+from processes import BenchmarkFailed, children_cpu_seconds, peak_memory_mib, run_tool
 from spill import spill_events
-from table import Sample, rate_row
+from table import Row, Sample, rate_row
 
 
 def as_commands(redis):
@@ -20,6 +21,14 @@ def as_commands(redis):
         for word in words:
             commands += f"${len(word)}\r\n{word}\r\n".encode()
     return commands
+
+
+def drain_command(lab, redis, spilled, draining):
+    """Of a copy of the folder `spilled`."""
+    shutil.rmtree(draining, ignore_errors=True)
+    shutil.copytree(spilled, draining)
+    return [str(lab.programs / "sprockets-replayer"), "drain", "--redis", f"unix://{redis.socket}", "--spill-dir",
+            str(draining), "--progress", "none"]
 
 
 @contextlib.contextmanager
@@ -42,10 +51,7 @@ def drain(lab):
                 return Sample(rate=events / seconds)
 
             def ours():
-                shutil.rmtree(folder / "draining", ignore_errors=True)
-                shutil.copytree(folder / "spilled", folder / "draining")
-                return timed([str(lab.programs / "sprockets-replayer"), "drain", "--redis", f"unix://{redis.socket}",
-                              "--spill-dir", str(folder / "draining"), "--progress", "none"])
+                return timed(drain_command(lab, redis, folder / "spilled", folder / "draining"))
 
             def theirs():
                 with open(folder / "commands", "rb") as commands:
@@ -56,6 +62,27 @@ def drain(lab):
             yield ours, theirs
 
 
+@contextlib.contextmanager
+def memory(lab):
+    """Apart from the rate, since to look at a process costs time."""
+    events = lab.events(400_000)
+    with lab.new_folder() as folder:
+        spill_events(lab, folder / "spilled", events)
+        with lab.redis() as redis:
+
+            def ours():
+                command = drain_command(lab, redis, folder / "spilled", folder / "draining")
+                process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+                peak = peak_memory_mib(process)
+                if process.returncode != 0:
+                    raise BenchmarkFailed(f"drain: exit code {process.returncode}")
+                return Sample(figures={"peak": peak})
+
+            yield ours, None
+
+
 SUBJECTS = {
     "drain": (drain, [rate_row("drain", "redis-cli --pipe of the same entries", 0.95)]),
+    "drain-memory": (memory, [
+        Row("peak memory of the drain", "—", 32, lambda ours, _: (ours.figures["peak"], None), "MiB", at_most=True)]),
 }

@@ -30,7 +30,7 @@ def start(full_rows, rows_a_file, state, refill=False):
         wanted = rows * SPILLED_ROW_BYTES + rows // rows_a_file * DRAINED_FILE_BYTES
         free = shutil.disk_usage(lab.folder).free
         if free < 2 * wanted:
-            raise Skipped(f"needs {2 * wanted >> 30} GiB of free disk in {lab.folder.parent}, there are {free >> 30}")
+            raise Skipped(f"it needs {2 * wanted >> 30} GiB of free disk in {lab.folder.parent}, there are {free >> 30}")
         with lab.new_folder() as folder:
             spill = folder / "spill"
             fill = [str(word) for word in (lab.programs / "fill_spill", spill, rows, rows_a_file, state)]
