@@ -98,7 +98,7 @@ Status FolderReader::Read(Task* task, EarlierEvents* events) {
 
 Status FolderReader::Begin(SpillFile& file, Task* task) {
   ASSIGN_OR_RETURN(std::vector<SpilledStream> streams, file.UncountedStreams());
-  Unread& unread = task->unread.emplace();
+  Unread& unread = task->unread.emplace(Unread{});
   for (SpilledStream& stream : streams) {
     unread.up_to = std::max(unread.up_to, stream.last_ticket);
     unread.parts.push_back({std::move(stream)});
