@@ -117,9 +117,8 @@ Status Sidecar::Open() {
   spill.spill_file_bytes = config_.spill_file_bytes;
   spill.spill_max_bytes = config_.spill_max_bytes;
   spill.most_doubt_bytes = config_.max_inflight_bytes;
-  const auto make_store = [&](LogSync* sync, PostCompletions post) {
-    return std::make_unique<SpillStore>(*folder_, *std::move(opened.state), spill, std::move(earlier), sync,
-                                        std::move(post));
+  const auto make_store = [&](SpillStore::Post post) {
+    return std::make_unique<SpillStore>(*folder_, *std::move(opened.state), spill, std::move(earlier), std::move(post));
   };
   disk_->Start(make_store, earlier);
   skips_ = std::make_unique<SkipStore>(&loop_, &clock_, folder_->path());

@@ -28,13 +28,12 @@ SPILL_PIPELINE = 64  # with 16 clients about a thousand events are on their way,
 def spill_events(lab, folder, events, pipeline=SPILL_PIPELINE, entry=NO_ID, profile="spill"):
     """Spills into `folder` and seals by stopping the sidecar. Returns how many a second were acknowledged."""
     with lab.sidecar(folder) as sidecar:
-        disk_cpu = lambda: sidecar.thread_cpu_seconds("spill") + sidecar.thread_cpu_seconds("spill-sync")
-        disk, whole = disk_cpu(), sidecar.cpu_seconds()
+        writer, whole = sidecar.thread_cpu_seconds("spill"), sidecar.cpu_seconds()
         rate = redis_benchmark(sidecar.socket, CLIENTS, pipeline, events, entry)
-        disk, whole = disk_cpu() - disk, sidecar.cpu_seconds() - whole
+        writer, whole = sidecar.thread_cpu_seconds("spill") - writer, sidecar.cpu_seconds() - whole
         if status(sidecar)["counters"]["spilled"] < events * (0.999 if entry == CLIENT_ID else 1):
             raise BenchmarkFailed("not every event was spilled")
-        lab.profile(profile, rate, **{"CPU of the writer": disk / events, "of the loop": (whole - disk) / events})
+        lab.profile(profile, rate, **{"CPU of the writer": writer / events, "of the loop": (whole - writer) / events})
         return rate
 
 

@@ -50,15 +50,6 @@ struct SpillRow {
   StreamId stream_tail;
 };
 
-/// The active file's log on its way to the disk. Any thread, one at a time; it may outlive its SpillWriter.
-class SpillLog {
- public:
-  virtual ~SpillLog() = default;
-  /// Waits until everything that CommitUnsynced wrote before this call is on disk. An error: it may be or not, and
-  /// whatever is written behind it stands on sand, as after an error of Commit.
-  virtual Status Sync() = 0;
-};
-
 /// The active file. One thread, one process.
 class SpillWriter {
  public:
@@ -79,14 +70,7 @@ class SpillWriter {
   virtual Status AddConnections(std::span<const ConnectionId> connections) = 0;
   /// Only when this returned ok is anything since Begin stored. On an error it may be stored or not: close the file,
   /// mark it suspect, begin a new one.
-  Status Commit() {
-    RETURN_IF_ERROR(CommitUnsynced());
-    return log()->Sync();
-  }
-  /// The same, but it is stored only when Sync of the log has returned ok after this; meanwhile the next transaction
-  /// may begin. rows() and the sizes count it already.
-  virtual Status CommitUnsynced() = 0;
-  virtual std::shared_ptr<SpillLog> log() const = 0;
+  virtual Status Commit() = 0;
   virtual void Rollback() = 0;
 
   virtual int64_t number() const = 0;

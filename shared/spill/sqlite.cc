@@ -320,7 +320,8 @@ Status Database::Configure(const Options& options) {
   RETURN_IF_ERROR(SetPragma("busy_timeout", std::to_string(options.busy_timeout_ms)));
   // For a new file. Only after the first read is it known which size one that is there has.
   RETURN_IF_ERROR(Execute("PRAGMA page_size=" + std::to_string(options.page_bytes)));
-  RETURN_IF_ERROR(SyncEveryCommit());
+  // EXTRA: as FULL, and without a WAL a commit is the deletion of its journal, which must outlast a power cut, too.
+  RETURN_IF_ERROR(SetPragma("synchronous", "3"));
   RETURN_IF_ERROR(SetPragma("cell_size_check", "1"));
   RETURN_IF_ERROR(SetPragma("wal_autocheckpoint", "0"));
   const auto count_pages = [](void* counter, sqlite3*, const char*, int pages) {
@@ -434,18 +435,6 @@ void Database::Rollback() {
     sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
 }
 
-Status Database::LeaveWalSyncToCaller() {
-  RETURN_IF_ERROR(SetPragma("synchronous", "1"));
-  // The WAL comes with the first read, and the caller wants to open it.
-  const auto read = QueryInteger("SELECT count(*) FROM sqlite_schema");
-  return read.ok() ? Status() : Status(read.error());
-}
-
-// EXTRA: as FULL, and without a WAL a commit is the deletion of its journal, which must outlast a power cut, too.
-Status Database::SyncEveryCommit() {
-  return SetPragma("synchronous", "3");
-}
-
 int64_t Database::Changes() const {
   return sqlite3_changes64(database_.get());
 }
@@ -473,7 +462,7 @@ Status Database::QuickCheck() {
 }
 
 int64_t Database::WalBytes() const {
-  return SizeOf(WalPath());
+  return SizeOf(path_.native() + "-wal");
 }
 
 int64_t Database::WalFrameBytes() const {

@@ -100,13 +100,6 @@ class Database {
   Status Begin();   // BEGIN IMMEDIATE
   Status Commit();  // an error here leaves the outcome in doubt
   void Rollback();  // never fails as far as the caller is concerned
-
-  /// In WAL mode: a commit is on disk only when the caller has synced the file at WalPath, which is there afterwards. A
-  /// checkpoint still syncs whatever it needs (synchronous=NORMAL).
-  Status LeaveWalSyncToCaller();
-  /// As after Open: Commit syncs.
-  Status SyncEveryCommit();
-  std::filesystem::path WalPath() const { return path_.native() + "-wal"; }
   int64_t Changes() const;
 
   enum class WalRoom {

@@ -3,18 +3,13 @@
 #include "shared/spill/sqlite_writer.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <deque>
-#include <fcntl.h>
 #include <map>
 #include <string>
-#include <unistd.h>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
-#include "shared/base/files.h"
 #include "shared/base/text.h"
 #include "shared/spill/catalogue.h"
 #include "shared/spill/layout.h"
@@ -72,32 +67,6 @@ Status InitializeFile(Database& database, const SqliteWriter::Options& options) 
   return redis.Run();
 }
 
-/// The WAL by a descriptor of its own. It must be open before anything is written: the kernel tells each descriptor
-/// once of what it could not bring to the disk, and one that is opened later hears nothing of it.
-class WalLog final : public SpillLog {
- public:
-  static Result<std::shared_ptr<SpillLog>> Open(const std::filesystem::path& path) {
-    const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (descriptor < 0) return SystemError("opening " + path.native());
-    return std::shared_ptr<SpillLog>(new WalLog(descriptor));
-  }
-  ~WalLog() override { close(descriptor_); }
-  WalLog(const WalLog&) = delete;
-  WalLog& operator=(const WalLog&) = delete;
-
-  Status Sync() override {
-    return fdatasync(descriptor_) == 0 ? Status() : SystemError("syncing the spill file's log");
-  }
-
- private:
-  explicit WalLog(int descriptor) : descriptor_(descriptor) {}
-  static Error SystemError(std::string what) {
-    const int number = errno;
-    return {CodeOfSystemError(number), std::move(what) + ": " + std::strerror(number)};
-  }
-  const int descriptor_;
-};
-
 }  // namespace
 
 struct SqliteWriter::Impl {
@@ -139,7 +108,6 @@ struct SqliteWriter::Impl {
   SpillFileInfo file;
   BatchTable batch;
   std::optional<Database> database;  // nothing once it is closed
-  std::shared_ptr<SpillLog> log;
   Statement insert_stream;
   Statement insert_connection;
   std::unordered_map<std::string, std::unique_ptr<StreamTable>, TransparentHash, std::equal_to<>> streams;
@@ -200,8 +168,6 @@ Status SqliteWriter::Impl::Start(const DiskFolder& folder) {
                                                     "VALUES (?, ?, ?, ?, ?)"));
   ASSIGN_OR_RETURN(insert_connection,
                    database->Prepare("INSERT INTO _connections (id, run_id, client_id) VALUES (?, ?, ?)"));
-  RETURN_IF_ERROR(database->LeaveWalSyncToCaller());
-  ASSIGN_OR_RETURN(log, WalLog::Open(database->WalPath()));
   Measure();
   return folder.Sync();
 }
@@ -356,11 +322,7 @@ Status SqliteWriter::AddConnections(std::span<const ConnectionId> connections) {
   return {};
 }
 
-std::shared_ptr<SpillLog> SqliteWriter::log() const {
-  return impl_->log;
-}
-
-Status SqliteWriter::CommitUnsynced() {
+Status SqliteWriter::Commit() {
   SPROCKETS_ASSERT(impl_->open && !impl_->failed);
   const Status committed = impl_->database->Commit();
   impl_->Measure();
@@ -450,7 +412,6 @@ Status SqliteWriter::Seal(const SpillFolder& folder) {
 Status SqliteWriter::Impl::Finish() {
   std::vector<SealedStream> sealed;
   for (const auto& [name, stream] : streams) sealed.push_back({stream->id, stream->totals});
-  RETURN_IF_ERROR(database->SyncEveryCommit());
   RETURN_IF_ERROR(database->Checkpoint());
   RETURN_IF_ERROR(database->LeaveWal());
   return WriteTotals(*database, sealed);

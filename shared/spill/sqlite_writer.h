@@ -17,8 +17,7 @@ class SqliteWriter final : public SpillWriter {
   Status Begin() override;
   Status AppendAll(std::span<const SpillRow> rows) override;
   Status AddConnections(std::span<const ConnectionId> connections) override;
-  Status CommitUnsynced() override;
-  std::shared_ptr<SpillLog> log() const override;
+  Status Commit() override;
   void Rollback() override;
   int64_t number() const override;
   int64_t rows() const override;

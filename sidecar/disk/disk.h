@@ -19,7 +19,7 @@ namespace sprockets {
 
 class Disk : public SpillSink, public ConnectionBook {
  public:
-  using MakeStore = SpillThread::MakeStore;
+  using MakeStore = std::function<std::unique_ptr<SpillStore>(SpillStore::Post)>;
 
   /// `on_done` is called in the loop when there are completions to collect.
   Disk(uv_loop_t* loop, const LoopClock* clock, int64_t seal_after_ms, std::function<void()> on_done);

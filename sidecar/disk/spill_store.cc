@@ -20,14 +20,12 @@ constexpr size_t kKeptFields = 64;    // as many each has room for afterwards
 
 }  // namespace
 
-SpillStore::SpillStore(const SpillFolder& folder, StateFile state, Options options, FolderReader earlier, LogSync* sync,
-                       PostCompletions post)
+SpillStore::SpillStore(const SpillFolder& folder, StateFile state, Options options, FolderReader earlier, Post post)
     : folder_(folder),
       state_(std::move(state)),
       options_(std::move(options)),
       earlier_(std::move(earlier)),
       known_files_(earlier_.TakeWaiting()),
-      sync_(sync),
       post_(std::move(post)),
       room_(folder_, {options_.spill_max_bytes, options_.most_doubt_bytes}),
       highest_ticket_(state_->highest_ticket()) {}
@@ -52,10 +50,7 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
     if (!batch.empty()) SpillBatch(std::exchange(batch, {}));
   };
   for (SpillJob& job : jobs) {
-    if (!std::holds_alternative<SpillRequest>(job)) {
-      spill_gathered();
-      AllOnDisk();
-    }
+    if (!std::holds_alternative<SpillRequest>(job)) spill_gathered();
     std::visit(Overloaded{
                    [&](SpillRequest& request) { batch.push_back(&request); },
                    [&](const RecordJob& record) { Record(record); },
@@ -75,7 +70,7 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
 }
 
 void SpillStore::NoteNothingInFlight() {
-  if (!AllOnDisk() || !state_ || answered_unknown_) return;
+  if (!state_ || answered_unknown_) return;
   const Status noted = state_->NoteNothingInFlight();
   if (noted.ok()) return;
   LogWarning("state-file-not-written", {{"error", noted.error().message}});
@@ -154,7 +149,6 @@ void SpillStore::ReadFolder() {
 // ---- Spilling
 
 void SpillStore::SpillBatch(std::vector<SpillRequest*> batch) {
-  OnSyncFailed();
   int64_t bytes = 0;
   for (const SpillRequest* request : batch) bytes += static_cast<int64_t>(request->event->wire.size());
   if (const Status room = CheckRoom(bytes); room.ok()) {
@@ -172,11 +166,7 @@ void SpillStore::SpillBatch(std::vector<SpillRequest*> batch) {
     if (SealActive(&name).ok()) stored = Store(batch, &tickets);
   }
   if (!stored.ok() && !commit_failed_) return Refuse(batch, stored.error());
-  if (!stored.ok()) {
-    Distrust(stored.error());  // the marker is synced before anything is answered
-    return AnswerUnknown(OutcomesOf(batch), stored.error().message);
-  }
-  AnswerSpilled(batch, tickets);
+  Answer(batch, stored, tickets);
   KeepHouse();
 }
 
@@ -190,52 +180,28 @@ void SpillStore::RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Er
   batch->erase(refused, batch->end());
 }
 
-std::vector<SpillOutcome> SpillStore::OutcomesOf(Batch batch) {
-  std::vector<SpillOutcome> outcomes(batch.size());
-  for (size_t i = 0; i < batch.size(); ++i) outcomes[i].request = std::move(*batch[i]);
-  return outcomes;
-}
-
-void SpillStore::AnswerSpilled(Batch batch, const std::vector<int64_t>& tickets) {
-  std::vector<SpillOutcome> outcomes = OutcomesOf(batch);
-  for (size_t i = 0; i < outcomes.size(); ++i) {
-    outcomes[i].kind = SpillOutcome::Kind::kSpilled;
-    outcomes[i].ticket = tickets[i];
-  }
-  sync_->Add(file_->log(), std::move(outcomes));
-}
-
-// They may be stored in the file that was begun last.
-void SpillStore::AnswerUnknown(std::vector<SpillOutcome> outcomes, const std::string& why) {
-  answered_unknown_ = true;
+// After the COMMIT: as spilled, or, if that failed, as unknown.
+void SpillStore::Answer(Batch batch, const Status& stored, const std::vector<int64_t>& tickets) {
   std::vector<SpillCompletion> done;
-  done.reserve(outcomes.size());
-  for (SpillOutcome& outcome : outcomes) {
-    outcome.kind = SpillOutcome::Kind::kUnknown;
-    outcome.anchor = tails_[outcome.request.event->stream->name];
-    if (outcome.request.doubt) outcome.anchor = std::min(outcome.anchor, outcome.request.doubt->anchor);
-    outcome.why = why;
-    done.emplace_back(std::move(outcome));
+  done.reserve(batch.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    auto& outcome = std::get<SpillOutcome>(done.emplace_back(std::in_place_type<SpillOutcome>));
+    outcome.kind = stored.ok() ? SpillOutcome::Kind::kSpilled : SpillOutcome::Kind::kUnknown;
+    if (stored.ok()) {
+      outcome.ticket = tickets[i];
+    } else {
+      outcome.anchor = tails_[batch[i]->event->stream->name];
+      if (batch[i]->doubt) outcome.anchor = std::min(outcome.anchor, batch[i]->doubt->anchor);
+      outcome.why = stored.error().message;
+    }
+    outcome.request = std::move(*batch[i]);
   }
+  answered_unknown_ = answered_unknown_ || !stored.ok();
+  if (!stored.ok()) Distrust(stored.error());  // the marker is synced before anything is answered
   post_(std::move(done));
 }
 
-// Waits for it. False: the file is distrusted now.
-bool SpillStore::AllOnDisk() {
-  sync_->Finish();
-  const bool had_file = file_ != nullptr;
-  OnSyncFailed();
-  return !had_file || file_ != nullptr;
-}
-
-void SpillStore::OnSyncFailed() {
-  std::optional<LogSync::Failed> failed = sync_->TakeFailed();
-  if (!failed) return;
-  if (file_ != nullptr) Distrust(failed->error);  // the marker is synced before anything is answered
-  AnswerUnknown(std::move(failed->outcomes), failed->error.message);
-}
-
-// One transaction, which is not on disk yet. An error leaves nothing stored, unless commit_failed_.
+// One transaction. An error leaves nothing stored, unless commit_failed_.
 Status SpillStore::Store(Batch batch, std::vector<int64_t>* tickets) {
   commit_failed_ = false;
   RETURN_IF_ERROR(MarkDistrusted());
@@ -247,7 +213,7 @@ Status SpillStore::Store(Batch batch, std::vector<int64_t>* tickets) {
     if (appended.error().code != ErrorCode::kFull) Distrust(appended.error());
     return appended;
   }
-  Status committed = file_->CommitUnsynced();
+  Status committed = file_->Commit();
   commit_failed_ = !committed.ok();
   return committed;
 }
@@ -346,7 +312,7 @@ void SpillStore::LogRefused() {
 }
 
 Status SpillStore::CheckRoom(int64_t bytes) {
-  if (file_ != nullptr && !folder_.Has(file_->number(), SpillFileInfo::State::kActive) && AllOnDisk()) {
+  if (file_ != nullptr && !folder_.Has(file_->number(), SpillFileInfo::State::kActive)) {
     // Somebody has deleted it under us: what it holds is gone, and must not become more.
     LogError("spill-file-gone", {{"number", file_->number()}, {"rows", file_->rows()}});
     file_->Abandon();
@@ -383,7 +349,6 @@ void SpillStore::KeepHouse() {
 
 // SQLite would go on after a failed sync, and later commits would stand on sand: this file gets nothing any more.
 void SpillStore::Distrust(const Error& error) {
-  sync_->Finish();  // it may be that earlier batches reach the disk yet
   const int64_t number = file_->number();
   LogError("spill-file-suspect", {{"number", number}, {"rows", file_->rows()}, {"error", error.message}});
   known_files_[number] = {{}, file_->rows(), 0, file_->oldest_received_ms()};
@@ -393,7 +358,6 @@ void SpillStore::Distrust(const Error& error) {
   distrusted_.push_back(number);
   if (const Status marked = MarkDistrusted(); !marked.ok())
     LogError("suspect-marker-failed", {{"number", number}, {"error", marked.error().message}});
-  OnSyncFailed();  // what did not is answered now
 }
 
 // Until its marker stands, a drainer would trust the file: so nothing is spilled before that.
@@ -406,7 +370,6 @@ Status SpillStore::MarkDistrusted() {
 }
 
 Status SpillStore::SealActive(std::string* name) {
-  if (!AllOnDisk()) return Error{ErrorCode::kIo, "its last batches did not reach the disk"};
   const int64_t number = file_->number();
   const int64_t rows = file_->rows();
   const int64_t oldest_ms = file_->oldest_received_ms();

@@ -1,10 +1,9 @@
 // The sidecar's hold on the spill folder: commits batches of events, writes connections down, seals; and what to do
-// when the disk fails. It does one job after the other and knows no thread: SpillThread gives it one of its own. A
-// batch is answered when its commit is on disk, which LogSync waits for; the next batch is committed meanwhile. Every
-// other job waits until all before it is on disk.
+// when the disk fails. It does one job after the other and knows no thread: SpillThread gives it one of its own.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "shared/redis/connection_id.h"
@@ -20,12 +20,36 @@
 #include "shared/spill/state_file.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/disk/folder_reader.h"
-#include "sidecar/disk/log_sync.h"
 #include "sidecar/disk/room.h"
-#include "sidecar/disk/spill_jobs.h"
 #include "sidecar/disk/spill_report.h"
 
 namespace sprockets {
+
+// Jobs. A SpillRequest and a RecordJob are, too.
+struct ForgetLiveJob {};  // no connection is live: doubts that follow list all of them
+struct SealJob {
+  uint64_t token = 0;
+};
+struct DescribeJob {};    // what does the folder hold?
+struct ReadFolderJob {};  // one more file of what earlier lives left
+using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob, ReadFolderJob>;
+
+// What comes back. A SpillOutcome and a Recorded are, too.
+struct Sealed {
+  uint64_t token = 0;
+  Status status;
+  std::string name;  // of the sealed file; empty: there was nothing to seal
+};
+struct Described {
+  SpillReport report;
+};
+struct FolderRead {
+  EarlierEvents events;
+  size_t left = 0;        // files that are still to be read
+  bool done = false;      // nothing is left, nor has to be tried again
+  bool complete = false;  // FolderReader::complete
+};
+using SpillCompletion = std::variant<SpillOutcome, Recorded, Sealed, Described, FolderRead>;
 
 class SpillStore {
  public:
@@ -39,15 +63,14 @@ class SpillStore {
     int64_t most_doubt_bytes = 8 << 20;  // of events in doubt that are stored although there is no room: what one
                                          // connection may carry
   };
-  /// The folder and `sync`, which posts to the same function, must outlive it. `earlier` may have read some of the
-  /// folder already.
-  SpillStore(const SpillFolder& folder, StateFile state, Options options, FolderReader earlier, LogSync* sync,
-             PostCompletions post);
+  /// Takes what is done, as soon as it is: before any housekeeping.
+  using Post = std::function<void(std::vector<SpillCompletion>)>;
+
+  /// The folder must outlive it. `earlier` may have read some of it already.
+  SpillStore(const SpillFolder& folder, StateFile state, Options options, FolderReader earlier, Post post);
 
   /// Does the jobs in order; neighbouring events go to disk in one transaction. The jobs are used up.
   void Process(std::span<SpillJob> jobs);
-  /// A sync failed: distrusts the file and answers for what LogSync could not.
-  void OnSyncFailed();
   /// Seals and closes. `nothing_in_flight`: every event that was sent has had its answer.
   void Close(bool nothing_in_flight);
   /// Files that no drainer may trust, and whose marker could not be written yet: a SealJob tries again.
@@ -66,10 +89,7 @@ class SpillStore {
   void PostOne(SpillCompletion done);
 
   void SpillBatch(std::vector<SpillRequest*> batch);
-  void AnswerSpilled(Batch batch, const std::vector<int64_t>& tickets);
-  void AnswerUnknown(std::vector<SpillOutcome> outcomes, const std::string& why);
-  std::vector<SpillOutcome> OutcomesOf(Batch batch);
-  bool AllOnDisk();
+  void Answer(Batch batch, const Status& stored, const std::vector<int64_t>& tickets);
   Status Store(Batch batch, std::vector<int64_t>* tickets);
   Status Append(Batch batch, std::vector<int64_t>* tickets);
   Status AppendPart(Batch part, std::vector<int64_t>* tickets);
@@ -90,8 +110,7 @@ class SpillStore {
   const Options options_;
   FolderReader earlier_;
   std::map<int64_t, SpillReport::File> known_files_;
-  LogSync* const sync_;
-  const PostCompletions post_;
+  const Post post_;
   Room room_;
   std::unique_ptr<SpillWriter> file_;
   std::unordered_map<std::string, StreamId> tails_;  // of the streams in file_, as they were at their first event in it

@@ -20,13 +20,11 @@ void MoveToEnd(std::vector<Item>& from, std::vector<Item>* to) {
 
 }  // namespace
 
-SpillThread::SpillThread(const MakeStore& make_store, std::function<void()> wake_loop)
-    : wake_loop_(std::move(wake_loop)) {
-  const auto post = [this](std::vector<SpillCompletion> done) { Post(std::move(done)); };
-  sync_ = std::make_unique<SyncThread>(post, [this] { OnSyncFailed(); });
-  store_ = make_store(sync_.get(), post);
-  thread_ = std::thread([this] { Run(); });
-}
+SpillThread::SpillThread(const std::function<std::unique_ptr<SpillStore>(SpillStore::Post)>& make_store,
+                         std::function<void()> wake_loop)
+    : wake_loop_(std::move(wake_loop)),
+      store_(make_store([this](std::vector<SpillCompletion> done) { Post(std::move(done)); })),
+      thread_([this] { Run(); }) {}
 
 SpillThread::~SpillThread() {
   SPROCKETS_ASSERT(!thread_.joinable());
@@ -61,15 +59,12 @@ void SpillThread::Run() {
   pthread_setname_np(pthread_self(), "spill");
   std::vector<SpillJob> jobs;
   for (;;) {
-    bool sync_failed = false;
     {
       std::unique_lock lock(mutex_);
-      work_.wait(lock, [this] { return stopping_ || sync_failed_ || !queue_.empty(); });
-      sync_failed = std::exchange(sync_failed_, false);
-      if (queue_.empty() && !sync_failed) break;
+      work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) break;
       jobs.swap(queue_);
     }
-    if (sync_failed) store_->OnSyncFailed();
     store_->Process(jobs);
     Publish();
     jobs.clear();
@@ -88,19 +83,12 @@ void SpillThread::Publish() {
 }
 
 void SpillThread::Post(std::vector<SpillCompletion> done) {
+  Publish();
   {
     const std::lock_guard lock(mutex_);
     MoveToEnd(done, &completions_);
   }
   wake_loop_();
-}
-
-void SpillThread::OnSyncFailed() {
-  {
-    const std::lock_guard lock(mutex_);
-    sync_failed_ = true;
-  }
-  work_.notify_one();
 }
 
 }  // namespace sprockets

@@ -1,32 +1,27 @@
-// The writer thread: the only one that touches the spill folder while the sidecar runs, but for the sync thread, which
-// waits for what it has written. It takes whatever is queued and has it committed as one transaction, so that many
-// events share one sync, and the loop never waits for the disk.
+// The writer thread: the only one that touches the spill folder while the sidecar runs. It takes whatever is queued and
+// has it committed as one transaction, so that many events share one sync, and the loop never waits for the disk.
 //
-// Every public function is called on the loop thread. Between the threads stand two vectors under one mutex.
+// Every public function is called on the loop thread. Between the two threads stand two vectors under one mutex.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
-#include "sidecar/disk/spill_jobs.h"
 #include "sidecar/disk/spill_store.h"
-#include "sidecar/disk/sync_thread.h"
 
 namespace sprockets {
 
 class SpillThread {
  public:
-  using MakeStore = std::function<std::unique_ptr<SpillStore>(LogSync* sync, PostCompletions post)>;
-
-  /// Makes the store that posts its completions to the given function. `wake_loop` is called on another thread whenever
-  /// there are completions to collect, and must be callable until Join has returned.
-  SpillThread(const MakeStore& make_store, std::function<void()> wake_loop);
+  /// Makes the store that posts its completions to the given function. `wake_loop` is called on the writer thread
+  /// whenever there are completions to collect, and must be callable until Join has returned.
+  SpillThread(const std::function<std::unique_ptr<SpillStore>(SpillStore::Post)>& make_store,
+              std::function<void()> wake_loop);
   ~SpillThread();
 
   /// For the next Submit, in this order.
@@ -48,9 +43,9 @@ class SpillThread {
   void Run();
   void Publish();
   void Post(std::vector<SpillCompletion> done);
-  void OnSyncFailed();
 
   const std::function<void()> wake_loop_;
+  const std::unique_ptr<SpillStore> store_;  // Writer thread only
   std::atomic<int64_t> active_rows_{0};
   std::atomic<size_t> unmarked_{0};
   std::vector<SpillJob> gathered_;  // Loop thread only
@@ -61,10 +56,6 @@ class SpillThread {
   std::vector<SpillCompletion> completions_;  // Guarded by mutex_
   bool stopping_ = false;                     // Guarded by mutex_
   bool nothing_in_flight_ = false;            // Guarded by mutex_
-  bool sync_failed_ = false;                  // Guarded by mutex_
-
-  std::unique_ptr<SyncThread> sync_;   // posts: it begins after all that it touches, and ends before
-  std::unique_ptr<SpillStore> store_;  // Writer thread only
   std::thread thread_;
 };
 

@@ -18,21 +18,6 @@ namespace {
 
 constexpr std::string_view kEventIdField = "event_id";
 
-/// Waits for the disk at once.
-class SyncAtOnce final : public LogSync {
- public:
-  explicit SyncAtOnce(std::vector<SpillCompletion>* done) : done_(done) {}
-  void Add(std::shared_ptr<SpillLog> log, std::vector<SpillOutcome> outcomes) override {
-    Must(log->Sync());
-    for (SpillOutcome& outcome : outcomes) done_->emplace_back(std::move(outcome));
-  }
-  void Finish() override {}
-  std::optional<Failed> TakeFailed() override { return std::nullopt; }
-
- private:
-  std::vector<SpillCompletion>* const done_;
-};
-
 /// The router over a real spill store, Redis being away.
 class SpillPath : ReplySink, RedisSink, SpillSink, RouterNotices {
  public:
@@ -44,7 +29,7 @@ class SpillPath : ReplySink, RedisSink, SpillSink, RouterNotices {
     options.spill_file_bytes = 4 << 20;
     options.spill_max_bytes = 32 << 20;
     store_.emplace(folder_, *std::move(opened.state), options,
-                   FolderReader(folder_, opened.files, {.hasher = router_.hasher()}), &sync_,
+                   FolderReader(folder_, opened.files, {.hasher = router_.hasher()}),
                    [this](std::vector<SpillCompletion> done) { done_ = std::move(done); });
     lock_ = std::move(opened.lock);
   }
@@ -87,7 +72,6 @@ class SpillPath : ReplySink, RedisSink, SpillSink, RouterNotices {
   const DiskFolder folder_ = Must(DiskFolder::Open(scratch_.path() / "spill"));
   Router router_;
   FileLock lock_;
-  SyncAtOnce sync_{&done_};
   std::optional<SpillStore> store_;
   std::vector<SpillJob> jobs_;
   std::vector<SpillCompletion> done_;

@@ -34,35 +34,10 @@ Result<FileLock> Take(bool* locked) {
 
 // ---- The active file
 
-class SimulatedLog final : public SpillLog {
- public:
-  SimulatedLog(World* world, int64_t number) : world_(world), number_(number) {}
-
-  Status Sync() override;
-  /// What a sync would bring to the disk.
-  void Write(std::vector<DiskStream> streams, std::vector<ConnectionId> connections);
-  void LoseUnsynced();
-
- private:
-  struct Content {
-    std::vector<DiskStream> streams;
-    std::vector<ConnectionId> connections;
-  };
-  World* const world_;
-  const int64_t number_;
-  Content synced_;
-  bool failed_ = false;
-};
-
 class SimulatedWriter final : public SpillWriter {
  public:
-  SimulatedWriter(World* world, int64_t number)
-      : world_(world), number_(number), log_(std::make_shared<SimulatedLog>(world, number)) {}
-  // As a kill or a power cut ends it: what was not synced may be gone.
-  ~SimulatedWriter() override {
-    if (!closed_ && world_->Chance(500)) log_->LoseUnsynced();
-    Abandon();
-  }
+  SimulatedWriter(World* world, int64_t number) : world_(world), number_(number) {}
+  ~SimulatedWriter() override { Abandon(); }
 
   Status Begin() override {
     open_streams_ = file().streams;
@@ -74,8 +49,7 @@ class SimulatedWriter final : public SpillWriter {
     for (const ConnectionId& connection : connections) AddOnce(open_connections_, connection);
     return {};
   }
-  Status CommitUnsynced() override;
-  std::shared_ptr<SpillLog> log() const override { return log_; }
+  Status Commit() override;
   void Rollback() override {}
 
   int64_t number() const override { return number_; }
@@ -105,8 +79,8 @@ class SimulatedWriter final : public SpillWriter {
   const int64_t number_;
   std::vector<DiskStream> open_streams_;  // of the transaction: copies that Commit puts in place
   std::vector<ConnectionId> open_connections_;
-  const std::shared_ptr<SimulatedLog> log_;
   bool closed_ = false;
+  bool sync_failed_ = false;
 };
 
 Status SimulatedWriter::AppendAll(std::span<const SpillRow> rows) {
@@ -139,41 +113,18 @@ Status SimulatedWriter::AppendOne(const SpillRow& row) {
   return {};
 }
 
-Status SimulatedWriter::CommitUnsynced() {
+Status SimulatedWriter::Commit() {
   world_->Step("commit");
-  log_->Write(open_streams_, open_connections_);
+  // SQLite would go on and say that all is well, on top of what the disk has never had.
+  if (sync_failed_) return {};
+  sync_failed_ = true;
+  if (world_->Chance(world_->faults.commit_fails)) return IoError("commit");
+  file().streams = open_streams_;
+  file().connections = open_connections_;
   if (world_->Chance(world_->faults.commit_fails_but_appears)) return IoError("commit that appears");
+  sync_failed_ = false;
   world_->Step("committed");
   return {};
-}
-
-void SimulatedLog::Write(std::vector<DiskStream> streams, std::vector<ConnectionId> connections) {
-  // SQLite would go on and say that all is well, on top of what the disk has never had.
-  DiskFile* const file = world_->disk.Find(number_);
-  if (failed_ || file == nullptr) return;
-  file->streams = std::move(streams);
-  file->connections = std::move(connections);
-}
-
-Status SimulatedLog::Sync() {
-  world_->Step("sync");
-  const DiskFile* const file = world_->disk.Find(number_);
-  if (failed_ || file == nullptr) return {};
-  if (world_->Chance(world_->faults.commit_fails)) {
-    if (world_->Chance(500)) LoseUnsynced();
-    failed_ = true;
-    return IoError("sync");
-  }
-  synced_ = {file->streams, file->connections};
-  world_->Step("synced");
-  return {};
-}
-
-void SimulatedLog::LoseUnsynced() {
-  DiskFile* const file = world_->disk.Find(number_);
-  if (failed_ || file == nullptr) return;
-  file->streams = synced_.streams;
-  file->connections = synced_.connections;
 }
 
 // ---- State file

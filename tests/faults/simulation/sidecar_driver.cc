@@ -45,12 +45,11 @@ bool Sidecar::Start() {
   SpillStore::Options store;
   store.producer = options.producer;
   store.event_id_field = "event_id";
-  const auto post = [this](std::vector<SpillCompletion> done) {
-    for (SpillCompletion& completion : done) done_.push_back(std::move(completion));
-  };
-  sync_ = std::make_unique<SimulatedSync>(world_, post);
-  store_ =
-      std::make_unique<SpillStore>(folder_, *std::move(opened_->state), store, std::move(earlier), sync_.get(), post);
+  store_ = std::make_unique<SpillStore>(folder_, *std::move(opened_->state), store, std::move(earlier),
+                                        [this](std::vector<SpillCompletion> done) {
+                                          for (SpillCompletion& completion : done)
+                                            done_.push_back(std::move(completion));
+                                        });
   world_->Trace("sidecar started");
   return true;
 }
@@ -67,7 +66,6 @@ void Sidecar::Stop() {
 
 void Sidecar::Die() {
   store_.reset();
-  sync_.reset();
   router_.reset();
   opened_.reset();
   for (auto& [number, file] : world_->disk.files)
@@ -222,8 +220,6 @@ void Sidecar::LoseConnection() {
 void Sidecar::RunDisk() {
   if (reads_folder_ && world_->random() % 8 == 0) jobs_.emplace_back(ReadFolderJob{});
   std::vector<SpillJob> jobs = std::exchange(jobs_, {});
-  if (jobs.empty()) sync_->Finish();
-  if (sync_->has_failed()) store_->OnSyncFailed();
   store_->Process(jobs);
   while (!done_.empty()) {
     SpillCompletion completion = std::move(done_.front());

@@ -15,7 +15,6 @@
 #include "sidecar/disk/spill_store.h"
 #include "sidecar/disk/start_up.h"
 #include "tests/faults/simulation/disk.h"
-#include "tests/faults/simulation/sync.h"
 #include "tests/faults/simulation/world.h"
 
 struct redisReply;
@@ -111,7 +110,6 @@ class Sidecar : public ReplySink, public RedisSink, public SpillSink, public Rou
   const SimulatedFolder folder_;
   std::unique_ptr<OpenedFolder> opened_;
   std::unique_ptr<Router> router_;
-  std::unique_ptr<SimulatedSync> sync_;
   std::unique_ptr<SpillStore> store_;
   std::vector<SpillJob> jobs_;
   std::deque<SpillCompletion> done_;

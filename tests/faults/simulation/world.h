@@ -146,7 +146,7 @@ class Redis {
 
 /// How often things go wrong, each in a thousand.
 struct Faults {
-  int commit_fails = 0;  // at its sync: what it wrote may be gone
+  int commit_fails = 0;  // and nothing is stored
   int commit_fails_but_appears = 0;
   int append_fails = 0;
   int marker_fails = 0;

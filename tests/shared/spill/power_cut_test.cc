@@ -1,11 +1,9 @@
 // A power cut leaves only what was synced. SQLite works through a layer of ours here that keeps a second image of every
-// file, into which writes come only with the sync behind them; and so do the calls of fdatasync that go past SQLite.
+// file, into which writes come only with the sync behind them.
 #include <cstddef>
 #include <map>
 #include <set>
 #include <string>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <vector>
 
 #include <sqlite3.h>
@@ -34,16 +32,8 @@ class PowerCutDisk {
   PowerCutDisk(const PowerCutDisk&) = delete;
   PowerCutDisk& operator=(const PowerCutDisk&) = delete;
   ~PowerCutDisk() {
-    the_disk = nullptr;
     sqlite3_vfs_unregister(&vfs_);
     sqlite3_vfs_register(unix_, 1);
-  }
-
-  /// Somebody syncs a file that SQLite has open.
-  static void Synced(int descriptor) {
-    if (the_disk == nullptr) return;
-    const std::string path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(descriptor));
-    if (the_disk->open_.contains(path)) the_disk->synced_[path] = ReadBytes(path);
   }
 
   /// What a power cut now would leave of `folder`, put into `after`. What SpillFolder renames and removes, it syncs.
@@ -72,7 +62,6 @@ class PowerCutDisk {
     file->base.pMethods = nullptr;
     if (result != SQLITE_OK) return result;
     file->path = name == nullptr ? nullptr : new std::string(name);
-    if (name != nullptr) the_disk->open_.insert(name);
     file->current = new std::string(name == nullptr ? std::string() : ReadBytes(name));
     static const sqlite3_io_methods kMethods = Methods();
     file->base.pMethods = &kMethods;
@@ -142,7 +131,6 @@ class PowerCutDisk {
   static inline PowerCutDisk* the_disk = nullptr;
   sqlite3_vfs* unix_ = nullptr;
   sqlite3_vfs vfs_{};
-  std::set<std::string> open_;                 // every path that was ever opened
   std::map<std::string, std::string> synced_;  // by path
   std::set<std::string> deletion_not_synced_;
 };
@@ -221,13 +209,4 @@ TEST_CASE("a connection that was written down and tickets that were given are kn
 }
 
 }  // namespace
-void NoteSync(int descriptor) {
-  PowerCutDisk::Synced(descriptor);
-}
 }  // namespace sprockets::testing
-
-/// In the place of the C library's, for the whole test program.
-extern "C" int fdatasync(int descriptor) {
-  sprockets::testing::NoteSync(descriptor);
-  return static_cast<int>(syscall(SYS_fdatasync, descriptor));
-}
