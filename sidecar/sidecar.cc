@@ -19,7 +19,7 @@ namespace sprockets {
 
 namespace {
 
-constexpr int64_t kReadBeforeOpeningMs = 300;  // of a large spill folder; the rest is read while clients are served
+constexpr int64_t kReadBeforeOpeningMs = 500;  // of a large spill folder; the rest is read while clients are served
 constexpr int64_t kStopMs = 5'000;  // for answers that clients do not fetch; the disk gets all the time it needs
 
 // Nobody shares it: 64 random bits.

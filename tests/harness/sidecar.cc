@@ -55,6 +55,16 @@ void Sidecar::AwaitBreaker(const std::string& state) const {
   Await(("the breaker to be " + state).c_str(), [&] { return Status().at("redis").at("breaker") == state; });
 }
 
+void Sidecar::AwaitFolderRead() const {
+  Await("the spill folder to be read", [&] {
+    const std::string log = process_->Stderr();
+    // Of this life. It says so before it listens.
+    const size_t goes_on = log.rfind("spill-folder-read-on");
+    const bool is_old = goes_on == std::string::npos || log.find(" stopped ", goes_on) != std::string::npos;
+    return is_old || log.find("spill-folder-read\n", goes_on) != std::string::npos;
+  });
+}
+
 std::vector<std::string> ReplayerCommand(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), SPROCKETS_REPLAYER_PROGRAM);
   return arguments;

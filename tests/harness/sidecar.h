@@ -52,6 +52,8 @@ class Sidecar {
   nlohmann::json Status() const;
   /// Until redis.breaker is `state`.
   void AwaitBreaker(const std::string& state) const;
+  /// Until it has read what earlier lives left; before that it spills events with ids that it does not know.
+  void AwaitFolderRead() const;
 
  private:
   Options options_;

@@ -41,6 +41,7 @@ size_t CutAtEachByte(Proxy::Direction direction) {
   size_t cuts = 0;
   for (bool was_cut = true; was_cut; ++cuts) {
     stack.sidecar.AwaitBreaker("closed");
+    stack.sidecar.AwaitFolderRead();
     stack.proxy->CutAfter(direction, cuts);
     // A stream of its own, so that what the sidecar reads of it before the event is not longer each time.
     const Event event = EventOf("stream-" + std::to_string(cuts), cuts);
