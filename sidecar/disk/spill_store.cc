@@ -207,8 +207,9 @@ Status SpillStore::Store(Batch batch, std::vector<int64_t>* tickets) {
   RETURN_IF_ERROR(MarkDistrusted());
   RETURN_IF_ERROR(OpenState());
   RETURN_IF_ERROR(OpenFile());
-  RETURN_IF_ERROR(file_->Begin());
-  if (Status appended = Append(batch, tickets); !appended.ok()) {
+  Status appended = file_->Begin();
+  if (appended.ok()) appended = Append(batch, tickets);
+  if (!appended.ok()) {
     file_->Rollback();
     if (appended.error().code != ErrorCode::kFull) Distrust(appended.error());
     return appended;

@@ -58,10 +58,11 @@ void Sidecar::AwaitBreaker(const std::string& state) const {
 void Sidecar::AwaitFolderRead() const {
   Await("the spill folder to be read", [&] {
     const std::string log = process_->Stderr();
-    // Of this life. It says so before it listens.
-    const size_t goes_on = log.rfind("spill-folder-read-on");
-    const bool is_old = goes_on == std::string::npos || log.find(" stopped ", goes_on) != std::string::npos;
-    return is_old || log.find("spill-folder-read\n", goes_on) != std::string::npos;
+    // A life says that it reads on before it says that it listens.
+    const size_t listens = log.rfind(" listening ");
+    const size_t life_before = log.rfind(" listening ", listens - 1);
+    const size_t goes_on = log.find("spill-folder-read-on", life_before == std::string::npos ? 0 : life_before);
+    return goes_on == std::string::npos || log.find("spill-folder-read\n", goes_on) != std::string::npos;
   });
 }
 
