@@ -235,8 +235,7 @@ void Router::Send(Event event) {
 
 Router::Event Router::TakeOldestInFlight() {
   SPROCKETS_ASSERT(!in_flight_.empty());
-  Event event = std::move(in_flight_.front());
-  in_flight_.pop_front();
+  Event event = in_flight_.pop_front();
   if (!in_flight_.empty()) __builtin_prefetch(in_flight_.front().get());  // its answer is next, and it has lain long
   in_flight_bytes_ -= static_cast<int64_t>(event->wire.size());
   return event;

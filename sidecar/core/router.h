@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "shared/base/fifo.h"
 #include "shared/base/moment.h"
 #include "shared/redis/connection_id.h"
 #include "shared/redis/event.h"
@@ -168,7 +168,7 @@ class Router : public EventSink {
   bool unknown_forgotten_ = false;
   std::string last_refusal_;
   uint64_t next_own_id_ = 1;
-  std::deque<Event> in_flight_;  // in the order in which they were sent
+  Fifo<Event, 4096> in_flight_;  // in the order in which they were sent
   int64_t in_flight_bytes_ = 0;  // held ones included
   size_t held_ = 0;
   int64_t spill_queue_bytes_ = 0;

@@ -59,10 +59,12 @@ void Clients::Resume() {
 }
 
 void Clients::Flush() {
-  for (Connection* client : std::exchange(to_flush_, {})) {
+  flushing_.swap(to_flush_);  // their flush may want another
+  for (Connection* client : flushing_) {
     client->flush_wanted = false;
     client->Flush();
   }
+  flushing_.clear();
   if (forgotten_.empty()) return;
   std::erase_if(to_resume_, [](const Connection* client) { return client->closed(); });
   std::erase_if(to_flush_, [](const Connection* client) { return client->closed(); });

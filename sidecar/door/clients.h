@@ -99,6 +99,7 @@ class Clients {
   const size_t max_command_bytes_;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> clients_;
   std::vector<Connection*> to_flush_;
+  std::vector<Connection*> flushing_;  // scratch, so that no turn allocates
   std::vector<Connection*> to_resume_;
   std::vector<std::unique_ptr<Connection>> forgotten_;
   std::vector<char> read_buffer_;

@@ -225,7 +225,7 @@ bool Connection::MustWait(const Route& route) {
 }
 
 ReplyTo Connection::NextSlot() {
-  slots_.emplace_back();
+  slots_.push_back({});
   return {this, first_slot_ + slots_.size() - 1};
 }
 

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 
 #include <uv.h>
 
+#include "shared/base/fifo.h"
 #include "shared/redis/resp.h"
 #include "sidecar/core/relay.h"
 #include "sidecar/core/relay_session.h"
@@ -112,7 +112,7 @@ class Connection : public ReplySink, private RelayLineOwner {
   bool waits_for_slots_ = false;             // the next command does, and is not looked at again before
   bool waits_for_line_ = false;
 
-  std::deque<Slot> slots_;  // requests not yet answered, oldest first
+  Fifo<Slot, 256> slots_;  // requests not yet answered, oldest first
   uint64_t first_slot_ = 0;
   size_t waiting_bytes_ = 0;  // of replies behind one that is not there yet
   std::string out_;           // replies in order, not yet given to the kernel

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <sys/ioctl.h>
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
@@ -11,7 +10,6 @@
 #include "shared/base/text.h"
 #include "shared/redis/resp.h"
 #include "sidecar/redis/replies.h"
-#include "sidecar/redis/reply_objects.h"
 
 namespace sprockets {
 
@@ -29,11 +27,6 @@ bool IsNumericHost(const std::string& host) {
 
 }  // namespace
 
-struct RedisLink::TailRequest {
-  StreamState* stream;
-  int64_t count;
-};
-
 RedisLink::RedisLink(uv_loop_t* loop, Options options, std::vector<ConnectionId> earlier, bool earlier_lost,
                      RedisLinkEvents* events)
     : loop_(loop),
@@ -44,18 +37,14 @@ RedisLink::RedisLink(uv_loop_t* loop, Options options, std::vector<ConnectionId>
       deadline_timer_(loop, [this] { OnDeadline(); }),
       keep_alive_timer_(loop, [this] { KeepAlive(); }),
       random_(std::random_device{}()),
+      pipeline_(loop, this),
       protocol_(options_.url, std::move(earlier), earlier_lost) {}
 
 RedisLink::~RedisLink() {
-  Release();
   if (resolving_ != nullptr) {
     resolving_->data = nullptr;
     uv_cancel(reinterpret_cast<uv_req_t*>(resolving_));
   }
-}
-
-RedisLink* RedisLink::From(const redisAsyncContext* context) {
-  return static_cast<RedisLink*>(context->data);
 }
 
 void RedisLink::Start() {
@@ -132,68 +121,21 @@ void RedisLink::ConnectTo(const std::string& host) {
 }
 
 void RedisLink::Adopt(redisAsyncContext* context) {
-  if (context == nullptr) return Lost("out of memory");
-  if (context->err != 0) {
-    const std::string why = context->errstr;
-    redisAsyncFree(context);
-    return Lost(why);
-  }
-  poll_ = RedisPoll::Attach(context, loop_);
-  if (poll_ == nullptr) {
-    redisAsyncFree(context);
-    return Lost("cannot watch the socket");
-  }
-  context->c.reader->fn = ReplyObjects();
-  context_ = context;
-  context_->data = this;
+  const std::string failure = pipeline_.Open(context);
+  if (!failure.empty()) return Lost(failure);
   state_ = State::kConnecting;
-  awaited_ = 0;
-  redisAsyncSetConnectCallback(context, [](const redisAsyncContext* c, int status) {
-    if (RedisLink* link = From(c)) link->OnConnected(status);
-  });
-  redisAsyncSetDisconnectCallback(context, [](const redisAsyncContext* c, int) {
-    if (RedisLink* link = From(c)) link->OnDisconnected();
-  });
-  Expect();  // of the connection itself
+  StartDeadline();
 }
 
-void RedisLink::OnConnected(int status) {
-  if (status != REDIS_OK) {
-    // hiredis frees the context when we return.
-    const std::string why = context_->errstr;
-    context_->data = nullptr;
-    context_ = nullptr;
-    poll_ = nullptr;
-    return Lost(why);
-  }
-  OnProgress();
+void RedisLink::OnConnected() {
   state_ = State::kPreparing;
   Ask(protocol_.Begin());
 }
 
-void RedisLink::OnDisconnected() {
-  const std::string why = context_->err != 0 ? context_->errstr : "closed";
-  context_ = nullptr;
-  poll_ = nullptr;
-  Lost(why);
-}
-
 // ---- What the protocol says
 
-template <void (RedisLink::*Handler)(const redisReply&)>
-void RedisLink::Dispatch(redisAsyncContext* context, void* reply, void*) {
-  RedisLink* link = From(context);
-  if (link == nullptr || reply == nullptr) return;  // the loss of the connection is told elsewhere, once
-  link->OnProgress();
-  (link->*Handler)(*static_cast<redisReply*>(reply));
-}
-
 void RedisLink::Ask(const LinkProtocol::Commands& commands) {
-  for (const std::string& command : commands) Command(command, Dispatch<&RedisLink::OnAnswer>);
-}
-
-void RedisLink::OnAnswer(const redisReply& reply) {
-  Follow(protocol_.TakeAnswer(AnswerIn(reply)));
+  for (const std::string& command : commands) Command(command, {.kind = Awaited::Kind::kProtocol});
 }
 
 void RedisLink::Follow(const LinkProtocol::Step& step) {
@@ -248,30 +190,22 @@ void RedisLink::LogMissingRights() {
 
 // ---- Loss
 
-// Ends the connection from our side. Must not be called in a connect or disconnect callback.
+// Ends the connection from our side. Must not be called in OnConnected.
 void RedisLink::Fail(std::string_view why) {
-  Release();
+  pipeline_.Close();
   Lost(why);
-}
-
-void RedisLink::Release() {
-  if (context_ == nullptr) return;
-  redisAsyncContext* context = std::exchange(context_, nullptr);
-  poll_ = nullptr;
-  context->data = nullptr;  // its callbacks run once more, with null replies, and find nobody
-  redisAsyncFree(context);
 }
 
 void RedisLink::Lost(std::string_view why) {
   // A name may stand for several addresses, of which Redis listens on one.
   if (state_ == State::kConnecting && !addresses_.empty() && !stopping_) return ConnectToNext();
-  const bool was_idle = awaited_ == 0 && Now() - ready_since_ms_ > kIdleMs;
+  const bool was_idle = awaited_.empty() && Now() - ready_since_ms_ > kIdleMs;
   const bool was_ready = state_ == State::kReady;
   if (was_ready && Now() - ready_since_ms_ > kSteadyMs) backoff_.Reset();
   state_ = stopping_ ? State::kStopped : State::kWaiting;
   protocol_.End();
   ready_since_ms_ = 0;
-  awaited_ = 0;
+  awaited_.clear();
   deadline_timer_.Stop();
   probe_timer_.Stop();
   if (was_ready || last_failure_ != why)
@@ -284,41 +218,56 @@ void RedisLink::Lost(std::string_view why) {
 
 // ---- Commands
 
-void RedisLink::Command(std::string_view wire, Callback* callback, void* data) {
-  if (redisAsyncFormattedCommand(context_, callback, data, wire.data(), wire.size()) == REDIS_OK) {
-    Expect();
-  } else if (callback == OnTailReply) {
-    delete static_cast<TailRequest*>(data);
+void RedisLink::Command(std::string_view wire, Awaited awaited) {
+  if (awaited_.empty()) StartDeadline();
+  pipeline_.Append(wire);
+  if (awaited.kind == Awaited::Kind::kXadds && !awaited_.empty() && awaited_.back().kind == awaited.kind) {
+    ++awaited_.back().replies;
+  } else {
+    awaited_.push_back(awaited);
+  }
+}
+
+void RedisLink::OnReply(const redisReply& reply) {
+  // What nobody asked for is Redis's farewell: too many clients, for one.
+  if (awaited_.empty()) return Fail(TextIn(reply));
+  progress_ms_ = Now();
+  const Awaited asked = awaited_.front();
+  if (--awaited_.front().replies == 0) awaited_.pop_front();
+  switch (asked.kind) {
+    case Awaited::Kind::kXadds:
+      return OnXaddReply(reply);
+    case Awaited::Kind::kProtocol:
+      return Follow(protocol_.TakeAnswer(AnswerIn(reply)));
+    case Awaited::Kind::kTail:
+      return OnTailReply(asked, reply);
+    case Awaited::Kind::kKeepAlive:
+      return;
   }
 }
 
 void RedisLink::Send(const std::string& xadd) {
   SPROCKETS_ASSERT(state_ == State::kReady);
-  Command(xadd, OnXaddReply);
+  Command(xadd, {.kind = Awaited::Kind::kXadds});
   // Redis begins with the first part of a turn's commands while the rest is still being read.
-  unflushed_bytes_ += xadd.size();
-  if (unflushed_bytes_ > kFlushBytes) Flush();
+  if (pipeline_.unwritten_bytes() > kFlushBytes) pipeline_.Flush();
 }
 
-void RedisLink::OnXaddReply(redisAsyncContext* context, void* data, void*) {
-  RedisLink* link = From(context);
-  if (link == nullptr || data == nullptr) return;
-  link->OnProgress();
-  const redisReply& reply = *static_cast<redisReply*>(data);
+void RedisLink::OnXaddReply(const redisReply& reply) {
   switch (reply.type) {
     case REDIS_REPLY_STRING:
-      link->backoff_.Reset();
-      link->probe_backoff_.Reset();
-      link->events_->OnLanded(TextIn(reply));
+      backoff_.Reset();
+      probe_backoff_.Reset();
+      events_->OnLanded(TextIn(reply));
       break;
     case REDIS_REPLY_NIL:
-      link->events_->OnNil();
+      events_->OnNil();
       break;
     case REDIS_REPLY_ERROR:
-      link->events_->OnXaddError(TextIn(reply));
+      events_->OnXaddError(TextIn(reply));
       break;
     default:
-      link->events_->OnXaddError("the answer to an XADD is not an entry id");
+      events_->OnXaddError("the answer to an XADD is not an entry id");
       break;
   }
 }
@@ -327,22 +276,16 @@ void RedisLink::ReadTail(StreamState& stream, std::optional<StreamId> before, in
   SPROCKETS_ASSERT(state_ == State::kReady);
   const std::string end = before ? "(" + ToString(*before) : "+";
   const std::string count_text = std::to_string(count);
-  Command(MakeCommand({"XREVRANGE", stream.name, end, "-", "COUNT", count_text}), OnTailReply,
-          new TailRequest{&stream, count});
+  Command(MakeCommand({"XREVRANGE", stream.name, end, "-", "COUNT", count_text}),
+          {.kind = Awaited::Kind::kTail, .stream = &stream, .most_entries = count});
 }
 
-void RedisLink::OnTailReply(redisAsyncContext* context, void* data, void* request_data) {
-  const std::unique_ptr<TailRequest> request(static_cast<TailRequest*>(request_data));
-  RedisLink* link = From(context);
-  if (link == nullptr || data == nullptr) return;
-  link->OnProgress();
-  const redisReply& reply = *static_cast<redisReply*>(data);
-  if (reply.type == REDIS_REPLY_ERROR) return link->events_->OnTailError(*request->stream, TextIn(reply));
+void RedisLink::OnTailReply(const Awaited& asked, const redisReply& reply) {
+  if (reply.type == REDIS_REPLY_ERROR) return events_->OnTailError(*asked.stream, TextIn(reply));
   const auto entries = EntriesIn(reply);
-  if (!entries)
-    return link->events_->OnTailError(*request->stream, "the answer to an XREVRANGE is not a list of entries");
-  const bool more = entries->size() == static_cast<size_t>(request->count);
-  link->events_->OnTail(*request->stream, *entries, more);
+  if (!entries) return events_->OnTailError(*asked.stream, "the answer to an XREVRANGE is not a list of entries");
+  const bool more = entries->size() == static_cast<size_t>(asked.most_entries);
+  events_->OnTail(*asked.stream, *entries, more);
 }
 
 void RedisLink::ProbeLater() {
@@ -354,32 +297,25 @@ void RedisLink::Probe() {
 }
 
 void RedisLink::Flush() {
-  unflushed_bytes_ = 0;
-  if (poll_ != nullptr) poll_->Flush();
+  pipeline_.Flush();
 }
 
 // ---- Deadlines: no connection may owe us answers and give none for longer than the timeout
 
-void RedisLink::Expect() {
-  if (awaited_++ > 0) return;
+void RedisLink::StartDeadline() {
   progress_ms_ = Now();
-  arrivals_ = poll_->arrivals();
+  arrivals_ = pipeline_.arrivals();
   if (!deadline_timer_.active()) deadline_timer_.Start(options_.timeout_ms);
 }
 
-void RedisLink::OnProgress() {
-  --awaited_;
-  progress_ms_ = Now();
-}
-
 void RedisLink::OnDeadline() {
-  if (awaited_ == 0 || context_ == nullptr) return;
+  if (!pipeline_.is_open() || AwaitsNothing()) return;
   int64_t left = progress_ms_ + options_.timeout_ms - Now();
   if (left <= 0 && state_ != State::kConnecting) {
     // It may be we who were stopped: what has arrived meanwhile counts.
     const bool is_arriving = AnswerIsArriving();
-    redisAsyncHandleRead(context_);
-    if (context_ == nullptr || awaited_ == 0) return;
+    pipeline_.Read();
+    if (!pipeline_.is_open() || AwaitsNothing()) return;
     if (is_arriving) progress_ms_ = Now();
     left = progress_ms_ + options_.timeout_ms - Now();
   }
@@ -389,15 +325,14 @@ void RedisLink::OnDeadline() {
 
 // A large reply that comes in pieces is progress, too.
 bool RedisLink::AnswerIsArriving() {
-  int unread = 0;
-  if (ioctl(context_->c.fd, FIONREAD, &unread) == 0 && unread > 0) return true;
-  const uint64_t arrivals = poll_->arrivals();
+  if (pipeline_.HasUnread()) return true;
+  const uint64_t arrivals = pipeline_.arrivals();
   return arrivals != std::exchange(arrivals_, arrivals);
 }
 
 // Redis closes what is idle for longer than its `timeout`, which may be as short as a second.
 void RedisLink::KeepAlive() {
-  if (state_ == State::kReady && awaited_ == 0) Command("*1\r\n$4\r\nPING\r\n", Dispatch<&RedisLink::OnKeptAlive>);
+  if (state_ == State::kReady && awaited_.empty()) Command("*1\r\n$4\r\nPING\r\n", {.kind = Awaited::Kind::kKeepAlive});
 }
 
 }  // namespace sprockets

@@ -19,16 +19,14 @@
 #include <uv.h>
 
 #include "shared/base/backoff.h"
+#include "shared/base/fifo.h"
 #include "shared/redis/connection_id.h"
 #include "shared/redis/url.h"
 #include "sidecar/core/link_protocol.h"
 #include "sidecar/core/stream_state.h"
 #include "sidecar/core/traffic.h"
-#include "sidecar/redis/poll.h"
+#include "sidecar/redis/pipeline.h"
 #include "sidecar/uv_handles.h"
-
-struct redisAsyncContext;
-struct redisReply;
 
 namespace sprockets {
 
@@ -52,7 +50,7 @@ class RedisLinkEvents {
   virtual void OnUnusable(const std::string& why) = 0;
 };
 
-class RedisLink {
+class RedisLink : private RedisPipelineEvents {
  public:
   struct Options {
     RedisUrl url;
@@ -63,7 +61,7 @@ class RedisLink {
   /// `earlier`: connections of earlier lives, written down. `earlier_lost`: there were others that nobody can name.
   RedisLink(uv_loop_t* loop, Options options, std::vector<ConnectionId> earlier, bool earlier_lost,
             RedisLinkEvents* events);
-  ~RedisLink();
+  ~RedisLink() override;
 
   void Start();
   /// No new connection from now on; the standing one goes on. With `abandon` it ends, and what it carries is in doubt.
@@ -94,8 +92,14 @@ class RedisLink {
   int64_t ready_since_ms() const { return ready_since_ms_; }
 
  private:
-  struct TailRequest;
-  using Callback = void(redisAsyncContext*, void*, void*);
+  /// Commands in a row whose replies are to come, and whose they are.
+  struct Awaited {
+    enum class Kind { kXadds, kProtocol, kTail, kKeepAlive };
+    Kind kind = Kind::kProtocol;
+    size_t replies = 1;
+    StreamState* stream = nullptr;  // of a tail
+    int64_t most_entries = 0;       // of a tail
+  };
 
   void Connect();
   void Resolve();
@@ -104,10 +108,12 @@ class RedisLink {
   void ConnectTo(const std::string& host);
   void KeepAlive();
   void Adopt(redisAsyncContext* context);
-  void OnConnected(int status);
-  void OnDisconnected();
+  // RedisPipelineEvents
+  void OnConnected() override;
+  void OnReply(const redisReply& reply) override;
+  void OnClosed(const std::string& why) override { Lost(why); }
+
   void Ask(const LinkProtocol::Commands& commands);
-  void OnAnswer(const redisReply& reply);
   void Follow(const LinkProtocol::Step& step);
   void Do(const LinkProtocol::Wait&) {}
   void Do(const LinkProtocol::Kill& kill);
@@ -121,18 +127,14 @@ class RedisLink {
   void Release();
   void Lost(std::string_view why);
   void Probe();
-  void OnKeptAlive(const redisReply&) {}
-  void Command(std::string_view wire, Callback* callback, void* data = nullptr);
-  template <void (RedisLink::*Handler)(const redisReply&)>
-  static void Dispatch(redisAsyncContext* context, void* reply, void* data);
-  void OnProgress();
-  void Expect();
+  void Command(std::string_view wire, Awaited awaited);
+  void OnXaddReply(const redisReply& reply);
+  void OnTailReply(const Awaited& asked, const redisReply& reply);
+  bool AwaitsNothing() const { return state_ != State::kConnecting && awaited_.empty(); }
+  void StartDeadline();
   void OnDeadline();
   bool AnswerIsArriving();
   int64_t Now() const { return static_cast<int64_t>(uv_now(loop_)); }
-  static RedisLink* From(const redisAsyncContext* context);
-  static void OnXaddReply(redisAsyncContext* context, void* reply, void* data);
-  static void OnTailReply(redisAsyncContext* context, void* reply, void* data);
 
   uv_loop_t* const loop_;
   const Options options_;
@@ -147,18 +149,16 @@ class RedisLink {
 
   State state_ = State::kStopped;
   bool stopping_ = false;
-  redisAsyncContext* context_ = nullptr;  // owned by hiredis; null when it has gone
-  RedisPoll* poll_ = nullptr;             // lives as long as context_
+  RedisPipeline pipeline_;
   uv_getaddrinfo_t* resolving_ = nullptr;
   std::string address_;  // that was tried last
   const std::string none_;
   std::deque<std::string> addresses_;  // of the host, those that were not tried yet
 
   LinkProtocol protocol_;
-  size_t unflushed_bytes_ = 0;
-  int64_t awaited_ = 0;      // replies that the context owes us
-  int64_t progress_ms_ = 0;  // when it last gave one, or began to owe
-  uint64_t arrivals_ = 0;    // RedisPoll's, as last looked at
+  Fifo<Awaited, 64> awaited_;
+  int64_t progress_ms_ = 0;  // when the connection last gave what was awaited, or began to owe
+  uint64_t arrivals_ = 0;    // the pipeline's, as last looked at
   int64_t ready_since_ms_ = 0;
   std::string last_failure_;  // already logged
   std::string last_missing_rights_;

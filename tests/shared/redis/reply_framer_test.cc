@@ -11,7 +11,7 @@ namespace sprockets {
 namespace {
 
 using namespace std::string_literals;
-using Outcome = ReplyFramer::Outcome;
+using Framed = ReplyFramer::Outcome;
 
 const std::vector<std::string> kReplies = {
     "+OK\r\n",
@@ -42,11 +42,11 @@ std::vector<size_t> Frame(ReplyFramer& framer, std::string_view bytes, size_t st
   size_t size = 0;
   for (size_t at = 0; at < bytes.size();) {
     size_t taken = 0;
-    const Outcome outcome = framer.Take(bytes.substr(at, step), &taken);
-    REQUIRE(outcome != Outcome::kBad);
+    const Framed outcome = framer.Take(bytes.substr(at, step), &taken);
+    REQUIRE(outcome != Framed::kBad);
     at += taken;
     size += taken;
-    if (outcome == Outcome::kWhole) sizes.push_back(std::exchange(size, 0));
+    if (outcome == Framed::kWhole) sizes.push_back(std::exchange(size, 0));
   }
   CHECK(size == 0);
   return sizes;
@@ -86,7 +86,7 @@ TEST_CASE("of a reply its type is known, whether it is null, and its last intege
     INFO(reply);
     ReplyFramer framer;
     size_t taken = 0;
-    CHECK(framer.Take(reply, &taken) == Outcome::kWhole);
+    CHECK(framer.Take(reply, &taken) == Framed::kWhole);
     CHECK(taken == reply.size());
     CHECK(framer.type() == type);
     CHECK(framer.is_null() == is_null);
@@ -101,7 +101,7 @@ TEST_CASE("what is no reply is bad, and no number makes it count too far") {
     INFO(bytes);
     ReplyFramer framer;
     size_t taken = 0;
-    CHECK(framer.Take(bytes, &taken) == Outcome::kBad);
+    CHECK(framer.Take(bytes, &taken) == Framed::kBad);
   }
 }
 
