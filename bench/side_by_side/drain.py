@@ -1,6 +1,7 @@
 """Draining: spilled events into Redis."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import time
@@ -24,9 +25,10 @@ def as_commands(redis):
 
 
 def drain_command(lab, redis, spilled, draining):
-    """Of a copy of the folder `spilled`."""
+    """Of a copy of the folder `spilled`, on disk as a sidecar leaves it: every commit of its is synced."""
     shutil.rmtree(draining, ignore_errors=True)
     shutil.copytree(spilled, draining)
+    os.sync()
     return [str(lab.programs / "sprockets-replayer"), "drain", "--redis", f"unix://{redis.socket}", "--spill-dir",
             str(draining), "--progress", "none"]
 

@@ -7,7 +7,7 @@ import time
 
 from clients import redis_cli
 from postgres import Postgres
-from processes import BenchmarkFailed, peak_memory_mib, run_tool
+from processes import BenchmarkFailed, children_cpu_seconds, peak_memory_mib, run_tool
 from table import Row, Sample, rate_row
 
 AS_ZADD = r"""BEGIN { FS = "\t" } { printf "*4\r\n$4\r\nZADD\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", \
@@ -32,10 +32,11 @@ def rebuild(table_sql, query, directives):
 
                 def ours():
                     redis_cli(redis.socket, "FLUSHALL", "SYNC")
-                    begun = time.monotonic()
+                    begun, cpu, redis_cpu = time.monotonic(), children_cpu_seconds(), redis.cpu_seconds()
                     process = subprocess.Popen([*replayer, "rebuild", *stores], stdout=subprocess.PIPE, text=True)
                     peak = peak_memory_mib(process)
                     seconds = time.monotonic() - begun
+                    cpu, redis_cpu = children_cpu_seconds() - cpu, redis.cpu_seconds() - redis_cpu
                     text = process.stdout.read()
                     if process.returncode != 0:
                         raise BenchmarkFailed(f"rebuild: exit code {process.returncode}")
@@ -46,6 +47,8 @@ def rebuild(table_sql, query, directives):
                     run_tool([*replayer, "verify", *stores])
                     verify = time.monotonic() - begun
                     rows = told["read"]
+                    lab.profile(f"rebuild with its comparison, {rows} rows", rows / (seconds + told["structures"][0]["verify_ms"] / 1000),
+                                **{"its CPU": cpu / rows, "Redis CPU": redis_cpu / rows})
                     return Sample(rate=rows / seconds, figures={"verify": rows / verify, "peak": peak})
 
                 def theirs():
