@@ -143,12 +143,12 @@ Status ParseXadd(std::span<const std::string_view> args, std::string_view event_
   return {};
 }
 
-void AppendXadd(std::string& out, const EventView& event) {
+void AppendXadd(std::string& out, const EventView& event, std::string_view id) {
   AppendArrayHeader(out, 3 + event.options.size() + event.fields.size());
   AppendBulk(out, "XADD");
   AppendBulk(out, event.stream);
   for (const std::string_view option : event.options) AppendBulk(out, option);
-  AppendBulk(out, "*");
+  AppendBulk(out, id);
   for (const std::string_view field : event.fields) AppendBulk(out, field);
 }
 

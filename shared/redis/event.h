@@ -36,8 +36,8 @@ struct EventView {
 Status ParseXadd(std::span<const std::string_view> args, std::string_view event_id_field, EventView* event);
 
 /// The XADD of `event` in RESP, appended. NOMKSTREAM is not written: an event that was spilled was acknowledged, so
-/// it must be stored.
-void AppendXadd(std::string& out, const EventView& event);
+/// it must be stored. `id`: the entry's, or "*".
+void AppendXadd(std::string& out, const EventView& event, std::string_view id = "*");
 
 /// 128 bits of SipHash-2-4 (https://www.aumasson.jp/siphash/siphash.pdf) under a random key: nobody without the key
 /// can make two events collide.
