@@ -15,6 +15,27 @@ Handshake::Answer AnswerIn(const redisReply& reply) {
   return answer;
 }
 
+Answer WholeAnswer(const redisReply& reply) {
+  Answer answer;
+  switch (reply.type) {
+    case REDIS_REPLY_NIL:
+      break;
+    case REDIS_REPLY_INTEGER:
+      answer.kind = Answer::Kind::kInteger;
+      answer.integer = reply.integer;
+      break;
+    case REDIS_REPLY_ARRAY:
+      answer.kind = Answer::Kind::kArray;
+      for (size_t i = 0; i < reply.elements; ++i) answer.elements.push_back(WholeAnswer(*reply.element[i]));
+      break;
+    default:
+      answer.kind = reply.type == REDIS_REPLY_ERROR ? Answer::Kind::kError : Answer::Kind::kText;
+      answer.text = TextIn(reply);
+      break;
+  }
+  return answer;
+}
+
 // [[id, [field, value, …]], …]
 std::optional<std::vector<TailEntry>> EntriesIn(const redisReply& reply) {
   if (reply.type != REDIS_REPLY_ARRAY) return std::nullopt;

@@ -7,6 +7,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "shared/redis/answer.h"
 #include "sidecar/core/handshake.h"
 #include "sidecar/core/traffic.h"
 
@@ -17,6 +18,9 @@ inline std::string_view TextIn(const redisReply& reply) {
 }
 
 Handshake::Answer AnswerIn(const redisReply& reply);
+
+/// The whole reply. Its texts are views into it.
+Answer WholeAnswer(const redisReply& reply);
 
 /// Of XREVRANGE; nothing if it is anything else. The fields point into the reply.
 std::optional<std::vector<TailEntry>> EntriesIn(const redisReply& reply);

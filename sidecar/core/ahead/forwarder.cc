@@ -1,0 +1,449 @@
+#include "sidecar/core/ahead/forwarder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "shared/base/result.h"
+#include "shared/redis/info.h"
+#include "shared/redis/resp.h"
+
+namespace sprockets {
+
+namespace {
+
+constexpr int64_t kLookMs = 1'000;   // an idle connection is asked so often whose it is
+constexpr int kBreaksToGoAlone = 3;  // over the same first row
+constexpr int kBreaksToReject = 6;   // of which the later ones were over this row alone
+constexpr uint32_t kMostMoveDoublings = 10;
+
+}  // namespace
+
+Forwarder::Forwarder(ForwarderOptions options, std::vector<EntryTag> tags, ForwarderLink* link, JournalSource* journal,
+                     ForwarderNotices* notices)
+    : options_(std::move(options)), tags_(std::move(tags)), link_(link), journal_(journal), notices_(notices) {
+  SPROCKETS_ASSERT(!tags_.empty());
+}
+
+Forwarder::~Forwarder() = default;
+
+// ---- The journal
+
+AheadStream& Forwarder::AddStream(std::string name, StreamId committed) {
+  auto& stream = streams_[name];
+  if (stream == nullptr) stream = std::make_unique<AheadStream>(std::move(name), committed);
+  return *stream;
+}
+
+void Forwarder::Restore(const LandedMark& mark) {
+  AheadStream& stream = AddStream(mark.stream, kStreamBegin);
+  stream.landed = stream.landed_before = mark.landed;
+  stream.landed_in = mark.incarnation;
+  stream.top = mark.top;
+  stream.rows.GoBack(mark.landed);
+  marks_[mark.stream] = mark;
+}
+
+void Forwarder::AddMoved(int64_t origin, int64_t ticket) {
+  int64_t& current = moved_[origin];
+  current = std::max(current, ticket);
+}
+
+std::optional<StreamId> Forwarder::NextId(AheadStream& stream, uint64_t now_ms) {
+  const auto id = NextEntryId(tags_.back(), std::max(stream.assigned, stream.top), now_ms);
+  if (id) stream.assigned = *id;
+  return id;
+}
+
+void Forwarder::OnCommitted(AheadStream& stream, JournalRow row) {
+  fresh_bytes_ += row.bytes();
+  stream.rows.Add(std::move(row));
+  ForgetFreshBeyondLimit();
+}
+
+void Forwarder::ForgetFreshBeyondLimit() {
+  if (fresh_bytes_ <= options_.fresh_bytes) return;
+  size_t left = 0;
+  AheadStream* largest = nullptr;
+  for (const auto& [name, stream] : streams_) {
+    left += stream->rows.fresh_bytes();
+    if (largest == nullptr || stream->rows.fresh_bytes() > largest->rows.fresh_bytes()) largest = stream.get();
+  }
+  if (left > options_.fresh_bytes) {
+    left -= largest->rows.fresh_bytes();
+    largest->rows.ForgetFresh();
+  }
+  fresh_bytes_ = left;
+}
+
+void Forwarder::Read(AheadStream& stream, bool down, StreamId above, StreamId to) {
+  stream.read = AheadStream::Read{next_request_++, down, above, to};
+  if (down) {
+    journal_->ReadDown(stream, stream.read->request, above, to);
+  } else {
+    journal_->ReadUp(stream, stream.read->request, above, to);
+  }
+}
+
+void Forwarder::OnPage(AheadStream& stream, JournalPage page) {
+  if (!stream.read || stream.read->request != page.request) return;  // nobody waits for it any more
+  const AheadStream::Read read = *std::exchange(stream.read, std::nullopt);
+  if (!stream.placing) return stream.rows.AddPage(std::move(page), read.to, moved_);
+  const std::optional<StreamId> last = page.rows.empty() ? std::nullopt : std::optional(page.rows.back().id);
+  std::erase_if(page.rows, [this](const JournalRow& row) { return !IsCurrent(row, moved_); });
+  if (page.rows.empty() && !page.is_last && last)
+    return read.down ? Read(stream, true, read.above, *last) : Read(stream, false, *last, read.to);
+  Follow(stream, stream.placing->TakePage(std::move(page)));
+}
+
+void Forwarder::OnMoved(AheadStream& stream, std::vector<JournalRow> rows) {
+  stream.moving -= rows.size();
+  moving_ -= rows.size();
+  for (const JournalRow& row : rows) AddMoved(row.origin, row.ticket);
+  stream.rows.DropMoved(moved_);
+  for (JournalRow& row : rows) OnCommitted(stream, std::move(row));
+  if (stream.placing && stream.moving == 0) Follow(stream, stream.placing->TakeMoved());
+}
+
+std::vector<LandedMark> Forwarder::TakeMarks() {
+  std::vector<LandedMark> changed;
+  for (const auto& [name, stream] : streams_) {
+    LandedMark& mark = marks_[name];
+    if (mark.landed == stream->landed && mark.top == stream->top && mark.incarnation == stream->landed_in) continue;
+    mark = {name, stream->landed, stream->top, stream->landed_in};
+    changed.push_back(mark);
+  }
+  return changed;
+}
+
+bool Forwarder::idle() const {
+  const auto is_done = [](const auto& each) {
+    return each.second->state == AheadStream::State::kReady && !each.second->has_rows_to_send();
+  };
+  return ready() && placing_begun_ && !flight_ && moving_ == 0 &&
+         std::all_of(streams_.begin(), streams_.end(), is_done);
+}
+
+// ---- The connection
+
+void Forwarder::OnConnected() {
+  SPROCKETS_ASSERT(state_ == State::kDisconnected);
+  state_ = State::kGreeting;
+  greeting_.emplace(options_.url, mended_);
+  Follow(greeting_->Begin());
+}
+
+void Forwarder::Await(Awaited awaited, size_t answers) {
+  awaited_.push_back({awaited, answers});
+}
+
+void Forwarder::OnAnswer(const Answer& answer, LoopTime now) {
+  now_ = now;
+  SPROCKETS_ASSERT(!awaited_.empty());
+  const Awaited awaited = awaited_.front().first;
+  if (--awaited_.front().second == 0) awaited_.pop_front();
+  std::visit([&](const auto& each) { Take(each, answer, now); }, awaited);
+}
+
+void Forwarder::Take(OfGreeting, const Answer& answer, LoopTime) {
+  Follow(greeting_->TakeAnswer(answer));
+}
+
+void Forwarder::Follow(const Greeting::Step& step) {
+  if (const auto* send = std::get_if<Greeting::Send>(&step)) {
+    Await(OfGreeting{}, send->answers);
+    link_->Send(send->commands);
+  } else if (const auto* refused = std::get_if<Greeting::Refused>(&step)) {
+    if (refused->for_ever) link_->Unusable(refused->why);
+    Fail(refused->why);
+  } else if (std::holds_alternative<Greeting::Ready>(step)) {
+    OnReady();
+  }
+}
+
+void Forwarder::OnReady() {
+  const bool is_new = incarnation_ != greeting_->incarnation();
+  incarnation_ = greeting_->incarnation();
+  mended_ = incarnation_.run_id;
+  guarded_ = greeting_->guarded();
+  greeting_.reset();
+  state_ = State::kReady;
+  heard_at_ = now_;
+  if (is_new) breaks_ = 0;
+  notices_->Ready(incarnation_, guarded_, is_new);
+}
+
+// What was moved on an earlier connection must be in the journal, or nowhere, before anybody asks what landed.
+void Forwarder::BeginPlacing() {
+  if (placing_begun_ || blocked_ || moving_ > 0) return;
+  placing_begun_ = true;
+  for (const auto& [name, stream] : streams_) {
+    if (stream->landed_in != incarnation_) {
+      stream->landed_in = incarnation_;
+      stream->landed = kStreamBegin;
+      stream->rows.GoBack(kStreamBegin);
+    }
+    if (stream->has_rows_to_send()) {
+      BeginPlacing(*stream);
+    } else {
+      stream->state = AheadStream::State::kReady;
+    }
+    if (state_ != State::kReady) return;
+  }
+}
+
+void Forwarder::BeginPlacing(AheadStream& stream) {
+  stream.state = AheadStream::State::kPlacing;
+  stream.read.reset();
+  stream.placing.emplace(options_.placing, stream.landed, stream.rows.committed(), stream.landed_before);
+  Follow(stream, stream.placing->Begin());
+}
+
+void Forwarder::Take(OfPlacing placing, const Answer& answer, LoopTime) {
+  AheadStream& stream = *placing.stream;
+  Placing::Step step = stream.placing->TakeAnswer(answer, tags_);
+  stream.top = std::max(stream.top, stream.placing->top());
+  Follow(stream, std::move(step));
+}
+
+void Forwarder::Follow(AheadStream& stream, Placing::Step step) {
+  std::visit([&](const auto& each) { Do(stream, each); }, step);
+}
+
+void Forwarder::Do(AheadStream& stream, const Placing::Ask&) {
+  Await(OfPlacing{&stream});
+  link_->Send(MakeCommand({"XINFO", "STREAM", stream.name}));
+}
+
+void Forwarder::Do(AheadStream& stream, const Placing::ReadDown& read) {
+  Read(stream, /*down=*/true, read.above, read.below);
+}
+
+void Forwarder::Do(AheadStream& stream, const Placing::ReadUp& read) {
+  Read(stream, /*down=*/false, read.above, read.up_to);
+}
+
+void Forwarder::Do(AheadStream& stream, const Placing::LookUp& look_up) {
+  std::string commands;
+  for (const JournalRow& row : look_up.rows) {
+    const std::string id = ToString(row.id);
+    commands += MakeCommand({"XRANGE", stream.name, id, id});
+  }
+  Await(OfPlacing{&stream}, look_up.rows.size());
+  link_->Send(commands);
+}
+
+// Behind everything that was ever given an id, so that order is kept as far as it can be; and the farther, the more
+// often it was in vain.
+void Forwarder::Do(AheadStream& stream, const Placing::Move& move) {
+  const uint64_t lead = 1ull << std::min(stream.moves_in_a_row++, kMostMoveDoublings);
+  std::vector<JournalRow> rows;
+  for (const JournalRow& row : move.rows) {
+    const auto id = NextId(stream, std::max(wall_ms_, stream.top.ms) + lead);
+    if (!id) return Refuse(stream, "the stream has no id left");
+    rows.push_back(row.Under(*id));
+  }
+  stream.moving += rows.size();
+  moving_ += rows.size();
+  journal_->Move(stream, std::move(rows));
+}
+
+void Forwarder::Do(AheadStream& stream, const Placing::Done& done) {
+  const Placing::Counts& counts = stream.placing->counts();
+  counters_.overtaken += counts.overtaken;
+  counters_.unproven += counts.unproven;
+  counters_.reported += counts.reported;
+  if (done.landed < stream.landed_before) ++counters_.refills;
+  notices_->Placed(stream, counts);
+  stream.placing.reset();
+  stream.state = AheadStream::State::kReady;
+  stream.refusal.clear();
+  Land(stream, done.landed);
+}
+
+void Forwarder::Do(AheadStream& stream, const Placing::Refused& refused) {
+  Refuse(stream, refused.why);
+}
+
+void Forwarder::Refuse(AheadStream& stream, std::string_view why) {
+  if (stream.refusal != why) notices_->StreamRefused(stream, why);
+  stream.refusal = why;
+  stream.placing.reset();
+  stream.state = AheadStream::State::kRefused;
+  stream.retry_at = {now_.ms + stream.backoff.NextMs(counters_.flights)};
+}
+
+void Forwarder::Land(AheadStream& stream, StreamId landed) {
+  stream.landed = std::max(stream.landed, landed);
+  stream.landed_before = std::max(stream.landed_before, stream.landed);
+  stream.rows.Pass(stream.landed);
+}
+
+// ---- Flights
+
+void Forwarder::Tick(LoopTime now, uint64_t wall_ms) {
+  now_ = now;
+  wall_ms_ = wall_ms;
+  if (state_ != State::kReady) return;
+  BeginPlacing();
+  if (state_ != State::kReady || !placing_begun_ || blocked_) return;
+  for (const auto& [name, stream] : streams_) {
+    if (stream->state == AheadStream::State::kUnplaced) {  // it is new, so nothing of it was ever sent
+      stream->state = AheadStream::State::kReady;
+      stream->landed_in = incarnation_;
+    }
+    if (stream->state == AheadStream::State::kRefused && now >= stream->retry_at && stream->moving == 0)
+      BeginPlacing(*stream);
+  }
+  if (!flight_ && now >= resume_at_) Fly();
+  if (awaited_.empty() && now.ms - heard_at_.ms >= kLookMs) {
+    Await(OfLook{});
+    link_->Send(MakeCommand({"INFO", "replication"}));
+  }
+}
+
+void Forwarder::Fly() {
+  Flight flight(guarded_);
+  alone_.empty() ? AddAll(flight) : AddAlone(flight);
+  if (flight.empty()) return;
+  flight_ = std::move(flight);
+  ++counters_.flights;
+  Await(OfFlight{}, flight_->answers());
+  link_->Send(flight_->Commands());
+}
+
+// As many streams as there is room for, beginning behind the last one that flew.
+void Forwarder::AddAll(Flight& flight) {
+  auto next = streams_.upper_bound(last_stream_);
+  for (size_t i = 0; i < streams_.size() && flight.rows() < options_.flight.rows; ++i, ++next) {
+    if (next == streams_.end()) next = streams_.begin();
+    AheadStream& stream = *next->second;
+    if (stream.state != AheadStream::State::kReady) continue;
+    if (flight.Add(stream, options_.flight)) {
+      last_stream_ = stream.name;
+    } else {
+      AskForPage(stream);
+    }
+  }
+}
+
+void Forwarder::AddAlone(Flight& flight) {
+  while (!alone_.empty()) {
+    auto& [stream, rows] = alone_.front();
+    if (stream->state != AheadStream::State::kReady) return;
+    if (rows > 0 && !RejectWhatBreaks(*stream)) {
+      if (!flight.Add(*stream, {.rows = 1, .bytes = 0})) AskForPage(*stream);
+      if (!flight.empty() || stream->read) return;
+    }
+    if (rows > 0) --rows;
+    if (rows == 0) alone_.pop_front();
+  }
+}
+
+void Forwarder::AskForPage(AheadStream& stream) {
+  if (stream.rows.needs_page() && !stream.read) Read(stream, false, stream.rows.page_from(), stream.rows.page_to());
+}
+
+// Redis answers everything else, and breaks over this row alone: it is kept aside.
+bool Forwarder::RejectWhatBreaks(AheadStream& stream) {
+  const JournalRow* row = stream.rows.Next();
+  if (row == nullptr || row->id != broke_over_ || breaks_ < kBreaksToReject) return false;
+  ++counters_.rejected;
+  breaks_ = 0;
+  journal_->Reject(stream, row->ticket, "connections to Redis break over it");
+  Land(stream, row->id);
+  return true;
+}
+
+void Forwarder::Take(OfFlight, const Answer& answer, LoopTime now) {
+  switch (flight_->TakeAnswer(answer, incarnation_)) {
+    case Flight::Outcome::kUnderWay:
+      break;
+    case Flight::Outcome::kDone:
+      heard_at_ = now;
+      backoff_.Reset();
+      OnFlightDone();
+      break;
+    case Flight::Outcome::kLater:
+      heard_at_ = now;
+      resume_at_ = {now.ms + backoff_.NextMs(counters_.flights)};
+      flight_.reset();
+      break;
+    case Flight::Outcome::kBroken:
+      Fail(flight_->why());
+      break;
+  }
+}
+
+void Forwarder::OnFlightDone() {
+  const Flight flight = *std::exchange(flight_, std::nullopt);
+  if (!alone_.empty() && --alone_.front().second == 0) alone_.pop_front();
+  for (const Flight::Part& part : flight.parts()) {
+    AheadStream& stream = *part.stream;
+    switch (part.outcome) {
+      case Flight::Part::Outcome::kNotApplied:
+        break;
+      case Flight::Part::Outcome::kLanded:
+        counters_.landed += part.rows.size() - part.rejected.size();
+        for (const auto& [at, why] : part.rejected) {
+          ++counters_.rejected;
+          journal_->Reject(stream, part.rows[at].ticket, why);
+        }
+        if (part.rows.front().id == broke_over_) breaks_ = 0;
+        stream.moves_in_a_row = 0;
+        stream.backoff.Reset();
+        Land(stream, part.rows.back().id);
+        break;
+      case Flight::Part::Outcome::kTooLow:
+        BeginPlacing(stream);
+        break;
+      case Flight::Part::Outcome::kRefused:
+        Refuse(stream, part.why);
+        break;
+    }
+    if (state_ != State::kReady) return;
+  }
+}
+
+void Forwarder::Take(OfLook, const Answer& answer, LoopTime now) {
+  heard_at_ = now;
+  if (answer.is_error()) return Fail(answer.text);
+  if (auto why = NoMaster(answer.text)) return Fail(*why);
+  if (InfoField(answer.text, "master_replid") != incarnation_.replication_id) Fail("Redis has changed its role");
+}
+
+// ---- The end of a connection
+
+void Forwarder::Fail(std::string_view why) {
+  link_->Disconnect(why);
+  Reset();
+}
+
+void Forwarder::OnDisconnected(bool by_server) {
+  CountBreak(by_server);
+  Reset();
+}
+
+void Forwarder::CountBreak(bool by_server) {
+  if (!flight_ || !by_server) return;
+  const StreamId first = flight_->parts().front().rows.front().id;
+  breaks_ = first == broke_over_ ? breaks_ + 1 : 1;
+  broke_over_ = first;
+  if (breaks_ != kBreaksToGoAlone) return;
+  alone_.clear();
+  for (const Flight::Part& part : flight_->parts()) alone_.emplace_back(part.stream, part.rows.size());
+}
+
+void Forwarder::Reset() {
+  state_ = State::kDisconnected;
+  placing_begun_ = false;
+  greeting_.reset();
+  flight_.reset();
+  awaited_.clear();
+  for (const auto& [name, stream] : streams_) {
+    stream->state = AheadStream::State::kUnplaced;
+    stream->placing.reset();
+    stream->read.reset();
+  }
+}
+
+}  // namespace sprockets

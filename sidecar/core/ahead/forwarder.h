@@ -1,0 +1,200 @@
+// Sends the rows of the journal to Redis, in order, each exactly once, whatever Redis has lost: one connection, one
+// flight at a time (flight.h), after every stream has been placed (placing.h). Pure: it is told what happened and what
+// time it is, and says what to send. Loop thread only.
+//
+//   OnConnected ─► greeting ─► placing each stream ─► flight after flight ─► OnDisconnected
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "shared/base/backoff.h"
+#include "shared/base/fifo.h"
+#include "shared/base/moment.h"
+#include "shared/redis/answer.h"
+#include "shared/redis/url.h"
+#include "sidecar/core/ahead/ahead_stream.h"
+#include "sidecar/core/ahead/entry_id.h"
+#include "sidecar/core/ahead/flight.h"
+#include "sidecar/core/ahead/greeting.h"
+#include "sidecar/core/ahead/journal.h"
+
+namespace sprockets {
+
+/// The connection that the forwarder uses.
+class ForwarderLink {
+ public:
+  virtual ~ForwarderLink() = default;
+  /// Whole commands, to be answered one by one (Forwarder::OnAnswer), in order.
+  virtual void Send(std::string_view commands) = 0;
+  /// Ends the connection at once, and what it carries with it. OnDisconnected does not follow; a new one does, after a
+  /// while.
+  virtual void Disconnect(std::string_view why) = 0;
+  /// This server, or this user, can never do.
+  virtual void Unusable(std::string_view why) = 0;
+};
+
+/// Worth a line in the log.
+class ForwarderNotices {
+ public:
+  virtual ~ForwarderNotices() = default;
+  virtual void Ready(const Incarnation& incarnation, bool guarded, bool is_new) = 0;
+  virtual void Placed(const AheadStream& stream, const Placing::Counts& counts) = 0;
+  virtual void StreamRefused(const AheadStream& stream, std::string_view why) = 0;
+};
+
+struct ForwarderOptions {
+  RedisUrl url;
+  PlacingPolicy placing;
+  Flight::Limits flight;
+  size_t fresh_bytes = 8 << 20;  // of rows that wait in memory; the others are read from the journal
+};
+
+struct ForwarderCounters {
+  uint64_t flights = 0;
+  uint64_t landed = 0;
+  uint64_t rejected = 0;
+  uint64_t overtaken = 0;
+  uint64_t unproven = 0;
+  uint64_t reported = 0;
+  uint64_t refills = 0;  // times that a stream went back to rows that had landed before
+};
+
+/// How far a stream has landed, as it is written down: lazily, for it may lag, and must never lead.
+struct LandedMark {
+  std::string stream;
+  StreamId landed;
+  StreamId top;
+  Incarnation incarnation;
+};
+
+class Forwarder {
+ public:
+  /// `tags`: all that were ever drawn; the last one is this life's.
+  Forwarder(ForwarderOptions options, std::vector<EntryTag> tags, ForwarderLink* link, JournalSource* journal,
+            ForwarderNotices* notices);
+  ~Forwarder();
+
+  // What the journal held at the start.
+  AheadStream& AddStream(std::string name, StreamId committed);
+  void Restore(const LandedMark& mark);
+  /// The event that began as `origin` has `ticket` for its current row, and a higher one than before.
+  void AddMoved(int64_t origin, int64_t ticket);
+
+  /// An id for a new event, which is above all others of its stream. Nothing: the stream has no id left.
+  std::optional<StreamId> NextId(AheadStream& stream, uint64_t now_ms);
+  /// A new row was committed.
+  void OnCommitted(AheadStream& stream, JournalRow row);
+  void OnPage(AheadStream& stream, JournalPage page);
+  /// The rows of JournalSource::Move were committed, under these tickets.
+  void OnMoved(AheadStream& stream, std::vector<JournalRow> rows);
+  /// A COMMIT failed and is tried again: nothing is placed or sent meanwhile.
+  void OnJournalBlocked(bool blocked) { blocked_ = blocked; }
+
+  void OnConnected();
+  void OnAnswer(const Answer& answer, LoopTime now);
+  /// `by_server`: it has closed the connection, rather than fallen silent.
+  void OnDisconnected(bool by_server);
+  /// Once a turn of the loop: sends what may be sent.
+  void Tick(LoopTime now, uint64_t wall_ms);
+
+  /// The marks that have changed since the last call.
+  std::vector<LandedMark> TakeMarks();
+  const std::map<std::string, std::unique_ptr<AheadStream>, std::less<>>& streams() const { return streams_; }
+  const ForwarderCounters& counters() const { return counters_; }
+  bool ready() const { return state_ == State::kReady; }
+  bool guarded() const { return guarded_; }
+  /// Nothing waits to be sent or to be placed, and nothing is on its way.
+  bool idle() const;
+
+ private:
+  enum class State { kDisconnected, kGreeting, kReady };
+  struct OfGreeting {};
+  struct OfFlight {};
+  struct OfPlacing {
+    AheadStream* stream;
+  };
+  struct OfLook {};  // INFO, when idle
+  using Awaited = std::variant<OfGreeting, OfFlight, OfPlacing, OfLook>;
+
+  void Take(OfGreeting, const Answer& answer, LoopTime now);
+  void Take(OfFlight, const Answer& answer, LoopTime now);
+  void Take(OfPlacing placing, const Answer& answer, LoopTime now);
+  void Take(OfLook, const Answer& answer, LoopTime now);
+
+  void Follow(AheadStream& stream, Placing::Step step);
+  void Do(AheadStream&, const Placing::Wait&) {}
+  void Do(AheadStream& stream, const Placing::Ask&);
+  void Do(AheadStream& stream, const Placing::ReadDown& read);
+  void Do(AheadStream& stream, const Placing::LookUp& look_up);
+  void Do(AheadStream& stream, const Placing::ReadUp& read);
+  void Do(AheadStream& stream, const Placing::Move& move);
+  void Do(AheadStream& stream, const Placing::Done& done);
+  void Do(AheadStream& stream, const Placing::Refused& refused);
+  void Do(AheadStream& stream, const Placing::Broken& broken) {
+    (void)stream;
+    Fail(broken.why);
+  }
+  void Await(Awaited awaited, size_t answers = 1);
+  void Follow(const Greeting::Step& step);
+  void OnReady();
+  void BeginPlacing();
+  void BeginPlacing(AheadStream& stream);
+  void Read(AheadStream& stream, bool down, StreamId above, StreamId to);
+  void Refuse(AheadStream& stream, std::string_view why);
+  void Land(AheadStream& stream, StreamId landed);
+  void OnFlightDone();
+  void Fly();
+  void AddAlone(Flight& flight);
+  void AddAll(Flight& flight);
+  void AskForPage(AheadStream& stream);
+  bool RejectWhatBreaks(AheadStream& stream);
+  void CountBreak(bool by_server);
+  void ForgetFreshBeyondLimit();
+  void Fail(std::string_view why);
+  void Reset();
+
+  const ForwarderOptions options_;
+  const std::vector<EntryTag> tags_;
+  ForwarderLink* const link_;
+  JournalSource* const journal_;
+  ForwarderNotices* const notices_;
+  ForwarderCounters counters_;
+  std::map<std::string, std::unique_ptr<AheadStream>, std::less<>> streams_;
+  std::map<std::string, LandedMark, std::less<>> marks_;  // as they were last taken
+  MovedRows moved_;
+  size_t moving_ = 0;  // rows, on their way to the journal
+  size_t fresh_bytes_ = 0;
+
+  State state_ = State::kDisconnected;
+  bool blocked_ = false;
+  std::optional<Greeting> greeting_;
+  std::string mended_;  // the run_id under which the transaction of the greeting was made
+  Incarnation incarnation_;
+  bool guarded_ = true;
+  std::optional<Flight> flight_;
+  Fifo<std::pair<Awaited, size_t>, 64> awaited_;
+  LoopTime now_;
+  uint64_t wall_ms_ = 0;
+  LoopTime resume_at_;  // Redis took nothing
+  Backoff backoff_{50, 5'000};
+  LoopTime heard_at_;        // when INFO was last answered
+  std::string last_stream_;  // that flew: the next flight begins behind it
+  uint64_t next_request_ = 1;
+  bool placing_begun_ = false;  // on this connection
+
+  // A row over which connections break.
+  StreamId broke_over_;
+  int breaks_ = 0;
+  std::deque<std::pair<AheadStream*, size_t>> alone_;  // so many rows of these go one by one
+};
+
+}  // namespace sprockets

@@ -1,0 +1,24 @@
+#include "sidecar/core/ahead/journal.h"
+
+#include "shared/base/result.h"
+#include "shared/redis/resp.h"
+
+namespace sprockets {
+
+JournalRow JournalRow::Of(int64_t ticket, int64_t origin, StreamId id, const EventView& event) {
+  JournalRow row{ticket, origin, id, {}, 2 + event.options.size()};
+  AppendXadd(row.xadd, event, ToString(id));
+  return row;
+}
+
+JournalRow JournalRow::Under(StreamId other) const {
+  std::vector<std::string_view> words;
+  SPROCKETS_ASSERT(ParseWholeCommand(xadd, &words));
+  const std::string text = ToString(other);
+  words[id_word] = text;
+  JournalRow row{0, origin, other, {}, id_word};
+  AppendCommand(row.xadd, words);
+  return row;
+}
+
+}  // namespace sprockets

@@ -1,0 +1,120 @@
+// Finds out what of a stream has landed, at the beginning of each connection and when Redis refuses rows as too low;
+// and moves what another writer's entries have overtaken. WRITE-AHEAD's rule: in any dataset, if an entry of ours is
+// there, all of ours with lower ids are or were there. Pure.
+//
+//   asking ─► done: the top is ours, or below every row in question
+//      └► searching ⇄ looking up, newest row first ─► asking again ─► reading ⇄ moving ─► done
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "shared/redis/answer.h"
+#include "shared/redis/stream_id.h"
+#include "sidecar/core/ahead/entry_id.h"
+#include "sidecar/core/ahead/journal.h"
+
+namespace sprockets {
+
+/// What XINFO STREAM says.
+struct StreamFacts {
+  StreamId top;  // last-generated-id
+  StreamId max_deleted;
+  std::optional<StreamId> first;  // entry; nothing: the stream is empty
+  bool nothing_removed = false;   // as many entries as were ever added
+
+  /// 0-0 where there is no such key. Nothing if it is no answer to XINFO STREAM.
+  static std::optional<StreamFacts> In(const Answer& answer);
+};
+
+/// What to do with an event of which nobody can say whether it landed.
+enum class Unproven { kAppend, kSkip };
+/// With one that had landed, and is missing from another dataset without proof.
+enum class Refill { kReport, kAppend };
+
+struct PlacingPolicy {
+  Unproven unproven = Unproven::kAppend;
+  Refill refill = Refill::kReport;
+};
+
+class Placing {
+ public:
+  // What to do next.
+  struct Ask {};  // XINFO STREAM
+  struct ReadDown {
+    StreamId above;
+    StreamId below;
+  };
+  struct LookUp {
+    std::vector<JournalRow> rows;  // XRANGE id id for each
+  };
+  struct ReadUp {
+    StreamId above;
+    StreamId up_to;
+  };
+  struct Move {
+    std::vector<JournalRow> rows;  // under their old ids
+  };
+  struct Done {
+    StreamId landed;
+  };
+  struct Refused {
+    std::string_view why;  // this stream alone
+  };
+  struct Broken {
+    std::string_view why;
+  };
+  struct Wait {};
+  using Step = std::variant<Wait, Ask, ReadDown, LookUp, ReadUp, Move, Done, Refused, Broken>;
+
+  struct Counts {
+    uint64_t overtaken = 0;
+    uint64_t unproven = 0;  // of those that were moved or skipped
+    uint64_t reported = 0;  // landed once, missing now without proof, and not sent again
+  };
+
+  /// Of the rows above `base` those up to `committed` may have landed. Those up to `landed_before` had, in this or in
+  /// another dataset. `same`: this is the dataset in which `base` landed.
+  Placing(PlacingPolicy policy, StreamId base, StreamId committed, StreamId landed_before);
+
+  Step Begin() { return Ask{}; }
+  /// Of XINFO STREAM, or of the next look-up.
+  Step TakeAnswer(const Answer& answer, std::span<const EntryTag> tags);
+  Step TakePage(JournalPage page);
+  Step TakeMoved();
+
+  const Counts& counts() const { return counts_; }
+  StreamId top() const { return facts_.top; }
+
+ private:
+  enum class State { kAsking, kSearching, kLookingUp, kAskingAgain, kReading, kMoving };
+
+  Step TakeFacts(const Answer& answer, std::span<const EntryTag> tags);
+  Step TakeLookUp(const Answer& answer);
+  Step Search(StreamId up_to);
+  Step AskAgain(StreamId found);
+  Step ReadOn(StreamId above);
+  bool IsProvenOvertaken(StreamId id) const;
+  bool IsMoved(StreamId id);
+
+  const PlacingPolicy policy_;
+  const StreamId base_;
+  const StreamId committed_;
+  const StreamId landed_before_;
+  State state_ = State::kAsking;
+  StreamFacts facts_;
+  std::vector<JournalRow> looked_up_;
+  size_t answers_ = 0;  // of them
+  bool search_ends_ = false;
+  std::optional<StreamId> found_;
+  StreamId read_to_;
+  bool reading_ends_ = false;
+  Counts counts_;
+};
+
+}  // namespace sprockets
