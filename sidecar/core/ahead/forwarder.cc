@@ -92,7 +92,9 @@ void Forwarder::OnPage(AheadStream& stream, JournalPage page) {
   std::erase_if(page.rows, [this](const JournalRow& row) { return !IsCurrent(row, moved_); });
   if (page.rows.empty() && !page.is_last && last)
     return read.down ? Read(stream, true, read.above, *last) : Read(stream, false, *last, read.to);
-  Follow(stream, stream.placing->TakePage(std::move(page)));
+  Placing::Step step = stream.placing->TakePage(std::move(page));
+  CountDecided(stream);
+  Follow(stream, std::move(step));
 }
 
 void Forwarder::OnMoved(AheadStream& stream, std::vector<JournalRow> rows) {
@@ -248,16 +250,21 @@ void Forwarder::Do(AheadStream& stream, const Placing::Move& move) {
 }
 
 void Forwarder::Do(AheadStream& stream, const Placing::Done& done) {
-  const Placing::Counts& counts = stream.placing->counts();
-  counters_.overtaken += counts.overtaken;
-  counters_.unproven += counts.unproven;
-  counters_.reported += counts.reported;
   if (done.landed < stream.landed_before) ++counters_.refills;
-  notices_->Placed(stream, counts);
   stream.placing.reset();
   stream.state = AheadStream::State::kReady;
   stream.refusal.clear();
   Land(stream, done.landed);
+}
+
+// Before anything comes of it: a kill must not hide what was not proven.
+void Forwarder::CountDecided(AheadStream& stream) {
+  const Placing::Counts decided = stream.placing->TakeCounts();
+  if (decided.none()) return;
+  counters_.overtaken += decided.overtaken;
+  counters_.unproven += decided.unproven;
+  counters_.reported += decided.reported;
+  notices_->Decided(stream, decided);
 }
 
 void Forwarder::Do(AheadStream& stream, const Placing::Refused& refused) {

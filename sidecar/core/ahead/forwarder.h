@@ -47,7 +47,8 @@ class ForwarderNotices {
  public:
   virtual ~ForwarderNotices() = default;
   virtual void Ready(const Incarnation& incarnation, bool guarded, bool is_new) = 0;
-  virtual void Placed(const AheadStream& stream, const Placing::Counts& counts) = 0;
+  /// Events that another writer's entries have overtaken, or of which nobody can say what became of them.
+  virtual void Decided(const AheadStream& stream, const Placing::Counts& counts) = 0;
   virtual void StreamRefused(const AheadStream& stream, std::string_view why) = 0;
 };
 
@@ -146,6 +147,7 @@ class Forwarder {
   void Await(Awaited awaited, size_t answers = 1);
   void Follow(const Greeting::Step& step);
   void OnReady();
+  void CountDecided(AheadStream& stream);
   void BeginPlacing();
   void BeginPlacing(AheadStream& stream);
   void Read(AheadStream& stream, bool down, StreamId above, StreamId to);

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -76,6 +77,7 @@ class Placing {
     uint64_t overtaken = 0;
     uint64_t unproven = 0;  // of those that were moved or skipped
     uint64_t reported = 0;  // landed once, missing now without proof, and not sent again
+    bool none() const { return overtaken + unproven + reported == 0; }
   };
 
   /// Of the rows above `base` those up to `committed` may have landed. Those up to `landed_before` had, in this or in
@@ -88,7 +90,8 @@ class Placing {
   Step TakePage(JournalPage page);
   Step TakeMoved();
 
-  const Counts& counts() const { return counts_; }
+  /// What was decided since the last call.
+  Counts TakeCounts() { return std::exchange(counts_, {}); }
   StreamId top() const { return facts_.top; }
 
  private:

@@ -231,8 +231,8 @@ void AheadWorld::Reject(AheadStream&, int64_t ticket, std::string_view why) {
 }
 
 // Without proof anything may have become of them: the promise is that they are counted.
-void AheadWorld::Placed(const AheadStream& stream, const Placing::Counts& counts) {
-  Say("placed " + stream.name + ": overtaken " + std::to_string(counts.overtaken) + ", unproven " +
+void AheadWorld::Decided(const AheadStream& stream, const Placing::Counts& counts) {
+  Say("decided for " + stream.name + ": overtaken " + std::to_string(counts.overtaken) + ", unproven " +
       std::to_string(counts.unproven) + ", reported " + std::to_string(counts.reported));
   if (counts.unproven + counts.reported == 0) return;
   if (!foreign_) broken_ = "something was not proven although nobody else writes";

@@ -83,7 +83,7 @@ class AheadWorld : public ForwarderLink, public JournalSource, public ForwarderN
   void Move(AheadStream& stream, std::vector<JournalRow> rows) override;
   void Reject(AheadStream& stream, int64_t ticket, std::string_view why) override;
   void Ready(const Incarnation&, bool, bool) override {}
-  void Placed(const AheadStream& stream, const Placing::Counts& counts) override;
+  void Decided(const AheadStream& stream, const Placing::Counts& counts) override;
   void StreamRefused(const AheadStream&, std::string_view) override {}
 
   bool Chance(int in_hundred) { return static_cast<int>(random_() % 100) < in_hundred; }
