@@ -1,7 +1,6 @@
 #include "sidecar/core/router.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "shared/base/text.h"
 #include "shared/redis/error.h"
@@ -12,36 +11,9 @@ namespace sprockets {
 
 namespace {
 
-constexpr size_t kSpareEvents = 4096;
-constexpr size_t kSpareEventBytes = 4096;       // a larger string gives its memory back
 constexpr int64_t kFirstTailPage = 8;           // entries
 constexpr int64_t kTailPageBytes = 256 * 1024;  // what the later pages aim at
 constexpr int64_t kMostTailPage = 1000;         // entries
-
-// A bulk string, in a buffer of its own: every forwarded event passes here.
-class LandedReply {
- public:
-  explicit LandedReply(StreamId id) {
-    char text[48];
-    char* end = std::to_chars(text, text + 24, id.ms).ptr;
-    *end++ = '-';
-    end = std::to_chars(end, text + sizeof text, id.seq).ptr;
-    char* out = bytes_;
-    *out++ = '$';
-    out = std::to_chars(out, out + 4, end - text).ptr;
-    *out++ = '\r';
-    *out++ = '\n';
-    out = std::copy(text, end, out);
-    *out++ = '\r';
-    *out++ = '\n';
-    size_ = static_cast<size_t>(out - bytes_);
-  }
-  operator std::string_view() const { return {bytes_, size_}; }
-
- private:
-  char bytes_[64];
-  size_t size_;
-};
 
 // "+0-<ticket>": an id that XADD * never gives.
 std::string SpilledReply(int64_t ticket) {
@@ -54,12 +26,11 @@ std::string SpilledReply(int64_t ticket) {
 
 Router::Router(RouterOptions options, IdentityHasher hasher, RouterSinks sinks)
     : options_(std::move(options)),
+      intake_(options_),
       hasher_(std::move(hasher)),
       sinks_(sinks),
       window_(options_.dedupe_window),
-      breaker_(options_.refusals_to_open) {
-  AppendBulk(own_id_bulk_, options_.event_id_field);
-}
+      breaker_(options_.refusals_to_open) {}
 
 Router::~Router() = default;
 
@@ -67,85 +38,43 @@ Router::~Router() = default;
 
 void Router::Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, WallTime received,
                     LoopTime now) {
-  const Status parsed = ParseXadd(args, options_.event_id_field, &view_);
-  if (!parsed.ok()) return Invalid(to, parsed.error().message);
-  if (body.size() > options_.max_event_bytes) {
-    size_t bytes = 0;
-    for (const std::string_view arg : args) bytes += arg.size();
-    if (bytes > options_.max_event_bytes) return RejectTooLarge(to);
-  }
-  StreamState* stream = FindStream(view_.stream);
-  if (stream == nullptr) return Invalid(to, "the sidecar does not accept this stream (see --streams, --max-streams)");
+  const std::string why = intake_.Look(args, body);
+  if (!why.empty()) return Invalid(to, why);
+  const EventView& view = intake_.view();
+  StreamState* stream = FindStream(view.stream);
+  if (stream == nullptr) return Invalid(to, Intake::kNotAdmitted);
   ++counters_.accepted;
   EventIdentity identity;
-  if (view_.has_event_id()) {
-    identity = hasher_.Of(view_);
+  if (view.has_event_id()) {
+    identity = hasher_.Of(view);
     window_.Prefetch(identity);
   }
-  Event event = Wrap(to, args, body);
+  Event event = intake_.Wrap(to, args, body);
   event->stream = stream;
   event->received = received_last_ = received;
-  if (view_.has_event_id() && SettledByWindow(event, identity)) return;
+  if (view.has_event_id() && SettledByWindow(event, identity)) return;
   Route(std::move(event), now);
 }
 
 void Router::RejectTooLarge(ReplyTo to) {
-  Invalid(to, "the event is larger than --max-event-bytes (" + FormatSize(options_.max_event_bytes) +
-                  ") or has more than 4096 fields, not counting its id");
+  Invalid(to, intake_.TooLarge());
 }
 
 void Router::Invalid(ReplyTo to, std::string_view why) {
   ++counters_.invalid;
-  std::string reply;
-  AppendError(reply, "INVALID " + Escape(why));
-  to.Reply(reply);
+  AnswerInvalid(to, why);
 }
 
 // Null: the stream is not ours to take, or one too many.
 StreamState* Router::FindStream(std::string_view name) {
   const auto found = streams_.find(name);
   if (found != streams_.end()) return found->second.get();
-  if (!GlobMatchAny(options_.stream_globs, name) || streams_.size() >= options_.max_streams) return nullptr;
+  if (!intake_.Admits(name, streams_.size())) return nullptr;
   auto state = std::make_unique<StreamState>();
   state->name = name;
   StreamState* stream = state.get();
   streams_.emplace(stream->name, std::move(state));
   return stream;
-}
-
-Router::Event Router::NewEvent() {
-  if (spare_.empty()) return std::make_unique<PendingEvent>();
-  Event event = std::move(spare_.back());
-  spare_.pop_back();
-  return event;
-}
-
-void Router::Recycle(Event event) {
-  if (spare_.size() >= kSpareEvents || event->wire.capacity() > kSpareEventBytes) return;
-  event->wire.clear();
-  event->entry = nullptr;
-  event->has_own_id = false;
-  event->is_probe = false;
-  spare_.push_back(std::move(event));
-}
-
-// The event as it goes to Redis: the client's own bytes, and an event id behind them where the client gave none.
-Router::Event Router::Wrap(ReplyTo to, std::span<const std::string_view> args, std::string_view body) {
-  Event event = NewEvent();
-  event->reply_to = to;
-  event->has_own_id = !view_.has_event_id();
-  event->wire.reserve(body.size() + own_id_bulk_.size() + 64);
-  AppendArrayHeader(event->wire, args.size() + (event->has_own_id ? 2 : 0));
-  event->wire.append(body);
-  if (event->has_own_id) {
-    char id[64];
-    char* end = std::copy(options_.producer.begin(), options_.producer.end(), id);
-    *end++ = '-';
-    end = std::to_chars(end, id + sizeof id, next_own_id_++).ptr;
-    event->wire.append(own_id_bulk_);
-    AppendBulk(event->wire, {id, static_cast<size_t>(end - id)});
-  }
-  return event;
 }
 
 // The client gave an id: has this event been here before? Otherwise it is entered as pending. False: it is still to be
@@ -166,7 +95,7 @@ bool Router::SettledByWindow(Event& event, const EventIdentity& identity) {
       entry->waiters->push_back(event->reply_to);
       break;
     case Window::State::kLanded:
-      event->reply_to.Reply(LandedReply(entry->id));
+      event->reply_to.Reply(EntryIdReply(entry->id));
       break;
     case Window::State::kSpilled:
       event->reply_to.Reply(SpilledReply(entry->ticket));
@@ -178,7 +107,7 @@ bool Router::SettledByWindow(Event& event, const EventIdentity& identity) {
       Spill(std::move(event), Doubt{entry->id, std::nullopt}, /*was_sent=*/false);
       return true;
   }
-  Recycle(std::move(event));
+  intake_.Recycle(std::move(event));
   return true;
 }
 
@@ -321,7 +250,7 @@ void Router::OnLanded(std::string_view id_text) {
     sinks_.notices->StreamAcceptedAgain(stream);
   }
   AnswerLanded(*event, *id);
-  Recycle(std::move(event));
+  intake_.Recycle(std::move(event));
 }
 
 void Router::OnNil() {
@@ -330,7 +259,7 @@ void Router::OnNil() {
   std::string reply;
   AppendNull(reply, 2);
   AnswerNotStored(*event, reply);
-  Recycle(std::move(event));
+  intake_.Recycle(std::move(event));
 }
 
 void Router::OnError(std::string_view error, LoopTime now) {
@@ -435,7 +364,7 @@ void Router::ReleaseHeld(StreamState& stream, LoopTime now) {
     if (std::exchange(event->is_probe, false)) stream.EndProbe();  // the way it goes from here says whether it is one
     if (event->entry != nullptr && event->entry->landed_in_tail) {
       AnswerLanded(*event, event->entry->id);
-      Recycle(std::move(event));
+      intake_.Recycle(std::move(event));
     } else {
       Route(std::move(event), now);
     }
@@ -469,7 +398,7 @@ void Router::OnSpillOutcome(SpillOutcome outcome) {
       AnswerUnknown(*event, outcome.anchor, outcome.why);
       break;
   }
-  Recycle(std::move(event));
+  intake_.Recycle(std::move(event));
 }
 
 void Router::OnEarlierEvents(const EarlierEvents& events, bool complete) {
@@ -490,7 +419,7 @@ void Router::Answer(PendingEvent& event, std::string_view resp) {
 }
 
 void Router::AnswerLanded(PendingEvent& event, StreamId id) {
-  Answer(event, LandedReply(id));
+  Answer(event, EntryIdReply(id));
   if (event.entry != nullptr) window_.SetLanded(event.entry, id);
 }
 

@@ -20,6 +20,7 @@
 #include "shared/redis/event.h"
 #include "shared/redis/stream_id.h"
 #include "sidecar/core/breaker.h"
+#include "sidecar/core/intake.h"
 #include "sidecar/core/stream_state.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/core/window.h"
@@ -43,16 +44,11 @@ struct RouterSinks {
   RouterNotices* notices;
 };
 
-struct RouterOptions {
-  std::string event_id_field = "event_id";
-  std::string producer;  // random in every life, see made_id.h
+struct RouterOptions : IntakeOptions {
   int64_t max_inflight_bytes = 8 << 20;
   bool earlier_life_in_flight = true;  // the earlier life may have had events in flight when it ended
   int64_t max_spill_queue_bytes = 8 << 20;
-  size_t max_event_bytes = 1 << 20;
-  size_t max_streams = 1024;
   size_t dedupe_window = 100'000;
-  std::vector<std::string> stream_globs;  // empty: every stream
   int refusals_to_open = 5;
 };
 
@@ -129,10 +125,7 @@ class Router : public EventSink {
  private:
   using Event = std::unique_ptr<PendingEvent>;
 
-  Event NewEvent();
-  void Recycle(Event event);
   StreamState* FindStream(std::string_view name);
-  Event Wrap(ReplyTo to, std::span<const std::string_view> args, std::string_view body);
   bool SettledByWindow(Event& event, const EventIdentity& identity);
   void Route(Event event, LoopTime now);
   void Hold(Event event);
@@ -154,7 +147,7 @@ class Router : public EventSink {
   void OnUnknownForgotten();
 
   const RouterOptions options_;
-  std::string own_id_bulk_;  // the event id field's name in RESP
+  Intake intake_;
   const IdentityHasher hasher_;
   const RouterSinks sinks_;
   Window window_;
@@ -167,7 +160,6 @@ class Router : public EventSink {
   bool folder_unread_ = false;  // in part: the window does not know all of its events
   bool unknown_forgotten_ = false;
   std::string last_refusal_;
-  uint64_t next_own_id_ = 1;
   Fifo<Event, 4096> in_flight_;  // in the order in which they were sent
   int64_t in_flight_bytes_ = 0;  // held ones included
   size_t held_ = 0;
@@ -175,8 +167,6 @@ class Router : public EventSink {
   size_t spilling_ = 0;
   WallTime spill_progress_;  // when the disk last answered, or the first event went there
   WallTime received_last_;
-  std::vector<Event> spare_;  // emptied events whose strings keep their room
-  EventView view_;            // scratch
 };
 
 }  // namespace sprockets
