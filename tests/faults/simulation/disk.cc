@@ -144,6 +144,13 @@ class SimulatedState final : public StateStore {
     world_->Step("recorded");
     return {};
   }
+  Status WriteLanded(std::span<const LandedMark> marks) override {
+    world_->Step("note landed");
+    if (world_->Chance(world_->faults.record_fails)) return IoError("note landed");
+    for (const LandedMark& mark : marks) world_->disk.state->landed.insert_or_assign(mark.stream, mark);
+    world_->Step("noted landed");
+    return {};
+  }
   Status Close() override { return {}; }
 
  private:
