@@ -13,6 +13,25 @@
 --     "github_id" ANY, "amount" ANY …    -- the fields of the stream's first event in this file, in its order
 --   ) STRICT;
 --
+-- A file of --ack disk is a journal (user_version 2 instead of 1): its sidecar has told the client the id of the entry that
+-- each event becomes. There the table of a stream has two columns more behind _ticket, which _checksum covers, too:
+--
+--     _id          TEXT NOT NULL,        -- the entry's id, as Redis writes it
+--     _origin      INTEGER,              -- the event was moved, because others had overtaken it: the ticket of its first row, in
+--                                        -- this file or in one before it. Of an event's rows the one with the highest ticket counts
+--
+-- and so that nobody has to search for them, the moved rows are listed:
+--
+--   CREATE TABLE _moves (
+--     stream_id INTEGER NOT NULL,
+--     ticket    INTEGER NOT NULL,          -- of the row with an _origin
+--     origin    INTEGER NOT NULL,
+--     PRIMARY KEY (stream_id, ticket)
+--   ) STRICT, WITHOUT ROWID;
+--
+-- A journal's sidecar notes in state.sqlite how far each stream has landed; done_ticket and _anchor are for the drain, which
+-- leaves journals alone. An _anchor in a journal's row says that the row was salvaged from a damaged file.
+--
 -- Bytes that are UTF-8 are stored as TEXT so that people can read them, others as BLOB. Names with a leading underscore are
 -- the spill's own: a stream or a field that has one is kept under another name, or in _raw.
 

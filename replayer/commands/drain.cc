@@ -13,6 +13,7 @@
 #include "replayer/commands/common_options.h"
 #include "replayer/drain/active_file.h"
 #include "replayer/drain/folder_survey.h"
+#include "replayer/drain/landed_rows.h"
 #include "replayer/drain/options.h"
 #include "replayer/drain/pass.h"
 #include "replayer/drain/report.h"
@@ -216,10 +217,18 @@ Result<Outcome> DryRun(const DrainRun& run, const SpillFolder& folder, const Out
     if (!file.not_read.empty() && (!is_active || file.info.quarantined)) {
       LogWarning("not-counted", {{"file", file.info.path.filename().native()}, {"why", file.not_read}});
     }
+    int64_t left_in_file = 0;
     for (const StreamSurvey& stream : file.streams) {
+      left_in_file += stream.left;
       if (stream.left == 0 || !GlobMatch(run.drain.streams, stream.name)) continue;
       left[stream.name] += stream.left;
       counts.left += static_cast<uint64_t>(stream.left);
+    }
+    if (file.is_journal && left_in_file > 0) {
+      LogWarning("journal-left", {{"file", file.info.path.filename().native()},
+                                  {"rows", left_in_file},
+                                  {"why", kJournalWhy},
+                                  {"way_out", kJournalWayOut}});
     }
   }
   result = std::max(Judge(counts, result), CountActive(run.drain.socket_path, folder, &counts));

@@ -12,6 +12,7 @@
 #include "replayer/commands/common_options.h"
 #include "replayer/drain/active_file.h"
 #include "replayer/drain/folder_survey.h"
+#include "replayer/drain/landed_rows.h"
 #include "replayer/drain/pass.h"
 #include "shared/base/log.h"
 #include "shared/spill/disk_folder.h"
@@ -39,6 +40,8 @@ std::string EventLine(const SpillFileInfo& info, const SpilledEvent& spilled, co
       {"file", info.path.filename().native()},       {"ticket", spilled.ticket},
       {"stream", JsonOfBytes(spilled.event.stream)}, {"event_id", JsonOfBytes(spilled.event.event_id())},
       {"received_ms", spilled.received_ms},          {"in_doubt", spilled.doubt || info.suspect}};
+  if (spilled.id) json["id"] = ToString(*spilled.id);
+  if (spilled.origin != 0) json["moved_from"] = spilled.origin;
   if (rejected != nullptr) json["rejected"] = JsonOfBytes(*rejected);
   json["options"] = ListJson(spilled.event.options);
   json["fields"] = ListJson(spilled.event.fields);
@@ -54,14 +57,22 @@ class Printer {
   /// Rows that cannot be read are named on stderr, and the others are printed all the same.
   int64_t bad_rows() const { return bad_rows_; }
 
-  Status PrintFile(const SpillFolder& folder, const SpillFileInfo& info, bool only_what_waits) {
+  /// `landed`: of a journal only what waits is printed, too; null: the whole file is.
+  Status PrintFile(const SpillFolder& folder, const SpillFileInfo& info, LandedRows* landed) {
     ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder.OpenFile(info));
-    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
+    const bool by_marks = landed != nullptr && file->names_entries();
+    if (const Status known = by_marks ? landed->Know() : Status(); !known.ok()) {
+      if (known.error().code != ErrorCode::kBusy) return known;
+      LogWarning("journal-not-shown", {{"file", info.path.filename().native()},
+                                       {"why", known.error().message},
+                                       {"way_out", "show FILE prints all of it"}});
+      return {};
+    }
+    ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->UncountedStreams());
     ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, file->RejectedRows());
     for (const SpilledStream& stream : streams) {
       if (is_full()) return {};
       if (options_.stream && stream.name != *options_.stream) continue;
-      const int64_t after = only_what_waits ? stream.cursor.done_ticket : 0;
       std::map<int64_t, std::string> reasons;
       for (const SpillFile::Rejected& row : rejected) {
         if (row.stream_id == stream.id) reasons[row.ticket] = row.reason;
@@ -76,7 +87,12 @@ class Printer {
         ++bad_rows_;
         LogWarning("bad-row", {{"file", info.path.filename().native()}, {"ticket", ticket}, {"why", reason}});
       };
-      RETURN_IF_ERROR(file->Visit(stream, after, 0, print, name_bad));
+      if (by_marks) {
+        RETURN_IF_ERROR(landed->VisitWaiting(*file, stream, print, name_bad));
+      } else {
+        const int64_t after = landed != nullptr ? stream.cursor.done_ticket : 0;
+        RETURN_IF_ERROR(file->Visit(stream, after, 0, print, name_bad));
+      }
     }
     return {};
   }
@@ -96,16 +112,17 @@ Status ShowEvents(const ShowOptions& options, Printer* printer) {
       return Error{ErrorCode::kRefused, info.path.filename().native() +
                                             " is being written by a sidecar, or was left by one: drain seals it"};
     }
-    return printer->PrintFile(folder, info, false);
+    return printer->PrintFile(folder, info, nullptr);
   }
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
+  LandedRows landed(folder);
   for (const SpillFileInfo& info : files) {
     if (info.quarantined) {
       LogWarning("quarantined-file-not-shown",
                  {{"file", info.path.filename().native()}, {"way_out", "drain --salvage takes what can be read"}});
     }
     if (!WaitsForDrain(info) || printer->is_full()) continue;
-    RETURN_IF_ERROR(printer->PrintFile(folder, info, true));
+    RETURN_IF_ERROR(printer->PrintFile(folder, info, &landed));
   }
   ASSIGN_OR_RETURN(const std::optional<ActiveFile> active, FindActiveFile(folder, ""));
   if (!active) return {};

@@ -11,6 +11,7 @@
 #include "replayer/commands/common_options.h"
 #include "replayer/drain/active_file.h"
 #include "replayer/drain/folder_survey.h"
+#include "replayer/drain/landed_rows.h"
 #include "replayer/redis/server.h"
 #include "replayer/schema_set/schema_set.h"
 #include "replayer/terminal/stop.h"
@@ -36,6 +37,8 @@ struct Where {
 struct Look {
   std::vector<FileSurvey> files;
   int64_t left = 0;
+  int64_t left_in_journals = 0;  // of these
+  int64_t unknown_journals = 0;  // files of which only their sidecar knows what has landed
   int64_t rejected = 0;
   int64_t quarantined = 0;     // files
   int64_t bytes = 0;           // of the whole folder
@@ -82,10 +85,12 @@ Result<Look> TakeLook(const Where& where) {
   ASSIGN_OR_RETURN(look.bytes, folder.TotalBytes());
   for (const FileSurvey& file : look.files) {
     look.quarantined += file.info.quarantined ? 1 : 0;
+    look.unknown_journals += file.is_journal && !file.not_read.empty() ? 1 : 0;
     for (const StreamSurvey& stream : file.streams) {
       look.rejected += stream.rejected;
       if (file.is_done()) continue;
       look.left += stream.left;
+      look.left_in_journals += file.is_journal ? stream.left : 0;
       if (stream.oldest_ms != 0)
         look.oldest_ms = look.oldest_ms == 0 ? stream.oldest_ms : std::min(look.oldest_ms, stream.oldest_ms);
     }
@@ -107,6 +112,7 @@ Result<Look> TakeLook(const Where& where) {
 nlohmann::ordered_json FileJson(const FileSurvey& file) {
   nlohmann::ordered_json json{
       {"file", file.info.path.filename().native()}, {"state", StateWord(file.info)}, {"bytes", file.info.bytes}};
+  if (file.is_journal) json["journal"] = true;
   if (!file.not_read.empty()) json["not_read"] = file.not_read;
   nlohmann::ordered_json& streams = json["streams"] = nlohmann::ordered_json::array();
   for (const StreamSurvey& stream : file.streams) {
@@ -170,7 +176,7 @@ std::string AgeOf(int64_t since_ms) {
 /// The verdict: what waits, for how long, why, and what to do about it.
 std::string Verdict(const Look& look) {
   const bool unknown = look.active && !look.active->rows;
-  std::string text = (unknown || look.quarantined > 0 ? "at least " : "") +
+  std::string text = (unknown || look.quarantined > 0 || look.unknown_journals > 0 ? "at least " : "") +
                      FormatCount(static_cast<uint64_t>(look.left)) + " events wait";
   if (look.oldest_ms != 0) text += ", the oldest for " + AgeOf(look.oldest_ms);
   if (!look.why.empty()) {
@@ -184,7 +190,10 @@ std::string Verdict(const Look& look) {
     text += "damaged files, whose events nobody can count: " + FormatCount(static_cast<uint64_t>(look.quarantined)) +
             "; stop the sidecar, then drain --salvage FILE\n";
   }
-  if (look.left == 0 && !unknown) return text;
+  if (look.left_in_journals > 0)
+    text += FormatCount(static_cast<uint64_t>(look.left_in_journals)) +
+            " of them wait in journals: " + std::string(kJournalWayOut) + "\n";
+  if (look.left == look.left_in_journals && !unknown) return text;
   if (look.redis == "answers") {
     text += "next: sprockets-replayer drain, with the same options\n";
   } else if (!look.redis.empty()) {
@@ -199,6 +208,7 @@ std::string LookText(const Look& look) {
   if (look.rejected > 0) text += FormatCount(static_cast<uint64_t>(look.rejected)) + " rejected events are kept\n";
   for (const FileSurvey& file : look.files) {
     text.append("  ").append(file.info.path.filename().native()).append("  ").append(StateWord(file.info));
+    if (file.is_journal) text += " journal";
     text.append("  ").append(FormatSize(static_cast<uint64_t>(file.info.bytes)));
     const bool is_counted = look.active && look.active->rows && look.active->name == file.info.path.filename().native();
     if (is_counted) {
@@ -249,8 +259,8 @@ class StatusOf : public Command {
       ASSIGN_OR_RETURN(const Look look, TakeLook(where_));
       Outcome outcome;
       outcome.counts = LookJson(look);
-      const bool waits =
-          look.left > 0 || look.active || look.quarantined > 0 || !look.skipped.empty() || !look.skipped_error.empty();
+      const bool waits = look.left > 0 || look.active || look.quarantined > 0 || look.unknown_journals > 0 ||
+                         !look.skipped.empty() || !look.skipped_error.empty();
       outcome.result = waits ? "waits" : "drained";
       outcome.text = LookText(look);
       output.Print(outcome);

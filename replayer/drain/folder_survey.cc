@@ -5,14 +5,35 @@
 #include <filesystem>
 #include <memory>
 
+#include "replayer/drain/landed_rows.h"
 #include "shared/base/text.h"
 #include "shared/spill/file.h"
 
 namespace sprockets {
 namespace {
 
-Result<std::vector<StreamSurvey>> SurveyStreams(const SpillFolder& folder, const SpillFileInfo& info) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder.OpenFile(info));
+Result<std::vector<StreamSurvey>> SurveyJournal(SpillFile& file, LandedRows& landed) {
+  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.UncountedStreams());
+  std::vector<StreamSurvey> surveys;
+  for (const SpilledStream& stream : streams) {
+    StreamSurvey& survey = surveys.emplace_back();
+    survey.name = stream.name;
+    survey.rejected = stream.rejected;
+    ASSIGN_OR_RETURN(survey.left, landed.CountWaiting(file, stream));
+    if (survey.left == 0) continue;
+    const auto first = [&](const SpilledEvent& event) {
+      survey.oldest_ms = event.received_ms;
+      return false;
+    };
+    RETURN_IF_ERROR(landed.VisitWaiting(file, stream, first));
+  }
+  return surveys;
+}
+
+Result<std::vector<StreamSurvey>> SurveyStreams(const SpillFolder& folder, LandedRows& landed, FileSurvey* of_file) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder.OpenFile(of_file->info));
+  of_file->is_journal = file->names_entries();
+  if (of_file->is_journal) return SurveyJournal(*file, landed);
   ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
   std::vector<StreamSurvey> surveys;
   for (const SpilledStream& stream : streams) {
@@ -34,6 +55,7 @@ Result<std::vector<StreamSurvey>> SurveyStreams(const SpillFolder& folder, const
 
 Result<std::vector<FileSurvey>> SurveyFolder(const SpillFolder& folder) {
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
+  LandedRows landed(folder);
   std::vector<FileSurvey> surveys;
   for (const SpillFileInfo& info : files) {
     FileSurvey survey{info, {}, ""};
@@ -43,7 +65,7 @@ Result<std::vector<FileSurvey>> SurveyFolder(const SpillFolder& folder) {
       survey.not_read =
           info.suspect ? "suspect: drain settles every row" : "active: the sidecar's (its STATUS counts the rows)";
     } else {
-      Result<std::vector<StreamSurvey>> streams = SurveyStreams(folder, info);
+      Result<std::vector<StreamSurvey>> streams = SurveyStreams(folder, landed, &survey);
       // It was drained or removed between the listing and now.
       if (!streams.ok() && streams.error().code == ErrorCode::kNotFound) continue;
       if (streams.ok()) {

@@ -14,7 +14,7 @@ namespace sprockets {
 
 struct StreamSurvey {
   std::string name;
-  int64_t left = 0;  // rows that wait
+  int64_t left = 0;  // rows that wait; in a journal, events
   int64_t rejected = 0;
   int64_t oldest_ms = 0;  // when the first row that waits was received; 0: none waits
 };
@@ -23,6 +23,8 @@ struct FileSurvey {
   SpillFileInfo info;
   std::vector<StreamSurvey> streams;
   std::string not_read;  // why its rows are not known; empty: they are
+  bool is_journal =
+      false;  // of --ack disk: a sidecar forwards what waits, not a drain; false also where it is not read
 
   /// Everything in it is in Redis.
   bool is_done() const { return info.state == SpillFileInfo::State::kDrained; }

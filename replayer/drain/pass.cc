@@ -38,7 +38,8 @@ DrainPass::DrainPass(const DrainOptions& options, const SpillFolder& folder, Dra
       dial_(std::move(dial)),
       session_(options, folder, report, dial_),
       pace_(options.rate, options.rows_a_batch),
-      searches_(folder) {}
+      searches_(folder),
+      landed_(folder) {}
 
 Status DrainPass::SealActive() {
   const Result<FileLock> lock = folder_.LockForWriting(0);
@@ -164,6 +165,7 @@ Result<DrainPass::Next> DrainPass::DrainFile(const SpillFileInfo& info) {
   const Result<std::unique_ptr<SpillFile>> opened = folder_.OpenFile(info);
   if (!opened.ok()) return PassOver(info, opened.error());
   SpillFile& file = *opened.value();
+  if (file.names_entries()) return LeaveJournal(file);
   RETURN_IF_ERROR(RefuseOtherDatabase(file));
   RETURN_IF_ERROR(RefuseOtherRedis(file));
   if (const Status verified = file.VerifyAsRead(); !verified.ok()) return PassOver(info, verified.error());
@@ -173,6 +175,18 @@ Result<DrainPass::Next> DrainPass::DrainFile(const SpillFileInfo& info) {
   if (!next.ok()) return PassOver(info, next.error());
   if (all_done) RETURN_IF_ERROR(Finish(file));
   return next;
+}
+
+/// Its clients were told which entries its events become: to send them under other ids would break that promise.
+DrainPass::Next DrainPass::LeaveJournal(SpillFile& journal) {
+  const Result<int64_t> waiting = landed_.CountWaiting(journal);
+  if (waiting.ok() && waiting.value() == 0) return Next::kGoOn;
+  report_.Worsen(DrainResult::kLeft);
+  report_.Warn("journal-left", {{"file", NameOf(journal.info())},
+                                {"rows", waiting.ok() ? std::to_string(waiting.value()) : "unknown"},
+                                {"why", kJournalWhy},
+                                {"way_out", kJournalWayOut}});
+  return Next::kGoOn;
 }
 
 /// A file whose rows cannot be trusted is set aside and does not stop the others. Whatever else is wrong ends the run.
@@ -260,6 +274,10 @@ Status DrainPass::Finish(SpillFile& file) {
 
 Status DrainPass::OfferAgain(const SpillFileInfo& info) {
   ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder_.OpenFile(info));
+  if (file->names_entries()) {
+    return Error{ErrorCode::kRefused,
+                 NameOf(info) + ": " + std::string(kJournalWhy) + "; " + std::string(kJournalWayOut)};
+  }
   RETURN_IF_ERROR(file->Verify());
   ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());
   RETURN_IF_ERROR(RefuseIfLowerFileWaits(info, streams));
@@ -304,6 +322,7 @@ Status DrainPass::RefuseIfLowerFileWaits(const SpillFileInfo& info, const std::v
   for (const SpillFileInfo& lower : files) {
     if (lower.number >= info.number || !WaitsForDrain(lower)) continue;
     ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder_.OpenFile(lower));
+    if (file->names_entries()) continue;  // no drain takes it
     ASSIGN_OR_RETURN(const std::vector<SpilledStream> waiting, file->Streams());
     for (const SpilledStream& stream : waiting) {
       const auto is_same = [&](const SpilledStream& other) { return other.name == stream.name && IsSelected(other); };
@@ -345,15 +364,19 @@ Result<uint64_t> CountRejected(const SpillFolder& folder) {
 
 Result<uint64_t> CountLeft(const SpillFolder& folder, std::string_view streams_glob) {
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
+  LandedRows landed(folder);
   uint64_t left = 0;
   for (const SpillFileInfo& info : files) {
     if (!WaitsForDrain(info)) continue;
     const Result<std::unique_ptr<SpillFile>> file = folder.OpenFile(info);
     if (!file.ok()) continue;
-    const Result<std::vector<SpilledStream>> streams = file.value()->Streams();
+    const bool is_journal = file.value()->names_entries();
+    const auto streams = is_journal ? file.value()->UncountedStreams() : file.value()->Streams();
     if (!streams.ok()) continue;
     for (const SpilledStream& stream : streams.value()) {
-      if (GlobMatch(streams_glob, stream.name)) left += static_cast<uint64_t>(stream.rows_left);
+      if (!GlobMatch(streams_glob, stream.name)) continue;
+      const auto rows = is_journal ? landed.CountWaiting(*file.value(), stream) : Result<int64_t>(stream.rows_left);
+      left += rows.ok() ? static_cast<uint64_t>(rows.value()) : 0;
     }
   }
   return left;

@@ -62,8 +62,8 @@ class RowCopier {
   }
 
   Status Copy(const SpilledEvent& row) {
-    RETURN_IF_ERROR(
-        to_.Append(row.ticket, row.received_ms, row.event, Doubt{kStreamBegin, std::nullopt}, kStreamBegin));
+    RETURN_IF_ERROR(to_.Append(row.ticket, row.received_ms, row.event, Doubt{kStreamBegin, std::nullopt}, kStreamBegin,
+                               row.id, row.origin));
     if (++copied_ % kRowsPerCommit != 0) return {};
     RETURN_IF_ERROR(to_.Commit());
     return to_.Begin();
@@ -138,6 +138,7 @@ Status Salvage(const SpillFolder& folder, const SpillFileInfo& info, DrainReport
   options.event_id_field = damaged->event_id_field();
   options.begun_ms = WallClockMs();
   options.database = damaged->database();
+  options.names_entries = damaged->names_entries();
   options.connections_lost = damaged->connections_lost() || !connections.ok();
   ASSIGN_OR_RETURN(const std::unique_ptr<SpillWriter> writer, folder.CreateActive(options));
 

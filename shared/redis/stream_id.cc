@@ -28,7 +28,15 @@ std::optional<StreamId> ParseStreamId(std::string_view text) {
 }
 
 std::string ToString(StreamId id) {
-  return std::to_string(id.ms) + '-' + std::to_string(id.seq);
+  char text[kMaxStreamIdBytes];
+  return std::string(WriteStreamId(id, text));
+}
+
+std::string_view WriteStreamId(StreamId id, char* out) {
+  char* const end = out + kMaxStreamIdBytes;
+  char* const dash = std::to_chars(out, end, id.ms).ptr;
+  *dash = '-';
+  return {out, static_cast<size_t>(std::to_chars(dash + 1, end, id.seq).ptr - out)};
 }
 
 std::optional<StreamId> Next(StreamId id) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,6 +23,10 @@ inline constexpr StreamId kStreamBegin{0, 0};
 std::optional<StreamId> ParseStreamId(std::string_view text);
 
 std::string ToString(StreamId id);
+
+inline constexpr size_t kMaxStreamIdBytes = 41;  // two numbers of 20 digits, and the dash
+/// The same text into `out`, which has room for kMaxStreamIdBytes; for whoever must not allocate. A view of it.
+std::string_view WriteStreamId(StreamId id, char* out);
 
 /// The smallest id above `id`; nothing above the largest one.
 std::optional<StreamId> Next(StreamId id);

@@ -18,6 +18,16 @@ inline constexpr std::string_view kOwnColumns =
     "_ticket INTEGER PRIMARY KEY, _event_id ANY NOT NULL, _received_ms INTEGER NOT NULL, _anchor TEXT, _conn INTEGER, "
     "_options BLOB, _checksum INTEGER NOT NULL, _raw BLOB";
 inline constexpr int kOwnColumnCount = 8;
+/// The same of a journal, which names entries.
+inline constexpr std::string_view kJournalColumns =
+    "_ticket INTEGER PRIMARY KEY, _id TEXT NOT NULL, _origin INTEGER, _event_id ANY NOT NULL, _received_ms INTEGER NOT "
+    "NULL, _anchor TEXT, _conn INTEGER, _options BLOB, _checksum INTEGER NOT NULL, _raw BLOB";
+inline constexpr int kJournalColumnCount = 10;
+
+/// What makes a file a journal.
+inline constexpr const char* kMovesTable =
+    "CREATE TABLE _moves (stream_id INTEGER NOT NULL, ticket INTEGER NOT NULL, origin INTEGER NOT NULL, "
+    "PRIMARY KEY (stream_id, ticket)) STRICT, WITHOUT ROWID";
 
 /// Made by the drain when there is first something to be written into it. Meanings: schema/spill.sql.
 inline constexpr const char* kLedToTable =
@@ -32,6 +42,7 @@ struct StreamTotals {
   int64_t first_ticket = 0;
   int64_t last_ticket = 0;
   int64_t checksum = 0;  // the sum of the rows' checksums
+  int64_t moved = 0;     // rows that have an origin. The catalogue does not say: _moves lists them
 
   void Add(int64_t ticket, uint32_t row_checksum) {
     first_ticket = rows == 0 ? ticket : std::min(first_ticket, ticket);
@@ -46,6 +57,7 @@ struct StreamTotals {
     // Unsigned: what stands in a damaged file may be any number.
     checksum = static_cast<int64_t>(static_cast<uint64_t>(checksum) + static_cast<uint64_t>(later.checksum));
     rows += later.rows;
+    moved += later.moved;
   }
   bool operator==(const StreamTotals&) const = default;
 };
@@ -55,7 +67,7 @@ struct SealedStream {
   StreamTotals totals;
 };
 
-/// Options of every spill file's database; the journal, and how to create one, are the caller's.
+/// Options of every spill file's database, as it is opened; SQLite's journal, and how to create one, are the caller's.
 Database::Options SpillDatabaseOptions();
 
 /// Writes the totals into the catalogue, in the caller's transaction: the file is not sealed by that, but whoever

@@ -24,6 +24,7 @@ namespace sprockets {
 
 inline constexpr int32_t kSpillApplicationId = 0x5350524b;  // "SPRK"
 inline constexpr int32_t kSpillFormatVersion = 1;
+inline constexpr int32_t kJournalFormatVersion = 2;  // of files that name entries: programs of before refuse them
 
 /// What stands as _anchor of a doubt that needs no proof; it begins at 0-0.
 inline constexpr std::string_view kRepeatAnchor = "repeat";
@@ -37,6 +38,7 @@ struct SpillWriterOptions {
   std::optional<int> database;    // of Redis, that its events are for; nothing: it is not written down
   std::string server = {};        // likewise, its address: RedisUrl::Server
   bool connections_lost = false;  // connections of earlier lives are not known: no fence covers all (see StateFile)
+  bool names_entries = false;     // a journal (--ack disk): each row says which entry of its stream the event becomes
 };
 
 /// An event on its way into a spill file.
@@ -48,6 +50,8 @@ struct SpillRow {
   /// The last id of the stream that the caller has seen (0-0: none); it is kept with the stream when this is its first
   /// event in the file: should the file become suspect, that is where the search for its rows starts.
   StreamId stream_tail;
+  std::optional<StreamId> id = {};  // of the entry that the event becomes; in a journal, and only there
+  int64_t origin = 0;  // the event was moved: the ticket of its first row, a smaller one. 0: it is the first
 };
 
 /// The active file. One thread, one process.
@@ -62,8 +66,8 @@ class SpillWriter {
   /// stored.
   virtual Status AppendAll(std::span<const SpillRow> rows) = 0;
   Status Append(int64_t ticket, int64_t received_ms, const EventView& event, const std::optional<Doubt>& doubt,
-                StreamId stream_tail) {
-    const SpillRow row{ticket, received_ms, &event, doubt ? &*doubt : nullptr, stream_tail};
+                StreamId stream_tail, std::optional<StreamId> id = std::nullopt, int64_t origin = 0) {
+    const SpillRow row{ticket, received_ms, &event, doubt ? &*doubt : nullptr, stream_tail, id, origin};
     return AppendAll({&row, 1});
   }
   /// Lists connections (duplicates are fine): before a doubt is committed, everything that may still deliver it.
@@ -104,13 +108,15 @@ class SpillFile {
   virtual std::optional<int> database() const = 0;
   /// The address of the Redis that its events are for; empty: likewise.
   virtual const std::string& server() const = 0;
+  /// It is a journal: every row has an id, and is forwarded under it by a sidecar with --ack disk, never by a drain.
+  virtual bool names_entries() const = 0;
   /// Which commits of a quarantined file's WAL were out of reach, in words; empty: none.
   virtual const std::string& wal_damage() const = 0;
   /// When the last row was drained, as committed by MarkDrained; 0: not yet.
   virtual int64_t drained_ms() const = 0;
 
-  /// In a sealed file the catalogue's counts and checksums, else quick_check: kCorrupt names stream and reason. The
-  /// bytes of each row are checked by Visit.
+  /// In a sealed file the catalogue's counts and checksums, else quick_check; in a journal also whether Moves says what
+  /// the rows say. kCorrupt names stream and reason. The bytes of each row are checked by Visit.
   virtual Status Verify() = 0;
   /// As Verify, but a stream of which nothing is drained yet is compared when Visit comes to its end: a drain reads its
   /// file once. Until then what Visit gave is good row by row, and nobody knows yet whether rows are missing.
@@ -125,6 +131,20 @@ class SpillFile {
   virtual Result<std::vector<ConnectionId>> Connections() = 0;
   /// Of every stream whose rows were led elsewhere: its name, and one target a pair.
   virtual Result<std::vector<std::pair<std::string, std::string>>> RenamedStreams() = 0;
+
+  /// A row of a journal that gives an event of an earlier row, in this file or in one before it, another id.
+  struct Move {
+    int64_t stream_id;
+    int64_t ticket;  // of the row
+    int64_t origin;  // the ticket of the event's first row, which may have been moved before
+    bool operator==(const Move&) const = default;
+  };
+  /// All of them, by stream and ticket, without a look at the other rows; none in other files.
+  virtual Result<std::vector<Move>> Moves() = 0;
+  /// How many rows of a stream have a ticket above `after`, those of `but_not` left out (tickets, each once, which need
+  /// not be there).
+  virtual Result<int64_t> CountAfter(const SpilledStream& stream, int64_t after,
+                                     std::span<const int64_t> but_not = {}) = 0;
 
   /// Visits rows of a stream with `after` < ticket <= `up_to` (0: no limit) in ticket order until the visitor returns
   /// false. A row whose checksum does not match is kCorrupt and named, unless `on_bad_row` takes it (ticket, reason)

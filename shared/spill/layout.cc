@@ -142,9 +142,14 @@ uint32_t ChecksumOfNames(std::string_view stream, const FieldLayout& layout) {
   return checksum.Value();
 }
 
-uint32_t ChecksumOfRow(uint32_t names, int64_t ticket, int64_t received_ms, const EventView& event,
-                       const Doubt* doubt) {
+uint32_t ChecksumOfRow(uint32_t names, int64_t ticket, int64_t received_ms, const EventView& event, const Doubt* doubt,
+                       const std::optional<StreamId>& id, int64_t origin) {
   Checksum checksum(names);
+  if (id) {
+    checksum.Add(id->ms);
+    checksum.Add(id->seq);
+    checksum.Add(static_cast<uint64_t>(origin));
+  }
   checksum.Add(static_cast<uint64_t>(ticket));
   checksum.Add(static_cast<uint64_t>(received_ms));
   checksum.Add(event.event_id_at);

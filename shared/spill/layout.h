@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "shared/redis/event.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets {
 
@@ -63,7 +64,8 @@ uint32_t ChecksumOfNames(const EventView& event);
 uint32_t ChecksumOfNames(std::string_view stream, const FieldLayout& layout);
 
 /// Checksum over the whole row: the lower half of a 64-bit XXH3. Every part has its length in front, so that no byte
-/// can change sides.
-uint32_t ChecksumOfRow(uint32_t names, int64_t ticket, int64_t received_ms, const EventView& event, const Doubt* doubt);
+/// can change sides. `id` and `origin` are a journal's; without an id neither counts.
+uint32_t ChecksumOfRow(uint32_t names, int64_t ticket, int64_t received_ms, const EventView& event, const Doubt* doubt,
+                       const std::optional<StreamId>& id = std::nullopt, int64_t origin = 0);
 
 }  // namespace sprockets

@@ -21,14 +21,18 @@ struct Doubt {
   bool needs_proof = true;
 };
 
-/// A row as stored. Views live until the visitor returns.
+/// A row as stored. Views live until the visitor returns. `id` and `origin` are of journals, the files that name
+/// entries.
 struct SpilledEvent {
   int64_t ticket = 0;
   int64_t received_ms = 0;
   std::optional<Doubt> doubt;  // none: certainly never sent (if the file is not suspect)
   EventView event;  // byte for byte and in the order in which it was accepted; the event id in its place (or last, if
                     // the sidecar made it)
-  bool own_id = false;  // the sidecar made the id
+  bool own_id = false;  // the sidecar made the event id
+  std::optional<StreamId>
+      id;              // the entry that the event becomes in its stream, as its client was told; none: no journal
+  int64_t origin = 0;  // this row moves an event to another id: the ticket of the event's first row. 0: it is the first
 };
 
 /// What the drainer has committed about one stream of a file.

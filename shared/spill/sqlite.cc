@@ -342,7 +342,8 @@ Status Database::LimitSize(const Options& options) {
 Status Database::Create(const Options& options) {
   RETURN_IF_ERROR(Begin());
   RETURN_IF_ERROR(SetPragma("application_id", std::to_string(options.application_id)));
-  RETURN_IF_ERROR(SetPragma("user_version", std::to_string(options.user_version)));
+  const int32_t version = options.created_version != 0 ? options.created_version : options.user_version;
+  RETURN_IF_ERROR(SetPragma("user_version", std::to_string(version)));
   RETURN_IF_ERROR(options.initialize(*this));
   return Commit();
 }

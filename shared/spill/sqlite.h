@@ -79,8 +79,9 @@ class Database {
     int64_t page_bytes = kPageBytes;  // of a file that is created; one that is there keeps its own
     int64_t cache_bytes = 2 * 1024 * 1024;
     int busy_timeout_ms = 5000;
-    int32_t application_id = 0;  // written when created; another one on opening is kForeign
-    int32_t user_version = 0;    // written when created; a greater one on opening is kForeign
+    int32_t application_id = 0;   // written when created; another one on opening is kForeign
+    int32_t user_version = 0;     // written when created; a greater one on opening is kForeign
+    int32_t created_version = 0;  // what is written instead, so that programs of before can open it; 0: user_version
   };
 
   /// Opens with NOFOLLOW (of the whole path: bring a canonical one) and EXRESCODE, DEFENSIVE on, double-quoted strings

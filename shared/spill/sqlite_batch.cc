@@ -13,6 +13,7 @@ namespace {
 
 constexpr const char* kBatchTable = "_batch";  // no stream's table has a name that begins like this
 constexpr std::string_view kBatchOwn = "ticket, event_id, received_ms, anchor, conn, options, checksum";
+constexpr std::string_view kJournalOwn = ", id, origin";
 
 std::string FieldColumns(size_t fields) {
   std::string columns;
@@ -29,6 +30,19 @@ void GiveBytes(sqlite3_context* context, std::string_view bytes) {
   sqlite3_result_text64(context, bytes.empty() ? "" : bytes.data(), bytes.size(), SQLITE_STATIC, SQLITE_UTF8);
 }
 
+// SQLite keeps the buffer that it copies this into from one row to the next.
+void GiveId(sqlite3_context* context, StreamId id) {
+  char buffer[kMaxStreamIdBytes];
+  const std::string_view text = WriteStreamId(id, buffer);
+  sqlite3_result_text64(context, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+}
+
+std::string OwnColumns(bool names_entries) {
+  std::string columns(kBatchOwn);
+  if (names_entries) columns += kJournalOwn;
+  return columns;
+}
+
 // Field number `field`, the event id's not counted.
 std::string_view ValueOf(const EventView& event, size_t field) {
   const size_t value_at = 2 * field + 1;
@@ -39,7 +53,19 @@ std::string_view ValueOf(const EventView& event, size_t field) {
 
 // SQLite's view of it: see https://sqlite.org/vtab.html for what each function owes.
 struct BatchTable::Module {
-  enum Column { kTicket, kEventId, kReceivedMs, kAnchor, kConnection, kOptions, kChecksum, kRaw, kFirstField };
+  enum Column {
+    kTicket,
+    kEventId,
+    kReceivedMs,
+    kAnchor,
+    kConnection,
+    kOptions,
+    kChecksum,
+    kId,
+    kOrigin,
+    kRaw,
+    kFirstField
+  };
   struct Table {
     sqlite3_vtab base;
     const BatchTable* rows;
@@ -53,7 +79,7 @@ struct BatchTable::Module {
 
   static int Connect(sqlite3* database, void* rows, int, const char* const*, sqlite3_vtab** table, char**) {
     const std::string columns =
-        "CREATE TABLE x (" + std::string(kBatchOwn) + ", raw" + FieldColumns(kMaxFieldColumns) + ")";
+        "CREATE TABLE x (" + OwnColumns(/*names_entries=*/true) + ", raw" + FieldColumns(kMaxFieldColumns) + ")";
     if (const int declared = sqlite3_declare_vtab(database, columns.c_str()); declared != SQLITE_OK) return declared;
     *table = &(new Table{{}, static_cast<const BatchTable*>(rows)})->base;
     return SQLITE_OK;
@@ -108,6 +134,12 @@ struct BatchTable::Module {
       case kChecksum:
         sqlite3_result_int64(context, row.checksum);
         break;
+      case kId:
+        GiveId(context, row.id);
+        break;
+      case kOrigin:
+        if (row.origin != 0) sqlite3_result_int64(context, row.origin);
+        break;
       case kRaw:
         GiveBlob(context, row.raw);
         break;
@@ -143,12 +175,12 @@ Status BatchTable::Register(Database& database) {
   return Error{ErrorCode::kIo, "SQLite takes no virtual table"};
 }
 
-std::string BatchTable::SelectFields(size_t fields) {
-  return "SELECT " + std::string(kBatchOwn) + FieldColumns(fields) + " FROM " + kBatchTable;
+std::string BatchTable::SelectFields(size_t fields, bool names_entries) {
+  return "SELECT " + OwnColumns(names_entries) + FieldColumns(fields) + " FROM " + kBatchTable;
 }
 
-std::string BatchTable::SelectRaw() {
-  return "SELECT " + std::string(kBatchOwn) + ", raw FROM " + kBatchTable;
+std::string BatchTable::SelectRaw(bool names_entries) {
+  return "SELECT " + OwnColumns(names_entries) + ", raw FROM " + kBatchTable;
 }
 
 }  // namespace sprockets

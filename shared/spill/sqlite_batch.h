@@ -11,6 +11,7 @@
 
 #include "shared/base/result.h"
 #include "shared/redis/event.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets {
 
@@ -29,6 +30,8 @@ class BatchTable {
     std::optional<int64_t> connection = {};        // nothing: NULL
     std::optional<std::string_view> options = {};  // likewise
     std::string_view raw = {};                     // only in rows that are read by SelectRaw
+    StreamId id = {};                              // this and the next are read only of a journal's rows
+    int64_t origin = 0;                            // 0: NULL
   };
 
   BatchTable() = default;
@@ -40,18 +43,21 @@ class BatchTable {
   /// What SQLite reads from now on; it must live while a statement runs.
   void Show(std::span<const Row> rows) { rows_ = rows; }
 
-  /// `_ticket, _event_id, …` of all rows, followed by the values of `fields` fields, the event id's not among them.
-  static std::string SelectFields(size_t fields);
+  /// What goes into kBatchColumns, of all rows, followed by the values of `fields` fields, the event id's not among
+  /// them.
+  static std::string SelectFields(size_t fields, bool names_entries = false);
   /// Likewise, followed by `_raw`.
-  static std::string SelectRaw();
+  static std::string SelectRaw(bool names_entries = false);
 
  private:
   struct Module;
   std::span<const Row> rows_;
 };
 
-/// Into these columns, in this order, go the first ones of SelectFields and SelectRaw.
+/// Into these columns, in this order, go the first ones of SelectFields and SelectRaw; a journal has two more.
 inline constexpr std::string_view kBatchColumns =
     "_ticket, _event_id, _received_ms, _anchor, _conn, _options, _checksum";
+inline constexpr std::string_view kJournalBatchColumns =
+    "_ticket, _event_id, _received_ms, _anchor, _conn, _options, _checksum, _id, _origin";
 
 }  // namespace sprockets

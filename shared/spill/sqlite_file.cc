@@ -52,6 +52,9 @@ const std::string& SqliteFile::server() const {
 bool SqliteFile::connections_lost() const {
   return impl_->connections_lost;
 }
+bool SqliteFile::names_entries() const {
+  return impl_->names_entries;
+}
 const std::string& SqliteFile::wal_damage() const {
   return impl_->database->wal_damage();
 }
@@ -95,6 +98,10 @@ Status SqliteFile::Impl::ReadHead() {
   sealed = row.Integer(4) != 0;
   sealed_streams = row.Integer(5);
   drained_ms = row.Integer(6);
+  // Rather than the version: this is what its rows are read by.
+  ASSIGN_OR_RETURN(const std::optional<int64_t> lists_moves,
+                   database->QueryInteger("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_moves'"));
+  names_entries = lists_moves.has_value();
   ASSIGN_OR_RETURN(const std::optional<int64_t> says_database,
                    database->QueryInteger("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_redis'"));
   if (!says_database) return {};
@@ -156,7 +163,8 @@ Result<StreamTableInfo> SqliteFile::Impl::ReadTable(int64_t stream_id) {
   ASSIGN_OR_RETURN(table.table, QuoteTable(stream.Bytes(0)));
 
   ASSIGN_OR_RETURN(std::vector<std::string> columns, ColumnsOf(table.table));
-  columns.erase(columns.begin(), columns.begin() + std::min<ptrdiff_t>(kOwnColumnCount, std::ssize(columns)));
+  const ptrdiff_t own = names_entries ? kJournalColumnCount : kOwnColumnCount;
+  columns.erase(columns.begin(), columns.begin() + std::min(own, std::ssize(columns)));
   if (stream.IsNull(1)) return table;
   const int64_t event_id_at = stream.Integer(1);
   if (event_id_at < 0 || event_id_at > static_cast<int64_t>(columns.size())) {
@@ -169,13 +177,16 @@ Result<StreamTableInfo> SqliteFile::Impl::ReadTable(int64_t stream_id) {
 
 Status SqliteFile::Verify() {
   // The catalogue's counts and sums tell more than SQLite's own check, which would read the whole file once more.
-  const Status checked = impl_->sealed ? impl_->CompareTotals(false) : impl_->database->QuickCheck();
-  return Status(checked).Prefixed(impl_->info.path.native());
+  Status checked = impl_->sealed ? impl_->CompareTotals(false) : impl_->database->QuickCheck();
+  if (checked.ok()) checked = impl_->CompareMoves();
+  return std::move(checked).Prefixed(impl_->info.path.native());
 }
 
 Status SqliteFile::VerifyAsRead() {
   if (!impl_->sealed) return Verify();
-  return impl_->CompareTotals(true).Prefixed(impl_->info.path.native());
+  Status checked = impl_->CompareTotals(true);
+  if (checked.ok()) checked = impl_->CompareMoves();
+  return std::move(checked).Prefixed(impl_->info.path.native());
 }
 
 Status SqliteFile::Impl::CompareTotals(bool as_read) {
@@ -187,7 +198,8 @@ Status SqliteFile::Impl::CompareTotals(bool as_read) {
     ASSIGN_OR_RETURN(const bool found, stream.Step());
     if (!found) break;
     ++streams;
-    const StreamTotals expected{stream.Integer(2), stream.Integer(3), stream.Integer(4), stream.Integer(5)};
+    StreamTotals expected{stream.Integer(2), stream.Integer(3), stream.Integer(4), stream.Integer(5)};
+    ASSIGN_OR_RETURN(expected.moved, ListedMoves(stream.Integer(6)));
     const bool untouched = stream.Integer(7) != 0;
     if (as_read && untouched && expected.rows > 0) {
       readings[stream.Integer(6)] = {expected, {}};
@@ -205,6 +217,7 @@ Status SqliteFile::Impl::CompareTotals(bool as_read) {
 Status SqliteFile::Impl::Compare(std::string_view stream, const StreamTotals& expected,
                                  const StreamTotals& found) const {
   if (found == expected) return {};
+  if (found.moved != expected.moved) return MovesDiffer(stream, found.moved, expected.moved);
   return Error{ErrorCode::kCorrupt, "stream " + Escape(stream) + ": " + std::to_string(found.rows) + " of " +
                                         std::to_string(expected.rows) +
                                         " rows are there, or rows have changed since they were written"};
@@ -213,12 +226,12 @@ Status SqliteFile::Impl::Compare(std::string_view stream, const StreamTotals& ex
 Result<StreamTotals> SqliteFile::Impl::StoredTotals(const std::string& table, int64_t after) {
   ASSIGN_OR_RETURN(const std::string quoted, QuoteTable(table));
   const std::string where = after == 0 ? "" : " WHERE _ticket > " + std::to_string(after);
-  ASSIGN_OR_RETURN(
-      Statement row,
-      database->Prepare("SELECT count(*), min(_ticket), max(_ticket), sum(_checksum) FROM " + quoted + where));
+  const std::string moved = names_entries ? "count(_origin)" : "0";
+  ASSIGN_OR_RETURN(Statement row, database->Prepare("SELECT count(*), min(_ticket), max(_ticket), sum(_checksum), " +
+                                                    moved + " FROM " + quoted + where));
   ASSIGN_OR_RETURN(const bool found, row.Step());
   SPROCKETS_ASSERT(found);
-  return StreamTotals{row.Integer(0), row.Integer(1), row.Integer(2), row.Integer(3)};
+  return StreamTotals{row.Integer(0), row.Integer(1), row.Integer(2), row.Integer(3), row.Integer(4)};
 }
 
 Result<std::vector<SpilledStream>> SqliteFile::Streams() {

@@ -22,6 +22,7 @@ class SqliteFile final : public SpillFile {
   bool connections_lost() const override;
   std::optional<int> database() const override;
   const std::string& server() const override;
+  bool names_entries() const override;
   const std::string& wal_damage() const override;
   int64_t drained_ms() const override;
   Status Verify() override;
@@ -30,6 +31,9 @@ class SqliteFile final : public SpillFile {
   Result<std::vector<SpilledStream>> UncountedStreams() override;
   Result<std::vector<ConnectionId>> Connections() override;
   Result<std::vector<std::pair<std::string, std::string>>> RenamedStreams() override;
+  Result<std::vector<Move>> Moves() override;
+  Result<int64_t> CountAfter(const SpilledStream& stream, int64_t after,
+                             std::span<const int64_t> but_not = {}) override;
   Status Visit(const SpilledStream& stream, int64_t after, int64_t up_to,
                const std::function<bool(const SpilledEvent&)>& visitor,
                const std::function<void(int64_t, std::string_view)>& on_bad_row = nullptr) override;

@@ -34,6 +34,10 @@ struct SqliteFile::Impl {
   Result<StreamTableInfo> ReadTable(int64_t stream_id);
   Result<std::vector<std::string>> ColumnsOf(const std::string& table);
   Result<StreamTotals> StoredTotals(const std::string& table, int64_t after = 0);
+  Result<int64_t> ListedMoves(int64_t stream_id, int64_t after = 0);
+  Status CompareMoves();
+  Status CompareMoves(int64_t stream_id);
+  static Error MovesDiffer(std::string_view stream, int64_t moved, int64_t listed);
   Result<std::vector<SpilledStream>> ReadStreams(bool counted);
   Result<std::vector<SealedStream>> NotedTotals();
   Status CompareTotals(bool as_read);
@@ -43,6 +47,7 @@ struct SqliteFile::Impl {
   Status CountRows(SpilledStream* stream);
   Defect ReadRow(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const;
   Defect ReadFields(const Statement& row, const StreamTableInfo& table, SpilledEvent* spilled) const;
+  Defect ReadName(const Statement& row, SpilledEvent* spilled) const;
   Defect ReadDoubt(const Statement& row, SpilledEvent* spilled) const;
   Status VisitRows(const SpilledStream& stream, std::string_view which, int64_t after, int64_t up_to,
                    const std::function<bool(const SpilledEvent&)>& visitor,
@@ -61,6 +66,7 @@ struct SqliteFile::Impl {
   std::optional<int> redis_database;
   std::string redis_server;
   bool connections_lost = false;
+  bool names_entries = false;  // a journal
   bool sealed = false;
   int64_t sealed_streams = 0;
   int64_t drained_ms = 0;

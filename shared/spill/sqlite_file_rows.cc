@@ -10,17 +10,30 @@
 namespace sprockets {
 namespace {
 
-// Columns of the statement that reads rows, in the order of kOwnColumns; the stream's fields follow.
-enum RowColumn { kTicket, kEventId, kReceivedMs, kAnchor, kConnection, kOptions, kChecksum, kRaw, kFirstField };
-static_assert(kFirstField == kOwnColumnCount);
+// Columns of the statement that reads rows; the stream's fields follow. What no journal has is null.
+enum RowColumn {
+  kTicket,
+  kEventId,
+  kReceivedMs,
+  kAnchor,
+  kConnection,
+  kOptions,
+  kChecksum,
+  kRaw,
+  kId,
+  kOrigin,
+  kFirstField
+};
+static_assert(kFirstField == kJournalColumnCount);
 
 /// Which rows of a table, and in which order.
 constexpr std::string_view kAllRows = "ORDER BY _ticket ASC";
 constexpr std::string_view kNewestFirst = "ORDER BY _ticket DESC";
 constexpr std::string_view kDoubts = "AND _anchor IS NOT NULL ORDER BY _ticket ASC";
 
-std::string SelectRowsSql(const StreamTableInfo& stream, std::string_view which) {
-  std::string sql = "SELECT _ticket, _event_id, _received_ms, _anchor, _conn, _options, _checksum, _raw";
+std::string SelectRowsSql(const StreamTableInfo& stream, bool names_entries, std::string_view which) {
+  std::string sql = "SELECT _ticket, _event_id, _received_ms, _anchor, _conn, _options, _checksum, _raw, ";
+  sql += names_entries ? "_id, _origin" : "NULL, NULL";
   for (size_t i = 0; stream.layout && i < stream.layout->names().size(); ++i) {
     if (i != stream.layout->event_id_at()) sql += ", " + QuoteIdentifier(stream.layout->names()[i]);
   }
@@ -55,13 +68,32 @@ Status SqliteFile::VisitNewestFirst(const SpilledStream& stream, int64_t after, 
   return impl_->VisitRows(stream, kNewestFirst, after, last, visitor, nullptr);
 }
 
+Result<int64_t> SqliteFile::CountAfter(const SpilledStream& stream, int64_t after, std::span<const int64_t> but_not) {
+  ASSIGN_OR_RETURN(const StreamTableInfo* table, impl_->TableOf(stream.id));
+  ASSIGN_OR_RETURN(Statement count,
+                   impl_->database->Prepare("SELECT count(*) FROM " + table->table + " WHERE _ticket > ?1"));
+  count.BindInteger(1, after);
+  ASSIGN_OR_RETURN(const bool counted, count.Step());
+  SPROCKETS_ASSERT(counted);
+  int64_t rows = count.Integer(0);
+  ASSIGN_OR_RETURN(Statement look, impl_->database->Prepare("SELECT 1 FROM " + table->table + " WHERE _ticket = ?1"));
+  for (const int64_t ticket : but_not) {
+    if (ticket <= after) continue;
+    look.BindInteger(1, ticket);
+    ASSIGN_OR_RETURN(const bool is_there, look.Step());
+    rows -= is_there ? 1 : 0;
+    look.Reset();
+  }
+  return rows;
+}
+
 Status SqliteFile::Impl::VisitRows(const SpilledStream& stream, std::string_view which, int64_t after, int64_t up_to,
                                    const std::function<bool(const SpilledEvent&)>& visitor,
                                    const std::function<void(int64_t, std::string_view)>& on_bad_row) {
   const std::string context = info.path.native() + ": stream " + Escape(stream.name);
   auto table = TableOf(stream.id);
   if (!table.ok()) return std::move(table).error().Prefixed(context);
-  auto rows = database->Prepare(SelectRowsSql(*table.value(), which));
+  auto rows = database->Prepare(SelectRowsSql(*table.value(), names_entries, which));
   if (!rows.ok()) return std::move(rows).error().Prefixed(context);
   Statement& row = rows.value();
   row.BindInteger(1, after);
@@ -76,7 +108,10 @@ Status SqliteFile::Impl::VisitRows(const SpilledStream& stream, std::string_view
     if (!found.value()) break;
     const Defect defect = ReadRow(row, *table.value(), &spilled);
     if (!defect) {
-      if (goes_on) reading->second.read.Add(spilled.ticket, static_cast<uint32_t>(row.Integer(kChecksum)));
+      if (goes_on) {
+        reading->second.read.Add(spilled.ticket, static_cast<uint32_t>(row.Integer(kChecksum)));
+        reading->second.read.moved += spilled.origin != 0 ? 1 : 0;
+      }
       if (!visitor(spilled)) return {};
     } else if (on_bad_row) {
       on_bad_row(spilled.ticket, *defect);
@@ -96,6 +131,7 @@ SqliteFile::Impl::Defect SqliteFile::Impl::ReadRow(const Statement& row, const S
                                                    SpilledEvent* spilled) const {
   spilled->ticket = row.Integer(kTicket);
   spilled->received_ms = row.Integer(kReceivedMs);
+  if (Defect defect = ReadName(row, spilled)) return defect;
   if (Defect defect = ReadDoubt(row, spilled)) return defect;
   EventView& event = spilled->event;
   event.options.clear();
@@ -104,10 +140,23 @@ SqliteFile::Impl::Defect SqliteFile::Impl::ReadRow(const Statement& row, const S
   if (Defect defect = ReadFields(row, table, spilled)) return defect;
   const Doubt* doubt = spilled->doubt ? &*spilled->doubt : nullptr;
   const uint32_t names = row.IsNull(kRaw) ? table.names_checksum : ChecksumOfNames(event);
-  const uint32_t checksum = ChecksumOfRow(names, spilled->ticket, spilled->received_ms, event, doubt);
+  const uint32_t checksum =
+      ChecksumOfRow(names, spilled->ticket, spilled->received_ms, event, doubt, spilled->id, spilled->origin);
   if (checksum != row.Integer(kChecksum) || event.event_id() != row.Bytes(kEventId))
     return "its checksum does not match";
   spilled->own_id = IsOwnId(event, producer);
+  return std::nullopt;
+}
+
+SqliteFile::Impl::Defect SqliteFile::Impl::ReadName(const Statement& row, SpilledEvent* spilled) const {
+  spilled->id.reset();
+  spilled->origin = 0;
+  if (!names_entries) return std::nullopt;
+  spilled->id = ParseStreamId(row.Bytes(kId));
+  if (!spilled->id || *spilled->id == kStreamBegin) return "_id is no entry id";
+  if (row.IsNull(kOrigin)) return std::nullopt;
+  spilled->origin = row.Integer(kOrigin);
+  if (spilled->origin <= 0 || spilled->origin >= spilled->ticket) return "_origin is no earlier row";
   return std::nullopt;
 }
 

@@ -166,9 +166,12 @@ Result<int64_t> SqliteFile::FinishAsSealed() {
     // Only rows whose bytes match may vouch for the file.
     RETURN_IF_ERROR(Visit(streams[i], totals.last_ticket, 0, [](const SpilledEvent&) { return true; }));
     ASSIGN_OR_RETURN(const StreamTotals later, impl_->StoredTotals(streams[i].table, totals.last_ticket));
+    ASSIGN_OR_RETURN(const int64_t listed, impl_->ListedMoves(streams[i].id, totals.last_ticket));
+    if (later.moved != listed) return Impl::MovesDiffer(streams[i].name, later.moved, listed);
     totals.Add(later);
     rows += totals.rows;
   }
+  RETURN_IF_ERROR(impl_->CompareMoves());
   if (rows > 0) RETURN_IF_ERROR(WriteTotals(*impl_->database, sealed));
   RETURN_IF_ERROR(Close());
   return rows;

@@ -2,14 +2,17 @@
 
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "shared/base/clock.h"
+#include "shared/base/text.h"
 #include "shared/spill/sqlite.h"
 
 namespace sprockets {
@@ -17,7 +20,9 @@ namespace {
 
 constexpr int32_t kApplicationId = 0x53505253;  // "SPRS"
 constexpr int32_t kFormatVersion = 1;
-constexpr int64_t kRoomPages = 256;  // for KnownConnections::kMost rows and their index, twice over
+constexpr int32_t kJournalFormatVersion = 2;  // since the first tag
+constexpr int64_t kRoomPages = 256;           // for KnownConnections::kMost rows and their index, twice over
+constexpr int64_t kMostInWalBytes = kRoomPages / 2 * Database::kPageBytes;  // the other half is for the next commit
 
 constexpr std::string_view kSchema = R"sql(
 CREATE TABLE state (
@@ -36,6 +41,24 @@ CREATE TABLE connections (
 // A row in it: nothing is in flight. Apart from the others, since files of before have none.
 constexpr std::string_view kNothingInFlight =
     "CREATE TABLE IF NOT EXISTS nothing_in_flight (since_ms INTEGER NOT NULL) STRICT";
+
+// Likewise. Who makes journals must not be followed by a program that cannot read them: it would start as if they were
+// not there. The version says so; a PRAGMA is part of its transaction.
+constexpr std::string_view kJournalTables = R"sql(
+CREATE TABLE IF NOT EXISTS tags (
+  drawn INTEGER PRIMARY KEY,          -- oldest first
+  tag   INTEGER NOT NULL UNIQUE       -- in the ids of the entries that a life of the sidecar has named
+) STRICT;
+CREATE TABLE IF NOT EXISTS landed (
+  stream         BLOB PRIMARY KEY,
+  ticket         INTEGER NOT NULL,    -- each row up to here is in the stream, unless a later row has moved it
+  id             TEXT NOT NULL,       -- of that row's entry
+  run_id         ANY NOT NULL,        -- of the server that it landed on, and the id of its replication
+  replication_id ANY NOT NULL,
+  top            TEXT NOT NULL        -- the highest id that the stream was ever seen to have reached
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 2;
+)sql";
 
 Status WriteNothingInFlight(Database& database) {
   RETURN_IF_ERROR(database.Execute(kNothingInFlight));
@@ -83,15 +106,26 @@ class SqliteState final : public StateStore {
 
   const Content& content() const override { return content_; }
   Status Write(const Content& next) override;
+  Status WriteLanded(std::span<const LandedMark> marks) override;
   Status Close() override;
 
  private:
   Status Load();
+  Result<bool> Has(std::string_view table);
+  Status LoadJournalTables();
   Status WriteParts(const Content& next);
   Status WriteConnections(const KnownConnections& next);
-  Status Commit(const std::function<Status()>& change);
+  Status WriteTags(const std::vector<uint32_t>& next);
+  Status WriteMarks(std::span<const LandedMark> marks);
+  /// What becomes of the WAL.
+  enum class Wal {
+    kEmpty,  // it is moved into the database: what was committed does not rest on it
+    kFill,   // it may wait for more: a sync less. For what may be lost
+  };
+  Status Commit(const std::function<Status()>& change, Wal wal = Wal::kEmpty);
 
-  std::optional<Database> database_;  // nothing once it is closed
+  std::optional<Database> database_;     // nothing once it is closed
+  std::optional<Statement> write_mark_;  // prepared when it is first needed
   Content content_;
   bool failed_ = false;  // a COMMIT failed in a way that leaves the file in doubt: nothing may be built on it
 };
@@ -100,7 +134,8 @@ Result<std::unique_ptr<SqliteState>> SqliteState::Open(const std::filesystem::pa
   Database::Options options;
   options.journal = Database::Journal::kWal;
   options.application_id = kApplicationId;
-  options.user_version = kFormatVersion;
+  options.user_version = kJournalFormatVersion;
+  options.created_version = kFormatVersion;
   if (found != nullptr) options.initialize = [found](Database& created) { return Initialize(created, *found); };
   auto state = std::make_unique<SqliteState>();
   ASSIGN_OR_RETURN(state->database_, Database::Open(path, options));
@@ -118,10 +153,8 @@ Status SqliteState::Load() {
   const bool lost = state.Integer(1) != 0;
   std::optional<std::string> lost_under;
   if (!state.IsNull(2)) lost_under = state.Bytes(2);
-  ASSIGN_OR_RETURN(
-      const std::optional<int64_t> has_table,
-      database_->QueryInteger("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'nothing_in_flight'"));
-  if (has_table) {
+  ASSIGN_OR_RETURN(const bool has_nothing_in_flight, Has("nothing_in_flight"));
+  if (has_nothing_in_flight) {
     ASSIGN_OR_RETURN(const std::optional<int64_t> row, database_->QueryInteger("SELECT 1 FROM nothing_in_flight"));
     content_.nothing_in_flight = row.has_value();
   }
@@ -133,7 +166,42 @@ Status SqliteState::Load() {
     listed.push_back({std::string(row.Bytes(0)), row.Integer(1)});
   }
   content_.connections = KnownConnections(std::move(listed), lost, std::move(lost_under));
-  return {};
+  return LoadJournalTables();
+}
+
+Result<bool> SqliteState::Has(std::string_view table) {
+  ASSIGN_OR_RETURN(Statement look, database_->Prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"));
+  look.BindBytes(1, table);
+  return look.Step();
+}
+
+Status SqliteState::LoadJournalTables() {
+  ASSIGN_OR_RETURN(const bool has_tags, Has("tags"));
+  if (!has_tags) return {};
+  ASSIGN_OR_RETURN(Statement tag, database_->Prepare("SELECT tag FROM tags ORDER BY drawn"));
+  while (true) {
+    ASSIGN_OR_RETURN(const bool another, tag.Step());
+    if (!another) break;
+    const int64_t number = tag.Integer(0);
+    if (number < 0 || number > std::numeric_limits<uint32_t>::max())
+      return Error{ErrorCode::kCorrupt, std::to_string(number) + " is no tag"};
+    content_.tags.push_back(static_cast<uint32_t>(number));
+  }
+  ASSIGN_OR_RETURN(Statement row,
+                   database_->Prepare("SELECT stream, ticket, id, run_id, replication_id, top FROM landed"));
+  while (true) {
+    ASSIGN_OR_RETURN(const bool another, row.Step());
+    if (!another) return {};
+    LandedMark mark{
+        std::string(row.Bytes(0)), row.Integer(1), {}, std::string(row.Bytes(3)), std::string(row.Bytes(4)), {}};
+    const std::optional<StreamId> id = ParseStreamId(row.Bytes(2));
+    const std::optional<StreamId> top = ParseStreamId(row.Bytes(5));
+    if (!id || !top) return Error{ErrorCode::kCorrupt, "how far " + Escape(mark.stream) + " has landed cannot be read"};
+    mark.id = *id;
+    mark.top = *top;
+    std::string stream = mark.stream;
+    content_.landed.insert_or_assign(std::move(stream), std::move(mark));
+  }
 }
 
 Status SqliteState::MakeRoom() {
@@ -151,7 +219,7 @@ Status SqliteState::MakeRoom() {
   return Commit([&] { return database_->Execute("DROP TABLE filler"); });
 }
 
-Status SqliteState::Commit(const std::function<Status()>& change) {
+Status SqliteState::Commit(const std::function<Status()>& change, Wal wal) {
   if (failed_) return Error{ErrorCode::kIo, "an earlier commit failed; restart the program to read the file again"};
   RETURN_IF_ERROR(database_->Begin());
   Status status = change();
@@ -160,7 +228,8 @@ Status SqliteState::Commit(const std::function<Status()>& change) {
     return status;
   }
   status = database_->Commit();
-  if (status.ok()) status = database_->Checkpoint(Database::WalRoom::kKeep);
+  const bool is_due = wal == Wal::kEmpty || database_->UncheckpointedBytes() >= kMostInWalBytes;
+  if (status.ok() && is_due) status = database_->Checkpoint(Database::WalRoom::kKeep);
   if (!status.ok()) {
     // After a failed sync SQLite would go on upon frames that the disk may not have. A full disk is no such failure.
     failed_ = status.error().code != ErrorCode::kFull;
@@ -175,12 +244,40 @@ Status SqliteState::Write(const Content& next) {
   return {};
 }
 
+Status SqliteState::WriteLanded(std::span<const LandedMark> marks) {
+  RETURN_IF_ERROR(Commit([&] { return WriteMarks(marks); }, Wal::kFill));
+  for (const LandedMark& mark : marks) content_.landed.insert_or_assign(mark.stream, mark);
+  return {};
+}
+
+Status SqliteState::WriteMarks(std::span<const LandedMark> marks) {
+  if (content_.tags.empty()) RETURN_IF_ERROR(database_->Execute(kJournalTables));
+  if (!write_mark_) {
+    ASSIGN_OR_RETURN(write_mark_,
+                     database_->Prepare("INSERT OR REPLACE INTO landed (stream, ticket, id, run_id, replication_id, "
+                                        "top) VALUES (?, ?, ?, ?, ?, ?)"));
+  }
+  char id[kMaxStreamIdBytes];
+  char top[kMaxStreamIdBytes];
+  for (const LandedMark& mark : marks) {
+    write_mark_->BindBlob(1, mark.stream);
+    write_mark_->BindInteger(2, mark.ticket);
+    write_mark_->BindBytes(3, WriteStreamId(mark.id, id));
+    write_mark_->BindBytes(4, mark.run_id);
+    write_mark_->BindBytes(5, mark.replication_id);
+    write_mark_->BindBytes(6, WriteStreamId(mark.top, top));
+    RETURN_IF_ERROR(write_mark_->Run());
+  }
+  return {};
+}
+
 Status SqliteState::WriteParts(const Content& next) {
   if (next.nothing_in_flight != content_.nothing_in_flight) {
     RETURN_IF_ERROR(next.nothing_in_flight ? WriteNothingInFlight(*database_)
                                            : database_->Execute("DELETE FROM nothing_in_flight"));
   }
   RETURN_IF_ERROR(WriteConnections(next.connections));
+  RETURN_IF_ERROR(WriteTags(next.tags));
   ASSIGN_OR_RETURN(Statement update,
                    database_->Prepare("UPDATE state SET reserved_ticket = ?, connections_lost = ?, lost_under = ?"));
   update.BindInteger(1, next.reserved_ticket);
@@ -210,8 +307,22 @@ Status SqliteState::WriteConnections(const KnownConnections& next) {
   return insert.Run();
 }
 
+Status SqliteState::WriteTags(const std::vector<uint32_t>& next) {
+  const size_t before = content_.tags.size();
+  SPROCKETS_ASSERT(next.size() >= before);
+  if (next.size() == before) return {};
+  RETURN_IF_ERROR(database_->Execute(kJournalTables));
+  ASSIGN_OR_RETURN(Statement insert, database_->Prepare("INSERT INTO tags (tag) VALUES (?)"));
+  for (const uint32_t tag : std::span(next).subspan(before)) {
+    insert.BindInteger(1, tag);
+    RETURN_IF_ERROR(insert.Run());
+  }
+  return {};
+}
+
 Status SqliteState::Close() {
   Status status = failed_ ? Status() : database_->Checkpoint(Database::WalRoom::kKeep);
+  write_mark_.reset();
   database_.reset();
   return status;
 }

@@ -13,9 +13,9 @@
 #include "shared/base/text.h"
 #include "shared/spill/catalogue.h"
 #include "shared/spill/layout.h"
-#include "shared/spill/schema.h"
 #include "shared/spill/sqlite.h"
 #include "shared/spill/sqlite_batch.h"
+#include "shared/spill/sqlite_tables.h"
 
 namespace sprockets {
 namespace {
@@ -23,49 +23,6 @@ namespace {
 constexpr int64_t kCheckpointAtBytes = 4 * 1024 * 1024;
 constexpr size_t kKeptRows = 16;           // as many a stream has room for between batches: there may be many streams
 constexpr int64_t kPageBytes = 16 * 1024;  // a quarter of the page writes of SQLite's own choice
-
-std::string CreateTableSql(const std::string& table, const std::optional<FieldLayout>& layout) {
-  std::string sql = "CREATE TABLE " + QuoteIdentifier(table) + " (" + std::string(kOwnColumns);
-  for (size_t i = 0; layout && i < layout->names().size(); ++i) {
-    if (i != layout->event_id_at()) sql += ", " + QuoteIdentifier(layout->names()[i]) + " ANY";
-  }
-  return sql + ") STRICT";
-}
-
-// What fails is rolled back as a whole, so SQLite need not be able to take back one statement: OR FAIL.
-std::string InsertFieldsSql(const std::string& table, const FieldLayout& layout) {
-  std::string columns(kBatchColumns);
-  for (size_t i = 0; i < layout.names().size(); ++i) {
-    if (i != layout.event_id_at()) columns += ", " + QuoteIdentifier(layout.names()[i]);
-  }
-  return "INSERT OR FAIL INTO " + QuoteIdentifier(table) + " (" + columns + ") " +
-         BatchTable::SelectFields(layout.columns());
-}
-
-std::string InsertRawSql(const std::string& table) {
-  return "INSERT OR FAIL INTO " + QuoteIdentifier(table) + " (" + std::string(kBatchColumns) + ", _raw) " +
-         BatchTable::SelectRaw();
-}
-
-Status InitializeFile(Database& database, const SqliteWriter::Options& options) {
-  RETURN_IF_ERROR(database.Execute(kSpillSchema));
-  ASSIGN_OR_RETURN(Statement insert,
-                   database.Prepare("INSERT INTO _file (number, producer, event_id_field, begun_ms, connections_lost) "
-                                    "VALUES (?, ?, ?, ?, ?)"));
-  insert.BindInteger(1, options.number);
-  insert.BindBytes(2, options.producer);
-  insert.BindBytes(3, options.event_id_field);
-  insert.BindInteger(4, options.begun_ms);
-  insert.BindInteger(5, options.connections_lost ? 1 : 0);
-  RETURN_IF_ERROR(insert.Run());
-  if (!options.database) return {};
-  RETURN_IF_ERROR(
-      database.Execute("CREATE TABLE _redis (database INTEGER NOT NULL, server TEXT NOT NULL DEFAULT '') STRICT"));
-  ASSIGN_OR_RETURN(Statement redis, database.Prepare("INSERT INTO _redis (database, server) VALUES (?, ?)"));
-  redis.BindInteger(1, *options.database);
-  redis.BindBytes(2, options.server);
-  return redis.Run();
-}
 
 }  // namespace
 
@@ -93,6 +50,7 @@ struct SqliteWriter::Impl {
   Status Start(const DiskFolder& folder);
   Status Add(std::span<const SpillRow> added);
   Status Gather(const SpillRow& row);
+  Status NoteMove(const StreamTable& stream, const SpillRow& row);
   Status Insert(Statement& insert, std::span<const BatchTable::Row> inserted);
   void ForgetGathered();
   Result<StreamTable*> TableFor(const EventView& event, StreamId stream_tail);
@@ -110,6 +68,7 @@ struct SqliteWriter::Impl {
   std::optional<Database> database;  // nothing once it is closed
   Statement insert_stream;
   Statement insert_connection;
+  Statement insert_move;  // of a journal
   std::unordered_map<std::string, std::unique_ptr<StreamTable>, TransparentHash, std::equal_to<>> streams;
   std::unordered_set<std::string> folded_tables;  // every table's name as SQLite compares it
   std::map<ConnectionId, int64_t> connections;    // to the row of _connections
@@ -161,6 +120,7 @@ Status SqliteWriter::Impl::Start(const DiskFolder& folder) {
   database_options.journal = Database::Journal::kWal;
   database_options.max_bytes = options.max_bytes;
   database_options.page_bytes = kPageBytes;
+  database_options.user_version = options.names_entries ? kJournalFormatVersion : kSpillFormatVersion;
   database_options.initialize = [this](Database& created) { return InitializeFile(created, options); };
   ASSIGN_OR_RETURN(database, Database::Open(file.path, database_options));
   RETURN_IF_ERROR(batch.Register(*database));
@@ -168,6 +128,9 @@ Status SqliteWriter::Impl::Start(const DiskFolder& folder) {
                                                     "VALUES (?, ?, ?, ?, ?)"));
   ASSIGN_OR_RETURN(insert_connection,
                    database->Prepare("INSERT INTO _connections (id, run_id, client_id) VALUES (?, ?, ?)"));
+  if (options.names_entries) {
+    ASSIGN_OR_RETURN(insert_move, database->Prepare("INSERT INTO _moves (stream_id, ticket, origin) VALUES (?, ?, ?)"));
+  }
   Measure();
   return folder.Sync();
 }
@@ -226,11 +189,18 @@ Status SqliteWriter::Impl::Insert(Statement& insert, std::span<const BatchTable:
 Status SqliteWriter::Impl::Gather(const SpillRow& row) {
   const EventView& event = *row.event;
   SPROCKETS_ASSERT(event.has_event_id() && event.fields[event.event_id_at - 1] == options.event_id_field);
+  SPROCKETS_ASSERT(row.id.has_value() == options.names_entries && row.origin >= 0 && row.origin < row.ticket);
   ASSIGN_OR_RETURN(StreamTable* const stream, TableFor(event, row.stream_tail));
   const bool fits = stream->layout && stream->layout->Fits(event);
   const uint32_t names = fits ? stream->names_checksum : ChecksumOfNames(event);
   BatchTable::Row stored{row.ticket, row.received_ms,
-                         ChecksumOfRow(names, row.ticket, row.received_ms, event, row.doubt), row.event};
+                         ChecksumOfRow(names, row.ticket, row.received_ms, event, row.doubt, row.id, row.origin),
+                         row.event};
+  if (row.id) {
+    stored.id = *row.id;
+    stored.origin = row.origin;
+    RETURN_IF_ERROR(NoteMove(*stream, row));
+  }
   if (row.doubt != nullptr) {
     stored.anchor = row.doubt->needs_proof ? made.emplace_back(ToString(row.doubt->anchor)) : kRepeatAnchor;
     if (row.doubt->connection) {
@@ -253,6 +223,15 @@ Status SqliteWriter::Impl::Gather(const SpillRow& row) {
   new_oldest_ms = new_rows == 0 ? row.received_ms : std::min(new_oldest_ms, row.received_ms);
   ++new_rows;
   return {};
+}
+
+// Moves can be found without a look at all the rows.
+Status SqliteWriter::Impl::NoteMove(const StreamTable& stream, const SpillRow& row) {
+  if (row.origin == 0) return {};
+  insert_move.BindInteger(1, stream.id);
+  insert_move.BindInteger(2, row.ticket);
+  insert_move.BindInteger(3, row.origin);
+  return insert_move.Run();
 }
 
 void SqliteWriter::Impl::ForgetGathered() {
@@ -284,7 +263,7 @@ Status SqliteWriter::Impl::CreateTable(const EventView& event, StreamId stream_t
   stream->folded_table = FoldSqlName(table);
   stream->layout = FieldLayout::Of(event);
   stream->names_checksum = ChecksumOfNames(event);
-  RETURN_IF_ERROR(database->Execute(CreateTableSql(table, stream->layout)));
+  RETURN_IF_ERROR(database->Execute(CreateTableSql(table, stream->layout, options.names_entries)));
 
   const std::string tail = ToString(stream_tail);
   insert_stream.BindInteger(1, stream->id);
@@ -294,9 +273,10 @@ Status SqliteWriter::Impl::CreateTable(const EventView& event, StreamId stream_t
   insert_stream.BindBytes(5, tail);
   if (stream->layout) {
     insert_stream.BindInteger(4, static_cast<int64_t>(stream->layout->event_id_at()));
-    ASSIGN_OR_RETURN(stream->insert_fields, database->Prepare(InsertFieldsSql(table, *stream->layout)));
+    ASSIGN_OR_RETURN(stream->insert_fields,
+                     database->Prepare(InsertFieldsSql(table, *stream->layout, options.names_entries)));
   }
-  ASSIGN_OR_RETURN(stream->insert_raw, database->Prepare(InsertRawSql(table)));
+  ASSIGN_OR_RETURN(stream->insert_raw, database->Prepare(InsertRawSql(table, options.names_entries)));
   return insert_stream.Run();
 }
 
@@ -426,6 +406,7 @@ void SqliteWriter::Impl::Close() {
   touched.clear();
   insert_stream = Statement();
   insert_connection = Statement();
+  insert_move = Statement();
   database.reset();
 }
 

@@ -63,6 +63,18 @@ Status StateFile::NoteNothingInFlight() {
   return store_->Write(next).Prefixed("saving that nothing is in flight");
 }
 
+Status StateFile::AddTag(uint32_t tag) {
+  if (std::find(tags().begin(), tags().end(), tag) != tags().end()) return {};
+  StateStore::Content next = store_->content();
+  next.tags.push_back(tag);
+  return store_->Write(next).Prefixed("saving a tag of entry ids");
+}
+
+Status StateFile::NoteLanded(std::span<const LandedMark> marks) {
+  if (marks.empty()) return {};
+  return store_->WriteLanded(marks).Prefixed("saving what has landed");
+}
+
 Status StateFile::Close() {
   return store_->Close();
 }

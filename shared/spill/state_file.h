@@ -1,14 +1,19 @@
 // state.sqlite: what the sidecar must remember from one life to the next: its connections to Redis, until each is known
-// to be dead, and which tickets are taken. Owned by the holder of the folder's lock. One thread at a time.
+// to be dead, and which tickets are taken; with --ack disk, the tags in the ids that it has made and how far each
+// stream has landed. Owned by the holder of the folder's lock. One thread at a time.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "shared/base/result.h"
 #include "shared/redis/connection_id.h"
+#include "shared/redis/stream_id.h"
 #include "shared/spill/folder.h"
 #include "shared/spill/known_connections.h"
 
@@ -20,13 +25,27 @@ struct FoundInFolder {
   int64_t highest_ticket = 0;
 };
 
+/// How far the rows of a stream's journals have landed. It may lag behind the truth, and never leads.
+struct LandedMark {
+  std::string stream;
+  int64_t ticket = 0;          // each current row up to this one landed in the server's life that is named below
+  StreamId id;                 // of that row
+  std::string run_id;          // of the server
+  std::string replication_id;  // its master_replid: one that was promoted keeps its run_id
+  StreamId top;                // the highest id that the stream was ever seen to have reached, whoever added it
+  bool operator==(const LandedMark&) const = default;
+};
+using LandedMarks = std::map<std::string, LandedMark, std::less<>>;  // by stream
+
 /// Where a StateFile lies; SpillFolder opens it.
 class StateStore {
  public:
   struct Content {
     KnownConnections connections;
     bool nothing_in_flight = false;
-    int64_t reserved_ticket = 0;  // no ticket up to here may be given again
+    int64_t reserved_ticket = 0;      // no ticket up to here may be given again
+    std::vector<uint32_t> tags = {};  // of all lives, in the order in which they were drawn
+    LandedMarks landed = {};
 
     /// Of one that is made anew.
     static Content First(const FoundInFolder& found);
@@ -35,8 +54,11 @@ class StateStore {
   virtual ~StateStore() = default;
   /// As it was last read or written.
   virtual const Content& content() const = 0;
-  /// One commit. On an error it may be stored or not, and later ones may fail, too.
+  /// One commit. Tags are only ever added, and `landed` is as it was. On an error it may be stored or not, and later
+  /// ones may fail, too.
   virtual Status Write(const Content& next) = 0;
+  /// One commit of these marks, in the place of those that their streams had; the others are not touched.
+  virtual Status WriteLanded(std::span<const LandedMark> marks) = 0;
   /// The object is unusable afterwards.
   virtual Status Close() = 0;
 };
@@ -76,6 +98,16 @@ class StateFile {
   /// before this one may have left something in flight and this one has recorded no connection: it has settled nothing.
   /// If this fails the life after this one is only more careful.
   Status NoteNothingInFlight();
+  /// Every tag that a life of this folder has put into the ids of entries.
+  const std::vector<uint32_t>& tags() const { return store_->content().tags; }
+  /// One commit. Before the first id with it is made. From then on programs that know no journals refuse the file: what
+  /// waits in journals would wait for ever, and they would take their events again.
+  Status AddTag(uint32_t tag);
+  const LandedMarks& landed() const { return store_->content().landed; }
+  /// One commit, which costs one sync and no more than these marks, however many streams there are. If it fails, the
+  /// marks only lag.
+  Status NoteLanded(std::span<const LandedMark> marks);
+
   /// Checkpoints and closes; the object is unusable afterwards.
   Status Close();
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <fuzzer/FuzzedDataProvider.h>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,17 +66,23 @@ struct Row {
   StreamId anchor;
   std::string run_id;
   int64_t client_id = 0;
+  std::optional<StreamId> id;
+  int64_t origin = 0;
 
   Row() = default;
-  explicit Row(const SpilledEvent& spilled) : Row(spilled.ticket, spilled.received_ms, spilled.event, spilled.doubt) {}
-  Row(int64_t row_ticket, int64_t row_received_ms, const EventView& event, const std::optional<Doubt>& doubt)
+  explicit Row(const SpilledEvent& spilled)
+      : Row(spilled.ticket, spilled.received_ms, spilled.event, spilled.doubt, spilled.id, spilled.origin) {}
+  Row(int64_t row_ticket, int64_t row_received_ms, const EventView& event, const std::optional<Doubt>& doubt,
+      std::optional<StreamId> row_id, int64_t row_origin)
       : ticket(row_ticket),
         received_ms(row_received_ms),
         stream(event.stream),
         options(event.options.begin(), event.options.end()),
         fields(event.fields.begin(), event.fields.end()),
         event_id_at(event.event_id_at),
-        in_doubt(doubt.has_value()) {
+        in_doubt(doubt.has_value()),
+        id(row_id),
+        origin(row_origin) {
     if (!doubt) return;
     anchor = doubt->anchor;
     if (!doubt->connection) return;

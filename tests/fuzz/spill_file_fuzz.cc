@@ -5,6 +5,7 @@
 // An input can also forge: change a row and its checksum in accord. No checksum can tell that, so it is recognized here
 // by the checksum that only the changed file holds.
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fuzzer/FuzzedDataProvider.h>
 #include <map>
@@ -38,21 +39,26 @@ AnyEvent Event(std::string stream, std::vector<std::string> fields) {
   return {std::move(stream), {}, std::move(fields)};
 }
 
-/// Rows in columns and in _raw, in doubt and not, in tables of several kinds, in several commits.
-Original MakeOriginal(const SpillFolder& folder, State state) {
+/// Rows in columns and in _raw, in doubt and not, in tables of several kinds, in several commits. In a journal, every
+/// third one moves the one before it.
+Original MakeOriginal(const SpillFolder& folder, State state, bool is_journal) {
   const ConnectionId connection{std::string(40, 'a'), 17};
   const Doubt doubt{{1'700'000'000'000, 3}, connection};
   SpillWriter::Options options;
   options.number = 1;
   options.producer = "prod";
   options.event_id_field = kEventIdField;
+  options.names_entries = is_journal;
   const std::unique_ptr<SpillWriter> writer = Must(folder.CreateActive(options));
 
   Original original{state, {}, {}, {}};
   int64_t ticket = 1;
   const auto append = [&](const AnyEvent& event, const std::optional<Doubt>& in_doubt) {
-    Must(writer->Append(ticket, 1000 + ticket, event.View(), in_doubt, {1'600'000'000'000, 1}));
-    original.rows[{event.stream, ticket}] = Row(ticket, 1000 + ticket, event.View(), in_doubt);
+    std::optional<StreamId> id;
+    if (is_journal) id = StreamId{1'700'000'000'000, static_cast<uint64_t>(ticket) << 16};
+    const int64_t origin = is_journal && ticket % 3 == 0 ? ticket - 1 : 0;
+    Must(writer->Append(ticket, 1000 + ticket, event.View(), in_doubt, {1'600'000'000'000, 1}, id, origin));
+    original.rows[{event.stream, ticket}] = Row(ticket, 1000 + ticket, event.View(), in_doubt, id, origin);
     ++ticket;
   };
   for (int batch = 0; batch < 3; ++batch) {
@@ -117,8 +123,8 @@ class Reading {
 
   void TakeRow(const SpilledEvent& spilled) {
     const Doubt* doubt = spilled.doubt ? &*spilled.doubt : nullptr;
-    const uint32_t checksum =
-        ChecksumOfRow(ChecksumOfNames(spilled.event), spilled.ticket, spilled.received_ms, spilled.event, doubt);
+    const uint32_t checksum = ChecksumOfRow(ChecksumOfNames(spilled.event), spilled.ticket, spilled.received_ms,
+                                            spilled.event, doubt, spilled.id, spilled.origin);
     const Row row(spilled);
     const auto written = original_.rows.find({row.stream, row.ticket});
     const bool as_written = written != original_.rows.end() && written->second == row;
@@ -144,6 +150,7 @@ bool ReadAll(const SpillFileInfo& info, Reading* reading) {
   bool good = file.value().Verify().ok();
   good = file.value().Connections().ok() && good;
   good = file.value().RejectedRows().ok() && good;
+  good = file.value().Moves().ok() && good;
   const auto streams = file.value().Streams();
   if (!streams.ok()) return false;
   const auto take = [reading](const SpilledEvent& spilled) {
@@ -178,11 +185,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace sprockets;
   using namespace sprockets::fuzz;
   static const ScratchFolder scratch;
-  static const Original kSealed = MakeOriginal(Must(DiskFolder::Open(scratch.path() / "sealed")), State::kSealed);
-  static const Original kActive = MakeOriginal(Must(DiskFolder::Open(scratch.path() / "active")), State::kActive);
+  const auto make = [](const char* name, State state, bool is_journal) {
+    return MakeOriginal(Must(DiskFolder::Open(scratch.path() / name)), state, is_journal);
+  };
+  static const std::array<Original, 4> kOriginals = {
+      make("active", State::kActive, false), make("sealed", State::kSealed, false),
+      make("active-journal", State::kActive, true), make("sealed-journal", State::kSealed, true)};
 
   FuzzedDataProvider input(data, size);
-  const Original& original = input.ConsumeBool() ? kSealed : kActive;
+  const Original& original = kOriginals[input.ConsumeIntegralInRange<size_t>(0, kOriginals.size() - 1)];
   const bool damage_wal = !original.wal.empty() && input.ConsumeBool();
   SpillFileInfo info;
   info.number = 1;

@@ -91,6 +91,7 @@ Status SimulatedWriter::AppendAll(std::span<const SpillRow> rows) {
 Status SimulatedWriter::AppendOne(const SpillRow& row) {
   const EventView& event = *row.event;
   const auto doubt = row.doubt != nullptr ? std::optional<Doubt>(*row.doubt) : std::nullopt;
+  SPROCKETS_ASSERT(row.id.has_value() == file().options.names_entries && row.origin >= 0 && row.origin < row.ticket);
   if (world_->Chance(world_->faults.append_fails)) return IoError("insert");
   auto stream = std::find_if(open_streams_.begin(), open_streams_.end(),
                              [&](const DiskStream& s) { return s.name == event.stream; });
@@ -108,7 +109,9 @@ Status SimulatedWriter::AppendOne(const SpillRow& row) {
                           {event.options.begin(), event.options.end()},
                           {event.fields.begin(), event.fields.end()},
                           event.event_id_at,
-                          IsOwnId(event, file().options.producer)});
+                          IsOwnId(event, file().options.producer),
+                          row.id,
+                          row.origin});
   if (doubt && doubt->connection) AddOnce(open_connections_, *doubt->connection);
   return {};
 }
@@ -139,6 +142,13 @@ class SimulatedState final : public StateStore {
     if (world_->Chance(world_->faults.record_fails)) return IoError("record");
     world_->disk.state = next;
     world_->Step("recorded");
+    return {};
+  }
+  Status WriteLanded(std::span<const LandedMark> marks) override {
+    world_->Step("note landed");
+    if (world_->Chance(world_->faults.record_fails)) return IoError("note landed");
+    for (const LandedMark& mark : marks) world_->disk.state->landed.insert_or_assign(mark.stream, mark);
+    world_->Step("noted landed");
     return {};
   }
   Status Close() override { return {}; }

@@ -11,6 +11,8 @@ SpilledEvent ViewOf(const DiskStream& stream, const DiskRow& row) {
   event.received_ms = row.received_ms;
   event.doubt = row.doubt;
   event.own_id = row.own_id;
+  event.id = row.id;
+  event.origin = row.origin;
   event.event.stream = stream.name;
   event.event.options.assign(row.options.begin(), row.options.end());
   event.event.fields.assign(row.fields.begin(), row.fields.end());
@@ -53,6 +55,24 @@ Result<std::vector<std::pair<std::string, std::string>>> SimulatedFile::RenamedS
 DiskStream& SimulatedFile::StreamOf(int64_t id) const {
   auto& streams = file().streams;
   return *std::find_if(streams.begin(), streams.end(), [id](const DiskStream& stream) { return stream.id == id; });
+}
+
+Result<std::vector<SpillFile::Move>> SimulatedFile::Moves() {
+  std::vector<Move> moves;
+  for (const DiskStream& stream : file().streams) {
+    for (const DiskRow& row : stream.rows) {
+      if (row.origin != 0) moves.push_back({stream.id, row.ticket, row.origin});
+    }
+  }
+  return moves;
+}
+
+Result<int64_t> SimulatedFile::CountAfter(const SpilledStream& stream, int64_t after,
+                                          std::span<const int64_t> but_not) {
+  const std::vector<DiskRow>& rows = StreamOf(stream.id).rows;
+  return std::count_if(rows.begin(), rows.end(), [&](const DiskRow& row) {
+    return row.ticket > after && std::find(but_not.begin(), but_not.end(), row.ticket) == but_not.end();
+  });
 }
 
 Status SimulatedFile::Visit(const SpilledStream& stream, int64_t after, int64_t up_to,

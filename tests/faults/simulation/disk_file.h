@@ -21,6 +21,7 @@ class SimulatedFile final : public SpillFile {
   bool connections_lost() const override { return file().options.connections_lost; }
   std::optional<int> database() const override { return file().options.database; }
   const std::string& server() const override { return file().options.server; }
+  bool names_entries() const override { return file().options.names_entries; }
   const std::string& wal_damage() const override { return undamaged_; }
   int64_t drained_ms() const override { return file().drained_ms; }
 
@@ -31,6 +32,9 @@ class SimulatedFile final : public SpillFile {
   Result<std::vector<SpilledStream>> UncountedStreams() override { return Streams(); }
   Result<std::vector<ConnectionId>> Connections() override { return file().connections; }
   Result<std::vector<std::pair<std::string, std::string>>> RenamedStreams() override;
+  Result<std::vector<Move>> Moves() override;
+  Result<int64_t> CountAfter(const SpilledStream& stream, int64_t after,
+                             std::span<const int64_t> but_not = {}) override;
   Status Visit(const SpilledStream& stream, int64_t after, int64_t up_to,
                const std::function<bool(const SpilledEvent&)>& visitor,
                const std::function<void(int64_t, std::string_view)>& on_bad_row = nullptr) override;

@@ -40,6 +40,8 @@ struct DiskRow {
   std::vector<std::string> fields;
   size_t event_id_at = 0;
   bool own_id = false;
+  std::optional<StreamId> id;
+  int64_t origin = 0;
 };
 
 struct DiskStream {

@@ -151,7 +151,7 @@ TEST_CASE("an active file with a bad row is quarantined, not sealed as if it wer
     Must(file.Close());
     Database::Options options;
     options.application_id = kSpillApplicationId;
-    options.user_version = kSpillFormatVersion;
+    options.user_version = kJournalFormatVersion;
     Database raw = Must(Database::Open(Must(fixture.folder.List()).at(1).path, options));
     Must(raw.Execute("UPDATE \"bounty-stream\" SET amount = '151' WHERE _ticket = 3"));
   }

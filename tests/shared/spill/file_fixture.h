@@ -31,7 +31,7 @@ struct Fixture {
 inline Database OpenRaw(const SpillFolder& folder) {
   Database::Options options;
   options.application_id = kSpillApplicationId;
-  options.user_version = kSpillFormatVersion;
+  options.user_version = kJournalFormatVersion;
   return Must(Database::Open(OnlyFile(folder).path, options));
 }
 

@@ -144,7 +144,7 @@ TEST_CASE("suspect files keep their name and are left alone") {
 TEST_CASE("a file of a newer version or of another program is an error and stays byte for byte as it is") {
   Fixture fixture;
   fixture.SpillAndSeal(Bounties(3));
-  const auto change = GENERATE(as<std::string>{}, "PRAGMA user_version = 2", "PRAGMA application_id = 1");
+  const auto change = GENERATE(as<std::string>{}, "PRAGMA user_version = 3", "PRAGMA application_id = 1");
   {
     Database raw = OpenRaw(fixture.folder);
     Must(raw.Execute(change));
@@ -164,7 +164,7 @@ TEST_CASE("the sidecar's active file is busy for everybody else") {
   CHECK(RunApart([&fixture] {
           Database::Options options;
           options.application_id = kSpillApplicationId;
-          options.user_version = kSpillFormatVersion;
+          options.user_version = kJournalFormatVersion;
           options.busy_timeout_ms = 50;
           auto other = Database::Open(OnlyFile(fixture.folder).path, options);
           return !other.ok() && other.error().code == ErrorCode::kBusy ? 0 : 1;

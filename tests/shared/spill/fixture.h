@@ -92,7 +92,12 @@ inline OwnedEvent Bounty(int n) {
 /// A SpilledEvent that outlives its visit.
 struct OwnedRow {
   explicit OwnedRow(const SpilledEvent& spilled)
-      : ticket(spilled.ticket), received_ms(spilled.received_ms), doubt(spilled.doubt), own_id(spilled.own_id) {
+      : ticket(spilled.ticket),
+        received_ms(spilled.received_ms),
+        doubt(spilled.doubt),
+        own_id(spilled.own_id),
+        id(spilled.id),
+        origin(spilled.origin) {
     event.stream = spilled.event.stream;
     event.fields.assign(spilled.event.fields.begin(), spilled.event.fields.end());
     event.options.assign(spilled.event.options.begin(), spilled.event.options.end());
@@ -102,6 +107,8 @@ struct OwnedRow {
   int64_t received_ms;
   std::optional<Doubt> doubt;
   bool own_id;
+  std::optional<StreamId> id;
+  int64_t origin;
   OwnedEvent event;
   size_t event_id_at = 0;
 };
@@ -126,6 +133,33 @@ inline void Spill(SpillWriter& writer, const std::vector<OwnedEvent>& events, in
   Must(writer.Begin());
   Must(writer.AppendAll(rows));
   Must(writer.Commit());
+}
+
+/// The entry that row `ticket` of a journal becomes, if nothing moves it.
+inline StreamId EntryOf(int64_t ticket) {
+  constexpr uint64_t kTag = 77;
+  return {1'700'000'000'000, (kTag << 32) + (static_cast<uint64_t>(ticket) << 16)};
+}
+
+inline SpillWriter::Options JournalOptions(int64_t number = 1) {
+  SpillWriter::Options options = WriterOptions(number);
+  options.names_entries = true;
+  return options;
+}
+
+/// As Spill, into a journal.
+inline void SpillNamed(SpillWriter& writer, const std::vector<OwnedEvent>& events, int64_t first_ticket = 1) {
+  Must(writer.Begin());
+  for (const OwnedEvent& event : events) {
+    Must(writer.Append(first_ticket, 1000, event.View(), std::nullopt, {}, EntryOf(first_ticket)));
+    ++first_ticket;
+  }
+  Must(writer.Commit());
+}
+
+/// Of the event whose first row is `origin`, under the name of the new row's ticket. Within a transaction.
+inline void AppendMoved(SpillWriter& writer, const OwnedEvent& event, int64_t ticket, int64_t origin) {
+  Must(writer.Append(ticket, 1000, event.View(), std::nullopt, {}, EntryOf(ticket), origin));
 }
 
 inline std::vector<OwnedRow> ReadAll(SpillFile& file) {

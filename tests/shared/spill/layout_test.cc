@@ -102,6 +102,19 @@ TEST_CASE("every part of a row changes its checksum") {
   }
 }
 
+TEST_CASE("the id and the origin of a journal's row change its checksum, and without an id neither counts") {
+  const EventView view = kEvent.View();
+  const auto checksum = [&view](const std::optional<StreamId>& id, int64_t origin) {
+    return ChecksumOfRow(ChecksumOfNames(view), 9, 2, view, nullptr, id, origin);
+  };
+  CHECK(checksum(std::nullopt, 0) == ChecksumOf(kEvent, 9));
+  CHECK(checksum(StreamId{5, 6}, 0) != checksum(std::nullopt, 0));
+  CHECK(checksum(StreamId{5, 6}, 0) != checksum(StreamId{6, 5}, 0));
+  CHECK(checksum(StreamId{5, 6}, 0) != checksum(StreamId{5, 7}, 0));
+  CHECK(checksum(StreamId{5, 6}, 0) != checksum(StreamId{5, 6}, 8));
+  CHECK(checksum(std::nullopt, 0) == 3472865490);  // as in every file that was ever written
+}
+
 TEST_CASE("bytes that change sides between two values change the checksum") {
   CHECK(ChecksumOf({"s", {"event_id", "ab", "f", "c"}, {}}) != ChecksumOf({"s", {"event_id", "a", "f", "bc"}, {}}));
   CHECK(ChecksumOf({"s", {"event_id", "1", "f", ""}, {}}) != ChecksumOf({"s", {"event_id", "1"}, {}}));

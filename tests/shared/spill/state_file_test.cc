@@ -15,7 +15,20 @@ namespace {
 struct StateFixture {
   TemporaryFolder temporary;
   DiskFolder folder = Must(DiskFolder::Open(temporary.path() / "spill"));
+
+  Result<Database> Raw(int32_t version = 2) const {
+    Database::Options options;
+    options.journal = Database::Journal::kWal;
+    options.application_id = 0x53505253;
+    options.user_version = version;
+    return Database::Open(folder.StatePath(), options);
+  }
 };
+
+LandedMark MarkOf(const std::string& stream, int64_t ticket) {
+  const auto number = static_cast<uint64_t>(ticket);
+  return {stream, ticket, {1'700'000'000'000, number << 16}, "run-a", "replid-a", {1'700'000'000'001, number}};
+}
 
 }  // namespace
 
@@ -231,4 +244,106 @@ TEST_CASE("a connection that INFO did not name counts as lost until the server's
   CHECK_FALSE(state.connections_lost());
   Must(state.Close());
   CHECK(Must(StateFile::Open(fixture.folder, {})).connections() == std::vector{kOtherLife});
+}
+
+TEST_CASE("tags and landed marks outlive a kill, whatever their streams are called") {
+  StateFixture fixture;
+  const std::string binary("\0\xff'\"", 4);
+  CHECK(RunAndKill([&] {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    Must(state.AddTag(2'097'151));
+    Must(state.AddTag(7));
+    Must(state.AddTag(2'097'151));
+    Must(state.NoteLanded(std::vector{MarkOf("s", 1), MarkOf(binary, 2), MarkOf("", 3)}));
+    Must(state.NoteLanded(std::vector{MarkOf("s", 9)}));
+  }));
+  StateFile state = Must(StateFile::Open(fixture.folder, {}));
+  CHECK(state.tags() == std::vector<uint32_t>{2'097'151, 7});
+  CHECK((state.landed() == LandedMarks{{"s", MarkOf("s", 9)}, {binary, MarkOf(binary, 2)}, {"", MarkOf("", 3)}}));
+  Must(state.AddTag(8));
+  Must(state.Record(kFirst, {}));
+  Must(state.NextTicket());
+  const LandedMarks before = state.landed();
+  Must(state.Close());
+  state = Must(StateFile::OpenExisting(fixture.folder));
+  CHECK(state.tags() == std::vector<uint32_t>{2'097'151, 7, 8});
+  CHECK((state.landed() == before));
+  CHECK(state.connections() == std::vector{kFirst});
+}
+
+TEST_CASE("a mark without an id, and one of the highest id, come back as they are") {
+  StateFixture fixture;
+  const LandedMark nothing{"a", 0, {}, "", "", {}};
+  const LandedMark most{"b", INT64_MAX, {UINT64_MAX, UINT64_MAX}, "r", "p", {UINT64_MAX, UINT64_MAX}};
+  Must(Must(StateFile::Open(fixture.folder, {})).NoteLanded(std::vector{nothing, most}));
+  StateFile state = Must(StateFile::Open(fixture.folder, {}));
+  CHECK((state.landed() == LandedMarks{{"a", nothing}, {"b", most}}));
+}
+
+TEST_CASE("a state file without a tag is one that programs of before open, one with a tag they refuse") {
+  StateFixture fixture;
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    Must(state.Record(kFirst, {}));
+    Must(state.NextTicket());
+    Must(state.Close());
+  }
+  {
+    Database raw = Must(fixture.Raw(1));
+    CHECK(Must(raw.QueryInteger("PRAGMA user_version")) == 1);
+    CHECK(Must(raw.QueryInteger("SELECT count(*) FROM sqlite_schema WHERE name IN ('tags', 'landed')")) == 0);
+  }
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    CHECK(state.tags().empty());
+    CHECK(state.landed().empty());
+    CHECK(state.connections() == std::vector{kFirst});
+    Must(state.AddTag(5));
+  }
+  const auto refused = fixture.Raw(1);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == ErrorCode::kForeign);
+  CHECK(Must(StateFile::Open(fixture.folder, {})).connections() == std::vector{kFirst});
+}
+
+TEST_CASE("a state file whose marks cannot be read is set aside") {
+  StateFixture fixture;
+  const auto change = GENERATE(as<std::string>{}, "UPDATE tags SET tag = -1", "UPDATE tags SET tag = 1 << 32",
+                               "UPDATE landed SET id = 'x'", "UPDATE landed SET top = '1'", "DROP TABLE landed");
+  CAPTURE(change);
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    Must(state.AddTag(5));
+    Must(state.NoteLanded(std::vector{MarkOf("s", 1)}));
+    Must(state.Close());
+  }
+  {
+    Database raw = Must(fixture.Raw());
+    Must(raw.Execute(change));
+  }
+  StateFile state = Must(StateFile::Open(fixture.folder, {.folder_has_files = true}));
+  CHECK(state.tags().empty());
+  CHECK(state.landed().empty());
+  CHECK(std::filesystem::exists(fixture.folder.StatePath().native() + ".broken-1"));
+}
+
+TEST_CASE("a mark of one stream among a thousand is noted without the others, and the WAL stays in its room") {
+  StateFixture fixture;
+  StateFile state = Must(StateFile::Open(fixture.folder, {}));
+  Must(state.AddTag(5));
+  std::vector<LandedMark> marks;
+  for (int i = 0; i < 1024; ++i) marks.push_back(MarkOf("stream-" + std::to_string(i), 1));
+  Must(state.NoteLanded(marks));
+  const auto bytes = [&] {
+    return std::filesystem::file_size(fixture.folder.StatePath()) +
+           std::filesystem::file_size(fixture.folder.StatePath().native() + "-wal");
+  };
+  const auto before = bytes();
+  for (int64_t ticket = 2; ticket < 500; ++ticket) Must(state.NoteLanded(std::vector{MarkOf("stream-512", ticket)}));
+  CHECK(bytes() == before);
+  Must(state.Close());
+  state = Must(StateFile::Open(fixture.folder, {}));
+  CHECK(state.landed().size() == 1024);
+  CHECK(state.landed().at("stream-512") == MarkOf("stream-512", 499));
+  CHECK(state.landed().at("stream-511") == MarkOf("stream-511", 1));
 }

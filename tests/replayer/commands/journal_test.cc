@@ -1,0 +1,218 @@
+// Journals, the files of --ack disk, as the replayer sees them: it says what is in them and leaves them to their
+// sidecar.
+#include <sstream>
+
+#include <catch2/catch.hpp>
+
+#include "shared/spill/sqlite.h"
+#include "shared/spill/state_file.h"
+#include "tests/replayer/fixture.h"
+
+namespace sprockets::testing {
+namespace {
+
+struct JournalRow {
+  TestEvent event;
+  int64_t ticket;
+  int64_t origin = 0;
+};
+
+StreamId IdOf(int64_t ticket) {
+  return {1'700'000'000'000, static_cast<uint64_t>(ticket) << 16};
+}
+
+template <typename T>
+T Good(Result<T> result) {
+  if (!result.ok()) FAIL(result.error().message);
+  return std::move(result).value();
+}
+
+void Good(const Status& status) {
+  if (!status.ok()) FAIL(status.error().message);
+}
+
+/// Writes the rows into a new journal and seals it. Its number.
+int64_t WriteJournal(const SpillFolder& folder, const std::vector<JournalRow>& rows) {
+  SpillWriter::Options options;
+  options.number = Good(folder.NextNumber());
+  options.producer = "producer";
+  options.event_id_field = "event_id";
+  options.begun_ms = 1000;
+  options.names_entries = true;
+  auto writer = Good(folder.CreateActive(options));
+  Good(writer->Begin());
+  for (const auto& [event, ticket, origin] : rows) {
+    EventView view;
+    view.stream = event.stream;
+    view.fields.assign(event.fields.begin(), event.fields.end());
+    view.event_id_at = 3;  // of what Event makes
+    Good(writer->Append(ticket, 1000 + ticket, view, std::nullopt, {}, IdOf(ticket), origin));
+  }
+  Good(writer->Commit());
+  Good(writer->Seal(folder));
+  return options.number;
+}
+
+void NoteLanded(const SpillFolder& folder, const std::string& stream, int64_t ticket) {
+  StateFile state = Good(StateFile::Open(folder, {}));
+  Good(state.AddTag(5));
+  Good(state.NoteLanded(std::vector<LandedMark>{{stream, ticket, IdOf(ticket), "run", "replid", IdOf(ticket)}}));
+}
+
+std::vector<nlohmann::json> Lines(const std::string& out) {
+  std::istringstream lines(out);
+  std::vector<nlohmann::json> rows;
+  for (std::string line; std::getline(lines, line);) rows.push_back(nlohmann::json::parse(line));
+  return rows;
+}
+
+// Two files of a stream: rows 1 to 3, then row 4, which moves 2, and row 5; the other stream's row 6.
+void WriteTwoJournals(const SpillFolder& folder) {
+  WriteJournal(folder, {{Event("s", "one"), 1}, {Event("s", "two"), 2}, {Event("s", "three"), 3}});
+  WriteJournal(folder, {{Event("s", "two"), 4, 2}, {Event("s", "five"), 5}, {Event("t", "six"), 6}});
+}
+
+TEST_CASE("show prints the entry ids of a journal, and of an event that was moved the row that counts") {
+  Stage stage;
+  WriteTwoJournals(stage.folder);
+  NoteLanded(stage.folder, "s", 1);
+  const std::vector<nlohmann::json> rows = Lines(stage.Command("show").out);
+  REQUIRE(rows.size() == 4);
+  CHECK(rows[0]["event_id"] == "three");
+  CHECK(rows[0]["id"] == ToString(IdOf(3)));
+  CHECK_FALSE(rows[0].contains("moved_from"));
+  CHECK(rows[1]["event_id"] == "two");
+  CHECK(rows[1]["id"] == ToString(IdOf(4)));
+  CHECK(rows[1]["moved_from"] == 2);
+  CHECK(rows[3]["stream"] == "t");
+  CHECK(Lines(stage.Command("show", {"spill-000001"}).out).size() == 3);
+  CHECK_FALSE(Lines(stage.Command("show", {"spill-000001"}).out)[1].contains("moved_from"));
+}
+
+TEST_CASE("show prints no entry id where a file has none") {
+  Stage stage;
+  WriteSpillFile(stage.folder, {Event("s", "one")});
+  CHECK_FALSE(Lines(stage.Command("show").out).at(0).contains("id"));
+}
+
+TEST_CASE("status counts a journal's rows up to the landed mark as done, moved events once, and changes nothing") {
+  Stage stage;
+  WriteTwoJournals(stage.folder);
+  NoteLanded(stage.folder, "s", 1);
+  WriteSpillFile(stage.folder, {Event("s", "spilled")});
+  (void)stage.folder.LockForWriting(0).ok();  // makes the lock's file, as every sidecar does
+  const auto before = stage.Snapshot();
+  const Run run = stage.Command("status", {"--json"});
+  CHECK((stage.Snapshot() == before));
+  CHECK(run.json["rows"] == 5);  // three, two, five, six, spilled
+  CHECK(run.json["oldest_ms"] == 1003);
+  REQUIRE(run.json["files"].size() == 3);
+  CHECK(run.json["files"][0]["journal"] == true);
+  CHECK(run.json["files"][0]["streams"][0]["left"] == 1);
+  CHECK(run.json["files"][1]["streams"][0]["left"] == 2);
+  CHECK(run.json["files"][1]["streams"][1]["left"] == 1);
+  CHECK_FALSE(run.json["files"][2].contains("journal"));
+  const std::string text = stage.Command("status").out;
+  CHECK_THAT(text, Catch::Contains("5 events wait"));
+  CHECK_THAT(text, Catch::Contains("4 of them wait in journals: start the sidecar with --ack disk"));
+  CHECK_THAT(text, Catch::Contains("spill-000001.sealed.sqlite  sealed journal"));
+}
+
+TEST_CASE("status says that nothing waits in journals whose rows have all landed") {
+  Stage stage;
+  WriteJournal(stage.folder, {{Event("s", "one"), 1}, {Event("s", "two"), 2}});
+  NoteLanded(stage.folder, "s", 2);
+  const Run run = stage.Command("status", {"--json"});
+  CHECK(run.json["rows"] == 0);
+  CHECK(run.json["result"] == "drained");
+}
+
+TEST_CASE("while a sidecar is at work, status and show leave it to its STATUS to say what has landed") {
+  Stage stage;
+  WriteJournal(stage.folder, {{Event("s", "one"), 1}});
+  NoteLanded(stage.folder, "s", 1);
+  const auto lock = stage.folder.LockForWriting(0);
+  REQUIRE(lock.ok());
+  const Run run = stage.Command("status", {"--json"});
+  CHECK(run.json["rows"] == 0);
+  CHECK(run.json["files"][0]["journal"] == true);
+  CHECK_THAT(run.json["files"][0]["not_read"].get<std::string>(), Catch::Contains("STATUS"));
+  CHECK_THAT(stage.Command("status").out, Catch::Contains("at least 0 events wait"));
+  CHECK(stage.Command("show").out.empty());
+  CHECK(Lines(stage.Command("show", {"spill-000001"}).out).size() == 1);
+}
+
+TEST_CASE("a drain leaves journals to their sidecar, says so, and drains the other files") {
+  Stage stage;
+  WriteTwoJournals(stage.folder);
+  NoteLanded(stage.folder, "s", 1);
+  WriteSpillFile(stage.folder, {Event("s", "spilled")});
+  const Run run = stage.Drain();
+  CHECK(run.exit_code == 1);
+  CHECK(run.json["result"] == "left");
+  CHECK(run.json["landed"] == 1);
+  CHECK(run.json["left"] == 4);
+  CHECK(EventIds(stage.redis, "s") == Strings{"spilled"});
+  REQUIRE(stage.Files().size() == 3);
+  CHECK(stage.Files()[0].state == SpillFileInfo::State::kSealed);
+  CHECK(stage.Files()[1].state == SpillFileInfo::State::kSealed);
+  CHECK(stage.Files()[2].state == SpillFileInfo::State::kDrained);
+  const Run dry = stage.Command("drain", {"--dry-run", "--json"});
+  CHECK(dry.exit_code == 1);
+  CHECK(dry.json["left"] == 4);
+}
+
+TEST_CASE("a drain has nothing to say of journals whose rows have all landed") {
+  Stage stage;
+  WriteJournal(stage.folder, {{Event("s", "one"), 1}});
+  NoteLanded(stage.folder, "s", 1);
+  WriteSpillFile(stage.folder, {Event("s", "spilled")});
+  const Run run = stage.Drain();
+  CHECK(run.exit_code == 0);
+  CHECK(run.json["left"] == 0);
+  CHECK(EventIds(stage.redis, "s") == Strings{"spilled"});
+}
+
+TEST_CASE("a drained journal is not offered again") {
+  Stage stage;
+  const int64_t number = WriteJournal(stage.folder, {{Event("s", "one"), 1}});
+  Good(stage.folder.Move(number, SpillFileInfo::State::kSealed, SpillFileInfo::State::kDrained));
+  const Run run = stage.Drain({"--file", "spill-000001"});
+  CHECK(run.exit_code == 4);
+  CHECK_THAT(run.json["error"].get<std::string>(), Catch::Contains("--ack disk"));
+  CHECK(EventIds(stage.redis, "s").empty());
+}
+
+TEST_CASE("a salvage keeps the names of a journal's good rows and what was moved") {
+  Stage stage;
+  const int64_t number = WriteJournal(
+      stage.folder,
+      {{Event("s", "one"), 1}, {Event("s", "two"), 2}, {Event("s", "three"), 3}, {Event("s", "one"), 4, 1}});
+  {
+    Database::Options options;
+    options.application_id = kSpillApplicationId;
+    options.user_version = kJournalFormatVersion;
+    Database raw = Good(Database::Open(stage.Files()[0].path, options));
+    Good(raw.Execute("UPDATE s SET _id = '1-1' WHERE _ticket = 2"));
+  }
+  Good(stage.folder.MarkQuarantined(number));
+  const Run run = stage.Drain({"--salvage", "spill-000001"});
+  CHECK(run.exit_code == 1);
+  CHECK(stage.redis.Text({"EXISTS", "s"}) == "0");
+  REQUIRE(stage.Files().size() == 2);
+  const auto salvaged = Good(stage.folder.OpenFile(stage.Files()[1]));
+  CHECK(salvaged->names_entries());
+  CHECK(Good(salvaged->Moves()) == std::vector<SpillFile::Move>{{1, 4, 1}});
+  std::vector<int64_t> tickets;
+  Good(salvaged->Visit(Good(salvaged->Streams()).at(0), 0, 0, [&](const SpilledEvent& row) {
+    tickets.push_back(row.ticket);
+    CHECK(row.id == IdOf(row.ticket));
+    CHECK(row.origin == (row.ticket == 4 ? 1 : 0));
+    CHECK(row.doubt);  // which is how a salvaged row is told from others
+    return true;
+  }));
+  CHECK(tickets == std::vector<int64_t>{1, 3, 4});
+}
+
+}  // namespace
+}  // namespace sprockets::testing
