@@ -59,6 +59,9 @@ struct SpillRequest {
   std::optional<Doubt> doubt;
   bool was_sent = false;  // to Redis, by this sidecar: if the disk will not have it, nobody knows where it is
   StreamId tail;          // the last id of its stream that was seen
+  // With --ack disk.
+  std::optional<StreamId> id;  // of its entry
+  int64_t origin = 0;          // it is moved: the ticket of its first row; 0: it is the first
 };
 
 struct SpillOutcome {
