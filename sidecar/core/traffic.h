@@ -60,7 +60,7 @@ struct SpillRequest {
   bool was_sent = false;  // to Redis, by this sidecar: if the disk will not have it, nobody knows where it is
   StreamId tail;          // the last id of its stream that was seen
   // With --ack disk.
-  std::optional<StreamId> id;  // of its entry
+  std::optional<StreamId> id = {};  // of its entry
   int64_t origin = 0;          // it is moved: the ticket of its first row; 0: it is the first
 };
 
