@@ -230,6 +230,7 @@ void Sidecar::CollectSpilled() {
                      router_->OnEarlierEvents(read.events, read.complete);
                      disk_->OnFolderRead(read);
                    },
+                   [](const JournalBlocked&) {},
                },
                completion);
   }
