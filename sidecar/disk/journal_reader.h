@@ -35,8 +35,8 @@ class JournalReader {
   JournalReader(const SpillFolder& folder, std::function<void()> wake_loop);
   ~JournalReader();
 
-  /// For the next Submit. A read of a stream takes the place of one that has not been answered yet, which then never
-  /// is.
+  /// For the next Submit. A read of a stream takes the place of an earlier one that was not begun: that one is never
+  /// answered.
   void Queue(JournalRead read) { gathered_.push_back(std::move(read)); }
   void Submit();
   /// What is done since the last call.

@@ -98,7 +98,7 @@ TEST_CASE("a retry of an event that a journal holds is answered with the id of i
   options.moved = Must(ReadJournals(world.folder, files)).current;
   FolderReader reader(world.folder, files, options);
   std::map<int64_t, Window::Restored> restored;  // by ticket
-  while (!reader.complete()) {
+  while (!reader.done()) {
     const EarlierEvents events = Must(reader.ReadNext());
     CHECK(events.unknown.empty());
     for (const Window::Restored& event : events.spilled) restored[event.ticket] = event;
