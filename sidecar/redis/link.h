@@ -104,7 +104,7 @@ class RedisLink : private RedisPipelineEvents {
   // RedisPipelineEvents
   void OnConnected() override;
   void OnReply(const redisReply& reply) override;
-  void OnClosed(const std::string& why) override { Lost(why); }
+  void OnClosed(const std::string& why, bool) override { Lost(why); }
 
   void Ask(const LinkProtocol::Commands& commands);
   void Follow(const LinkProtocol::Step& step);

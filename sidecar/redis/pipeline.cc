@@ -56,12 +56,13 @@ void RedisPipeline::Resolve() {
   const int error = uv_getaddrinfo(loop_, resolving_, done, url_.host.c_str(), nullptr, &hints);
   if (error == 0) return;
   delete std::exchange(resolving_, nullptr);
-  events_->OnClosed(std::string("resolving the host's name: ") + uv_strerror(error));
+  events_->OnClosed(std::string("resolving the host's name: ") + uv_strerror(error), /*by_server=*/false);
 }
 
 void RedisPipeline::OnResolved(int status, const addrinfo* addresses) {
   resolving_ = nullptr;
-  if (status != 0) return events_->OnClosed(std::string("resolving the host's name: ") + uv_strerror(status));
+  if (status != 0)
+    return events_->OnClosed(std::string("resolving the host's name: ") + uv_strerror(status), /*by_server=*/false);
   addresses_.clear();
   for (const addrinfo* address = addresses; address != nullptr; address = address->ai_next) {
     std::array<char, 64> text{};
@@ -72,7 +73,7 @@ void RedisPipeline::OnResolved(int status, const addrinfo* addresses) {
     }
     addresses_.emplace_back(text.data());
   }
-  if (!ConnectToNext()) events_->OnClosed("resolving the host's name: it has no address");
+  if (!ConnectToNext()) events_->OnClosed("resolving the host's name: it has no address", /*by_server=*/false);
 }
 
 bool RedisPipeline::ConnectToNext() {
@@ -89,17 +90,17 @@ void RedisPipeline::ConnectTo(const std::string& host) {
 }
 
 void RedisPipeline::Open(redisAsyncContext* context) {
-  if (context == nullptr) return events_->OnClosed("out of memory");
+  if (context == nullptr) return events_->OnClosed("out of memory", /*by_server=*/false);
   if (context->err != 0) {
     const std::string why = context->errstr;
     redisAsyncFree(context);
-    return events_->OnClosed(why);
+    return events_->OnClosed(why, /*by_server=*/false);
   }
   auto* handle = new uv_poll_t;
   if (uv_poll_init(loop_, handle, context->c.fd) != 0) {
     delete handle;
     redisAsyncFree(context);
-    return events_->OnClosed("cannot watch the socket");
+    return events_->OnClosed("cannot watch the socket", /*by_server=*/false);
   }
   handle_.reset(handle);
   handle->data = this;
@@ -161,7 +162,7 @@ void RedisPipeline::OnConnectFinished(int status) {
   handle_.reset();
   watched_ = 0;
   deadline_.Stop();
-  if (!ConnectToNext()) events_->OnClosed(why);
+  if (!ConnectToNext()) events_->OnClosed(why, /*by_server=*/false);
 }
 
 void RedisPipeline::Watch(int events) {
@@ -218,9 +219,9 @@ void RedisPipeline::Write() {
   Watch(UV_READABLE);
 }
 
-void RedisPipeline::Fail(std::string why) {
+void RedisPipeline::Fail(std::string why, bool by_server) {
   Close();
-  events_->OnClosed(why);
+  events_->OnClosed(why, by_server);
 }
 
 // ---- Deadlines: no connection may owe us answers and give none for longer than the timeout
@@ -244,9 +245,9 @@ void RedisPipeline::OnDeadline() {
     left = progress_ms_ + timeout_ms_ - Now();
   }
   if (left > 0) return deadline_.Start(left);
-  if (connected_) return Fail("no answer within --redis-timeout");
+  if (connected_) return Fail("no answer within --redis-timeout", /*by_server=*/false);
   Close();
-  if (!ConnectToNext()) events_->OnClosed("no connection within --redis-timeout");
+  if (!ConnectToNext()) events_->OnClosed("no connection within --redis-timeout", /*by_server=*/false);
 }
 
 // A large reply that comes in pieces is progress, too.

@@ -29,8 +29,9 @@ class RedisPipelineEvents {
   virtual void OnConnected() = 0;
   /// In the order of the commands. `reply` lives as long as this call.
   virtual void OnReply(const redisReply& reply) = 0;
-  /// It could not connect, or was connected and has gone, or has fallen silent for too long. It is closed.
-  virtual void OnClosed(const std::string& why) = 0;
+  /// It could not connect, or was connected and has gone, or has fallen silent for too long. It is closed. `by_server`:
+  /// the other side has ended a connection that stood.
+  virtual void OnClosed(const std::string& why, bool by_server) = 0;
 };
 
 class RedisPipeline {
@@ -67,7 +68,7 @@ class RedisPipeline {
   void Read();
   void Watch(int events);
   void Write();
-  void Fail(std::string why);
+  void Fail(std::string why, bool by_server = true);
   void StartDeadline();
   void OnDeadline();
   bool IsArriving();

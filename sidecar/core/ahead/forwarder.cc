@@ -34,6 +34,11 @@ AheadStream& Forwarder::AddStream(std::string name, StreamId committed) {
   return *stream;
 }
 
+AheadStream* Forwarder::FindStream(std::string_view name) const {
+  const auto found = streams_.find(name);
+  return found == streams_.end() ? nullptr : found->second.get();
+}
+
 void Forwarder::Restore(const LandedMark& mark) {
   AheadStream& stream = AddStream(mark.stream, kStreamBegin);
   stream.landed = stream.landed_before = mark.landed;
@@ -153,7 +158,7 @@ void Forwarder::Take(OfGreeting, const Answer& answer, LoopTime) {
 void Forwarder::Follow(const Greeting::Step& step) {
   if (const auto* send = std::get_if<Greeting::Send>(&step)) {
     Await(OfGreeting{}, send->answers);
-    link_->Send(send->commands);
+    link_->Send(send->commands, send->answers);
   } else if (const auto* refused = std::get_if<Greeting::Refused>(&step)) {
     if (refused->for_ever) link_->Unusable(refused->why);
     Fail(refused->why);
@@ -171,6 +176,7 @@ void Forwarder::OnReady() {
   state_ = State::kReady;
   heard_at_ = now_;
   if (is_new) breaks_ = 0;
+  link_->Greeted();
   notices_->Ready(incarnation_, guarded_, is_new);
 }
 
@@ -213,7 +219,7 @@ void Forwarder::Follow(AheadStream& stream, Placing::Step step) {
 
 void Forwarder::Do(AheadStream& stream, const Placing::Ask&) {
   Await(OfPlacing{&stream});
-  link_->Send(MakeCommand({"XINFO", "STREAM", stream.name}));
+  link_->Send(MakeCommand({"XINFO", "STREAM", stream.name}), 1);
 }
 
 void Forwarder::Do(AheadStream& stream, const Placing::ReadDown& read) {
@@ -231,7 +237,7 @@ void Forwarder::Do(AheadStream& stream, const Placing::LookUp& look_up) {
     commands += MakeCommand({"XRANGE", stream.name, id, id});
   }
   Await(OfPlacing{&stream}, look_up.rows.size());
-  link_->Send(commands);
+  link_->Send(commands, look_up.rows.size());
 }
 
 // Behind everything that was ever given an id, so that order is kept as far as it can be; and the farther, the more
@@ -304,7 +310,7 @@ void Forwarder::Tick(LoopTime now, uint64_t wall_ms) {
   if (!flight_ && now >= resume_at_) Fly();
   if (awaited_.empty() && now.ms - heard_at_.ms >= kLookMs) {
     Await(OfLook{});
-    link_->Send(MakeCommand({"INFO", "replication"}));
+    link_->Send(MakeCommand({"INFO", "replication"}), 1);
   }
 }
 
@@ -315,7 +321,7 @@ void Forwarder::Fly() {
   flight_ = std::move(flight);
   ++counters_.flights;
   Await(OfFlight{}, flight_->answers());
-  link_->Send(flight_->Commands());
+  link_->Send(flight_->Commands(), flight_->answers());
 }
 
 // As many streams as there is room for, beginning behind the last one that flew.
