@@ -1,0 +1,96 @@
+// What becomes of an event once a door has taken it. There are two ways, and --ack chooses one of them: to Redis, and
+// to disk only while Redis fails (redis_first.h); or always to disk first, and from there to Redis (disk_first.h). Loop
+// thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shared/base/moment.h"
+#include "shared/redis/event.h"
+#include "sidecar/core/handshake.h"
+#include "sidecar/core/traffic.h"
+#include "sidecar/core/window.h"
+#include "sidecar/disk/spill_store.h"
+
+namespace sprockets {
+
+/// Of Redis, as STATUS tells it.
+struct RedisFacts {
+  bool connected = false;
+  bool takes_events = false;
+  std::string run_id;
+  std::string replication_id;
+  int database = 0;
+  WallTime since;  // when a connection was last lost or found
+  Durability durability = Durability::kUnknown;
+  std::string last_error;  // what Redis refused, or why there is no connection
+};
+
+/// Of the journal, with --ack disk.
+struct JournalFacts {
+  struct Stream {
+    std::string name;
+    StreamId committed;   // the highest id in the journal
+    StreamId landed;      // every row up to it is in Redis
+    std::string refusal;  // of this stream alone; empty: none
+  };
+  std::vector<Stream> streams;    // those with rows that have not landed
+  int64_t lag_ms = 0;             // of the stream that is farthest behind
+  int64_t ahead_of_clock_ms = 0;  // of the highest id
+  bool guarded = false;
+  bool blocked = false;  // a COMMIT failed and is tried again
+};
+
+struct DeliveryFacts {
+  std::string_view mode;  // of --ack
+  RedisFacts redis;
+  std::vector<std::pair<std::string_view, uint64_t>> counters;  // since the start
+  size_t events_in_flight = 0;
+  int64_t bytes_in_flight = 0;
+  size_t unanswered = 0;
+  int64_t oldest_age_ms = 0;  // of those
+  std::optional<JournalFacts> journal;
+};
+
+class Delivery {
+ public:
+  virtual ~Delivery() = default;
+
+  /// Where a door brings events.
+  virtual EventSink& events() = 0;
+  virtual const IdentityHasher& hasher() const = 0;
+  /// `on_unusable`: the server can never be used, and why. `on_lost`: a connection that stood has gone.
+  virtual void Start(std::function<void(const std::string&)> on_unusable, std::function<void()> on_lost) = 0;
+  /// Once a turn, before the loop sleeps.
+  virtual void EndTurn() = 0;
+  virtual void EverySecond() = 0;
+
+  // What the disk has done.
+  virtual void OnEarlierEvents(const EarlierEvents& events, bool complete) = 0;
+  virtual void OnSpillOutcome(SpillOutcome outcome) = 0;
+  virtual void OnRecorded(const Recorded& recorded) = 0;
+  virtual void OnSealed(const Sealed& sealed) = 0;
+  virtual void OnJournalBlocked(const JournalBlocked& blocked) = 0;
+
+  /// Nothing is taken any more; what is unanswered is resolved or stored.
+  virtual void Stop() = 0;
+  virtual size_t unanswered() const = 0;
+  /// Every event that was sent has had its answer.
+  virtual bool nothing_in_flight() const = 0;
+  /// Since when Redis takes what waits in sealed files, on the loop's clock; 0: it does not, or needs nobody to bring
+  /// it.
+  virtual int64_t healthy_since_ms() const = 0;
+  /// Where the connection to Redis is, numeric or a socket's path; empty: there is none.
+  virtual const std::string& address() const = 0;
+  virtual DeliveryFacts Facts(WallTime now) const = 0;
+  virtual void LogStopped() const = 0;
+};
+
+}  // namespace sprockets
