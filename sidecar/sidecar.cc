@@ -237,6 +237,7 @@ void Sidecar::CollectSpilled() {
                      delivery_->OnEarlierEvents(read.events, read.complete);
                      disk_->OnFolderRead(read);
                    },
+                   [](const JournalBlocked&) {},
                },
                completion);
   }

@@ -63,7 +63,7 @@ may sidecar/core shared/redis/ shared/spill/spilled.h shared/base/
 may sidecar/door shared/base/ shared/redis/ sidecar/core/traffic.h sidecar/core/relay sidecar/core/skip_rules.h $loop
 may sidecar/redis shared/base/ shared/redis/ sidecar/core/ $loop
 may sidecar/disk shared/ sidecar/core/traffic.h sidecar/core/stream_state.h sidecar/core/window.h \
-  sidecar/core/seal_policy.h sidecar/core/skip_rules.h $loop
+  sidecar/core/seal_policy.h sidecar/core/skip_rules.h sidecar/core/ahead/journal.h $loop
 may sidecar/admin shared/ sidecar/core/ sidecar/disk/ sidecar/door/ sidecar/redis/ $loop
 
 # The drain never sees PostgreSQL, and PostgreSQL never sees a spill file.
@@ -78,7 +78,7 @@ may replayer/structure shared/base/ shared/redis/ replayer/postgres/ replayer/re
 may replayer/commands shared/ replayer/
 
 # Decisions, and the values that they are about.
-pure sidecar/core/*
+pure sidecar/core/*.* sidecar/core/ahead/*
 pure replayer/drain/batch.h replayer/drain/searches.h sidecar/door/local_commands.* sidecar/door/routes.* sidecar/admin/status.h
 pure shared/redis/*.h shared/redis/settle.cc shared/spill/spilled.h shared/spill/skipped_key.h shared/spill/known_connections.* shared/spill/file_names.*
 

@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "shared/spill/journal_index.h"
+
 namespace sprockets {
 namespace {
 
@@ -30,9 +32,9 @@ Status AddMoves(const SpillFolder& folder, const SpillFileInfo& info, RowsOfEven
 
 }  // namespace
 
-int64_t LandedRows::Known::UpTo(std::string_view stream) const {
-  const auto mark = marks.find(stream);
-  return mark == marks.end() ? 0 : mark->second.ticket;
+Result<int64_t> LandedRows::Known::UpTo(SpillFile& journal, const SpilledStream& stream) const {
+  const auto mark = marks.find(stream.name);
+  return mark == marks.end() ? 0 : LastTicketUpTo(journal, stream, mark->second.landed);
 }
 
 const std::vector<int64_t>& LandedRows::Known::SupersededOf(std::string_view stream) const {
@@ -48,7 +50,8 @@ Status LandedRows::Know() {
 
 Result<int64_t> LandedRows::CountWaiting(SpillFile& journal, const SpilledStream& stream) {
   ASSIGN_OR_RETURN(const Known* known, Ask());
-  return journal.CountAfter(stream, known->UpTo(stream.name), known->SupersededOf(stream.name));
+  ASSIGN_OR_RETURN(const int64_t up_to, known->UpTo(journal, stream));
+  return journal.CountAfter(stream, up_to, known->SupersededOf(stream.name));
 }
 
 Result<int64_t> LandedRows::CountWaiting(SpillFile& journal) {
@@ -69,7 +72,8 @@ Status LandedRows::VisitWaiting(SpillFile& journal, const SpilledStream& stream,
   const auto visit = [&](const SpilledEvent& row) {
     return std::binary_search(superseded.begin(), superseded.end(), row.ticket) || visitor(row);
   };
-  return journal.Visit(stream, known->UpTo(stream.name), 0, visit, on_bad_row);
+  ASSIGN_OR_RETURN(const int64_t up_to, known->UpTo(journal, stream));
+  return journal.Visit(stream, up_to, 0, visit, on_bad_row);
 }
 
 Result<const LandedRows::Known*> LandedRows::Ask() {

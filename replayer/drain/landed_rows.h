@@ -38,7 +38,8 @@ class LandedRows {
     LandedMarks marks;
     std::map<std::string, std::vector<int64_t>, std::less<>> superseded;  // by stream: rows with a later one, ascending
 
-    int64_t UpTo(std::string_view stream) const;
+    /// The ticket of the last row that has landed, as far as it is in this file.
+    Result<int64_t> UpTo(SpillFile& journal, const SpilledStream& stream) const;
     const std::vector<int64_t>& SupersededOf(std::string_view stream) const;
   };
   Result<const Known*> Ask();

@@ -155,9 +155,10 @@ class SpillFile {
   /// As Visit, only the rows with a doubt of their own.
   virtual Status VisitDoubts(const SpilledStream& stream, int64_t after,
                              const std::function<bool(const SpilledEvent&)>& visitor) = 0;
-  /// As Visit, newest first; for the sidecar's window.
+  /// As Visit, newest first; for whoever needs the last rows alone.
   virtual Status VisitNewestFirst(const SpilledStream& stream, int64_t after, int64_t up_to,
-                                  const std::function<bool(const SpilledEvent&)>& visitor) = 0;
+                                  const std::function<bool(const SpilledEvent&)>& visitor,
+                                  const std::function<void(int64_t, std::string_view)>& on_bad_row = nullptr) = 0;
 
   // The drainer's writes, each one commit.
   virtual Status AddConnection(const ConnectionId& connection) = 0;

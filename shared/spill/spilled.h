@@ -79,4 +79,14 @@ struct SpilledStream {
   int64_t rows_left = 0;  // above cursor.done_ticket
 };
 
+/// How far the rows of a stream's journals have landed. It may lag behind the truth, and never leads.
+struct LandedMark {
+  std::string stream;
+  StreamId landed;             // each current row up to this id landed in the server's life that is named below
+  StreamId top;                // the highest id that the stream was ever seen to have reached, whoever added it
+  std::string run_id;          // of the server
+  std::string replication_id;  // its master_replid: one that was promoted keeps its run_id
+  bool operator==(const LandedMark&) const = default;
+};
+
 }  // namespace sprockets

@@ -40,7 +40,8 @@ class SqliteFile final : public SpillFile {
   Status VisitDoubts(const SpilledStream& stream, int64_t after,
                      const std::function<bool(const SpilledEvent&)>& visitor) override;
   Status VisitNewestFirst(const SpilledStream& stream, int64_t after, int64_t up_to,
-                          const std::function<bool(const SpilledEvent&)>& visitor) override;
+                          const std::function<bool(const SpilledEvent&)>& visitor,
+                          const std::function<void(int64_t, std::string_view)>& on_bad_row = nullptr) override;
   Status AddConnection(const ConnectionId& connection) override;
   Status SaveCursor(int64_t stream_id, const Cursor& cursor) override;
   Status KeepLedTo(int64_t stream_id, const LedTo& place) override;

@@ -63,9 +63,10 @@ Status SqliteFile::VisitDoubts(const SpilledStream& stream, int64_t after,
 }
 
 Status SqliteFile::VisitNewestFirst(const SpilledStream& stream, int64_t after, int64_t up_to,
-                                    const std::function<bool(const SpilledEvent&)>& visitor) {
+                                    const std::function<bool(const SpilledEvent&)>& visitor,
+                                    const std::function<void(int64_t, std::string_view)>& on_bad_row) {
   const int64_t last = up_to == 0 ? std::numeric_limits<int64_t>::max() : up_to;
-  return impl_->VisitRows(stream, kNewestFirst, after, last, visitor, nullptr);
+  return impl_->VisitRows(stream, kNewestFirst, after, last, visitor, on_bad_row);
 }
 
 Result<int64_t> SqliteFile::CountAfter(const SpilledStream& stream, int64_t after, std::span<const int64_t> but_not) {

@@ -51,11 +51,10 @@ CREATE TABLE IF NOT EXISTS tags (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS landed (
   stream         BLOB PRIMARY KEY,
-  ticket         INTEGER NOT NULL,    -- each row up to here is in the stream, unless a later row has moved it
-  id             TEXT NOT NULL,       -- of that row's entry
-  run_id         ANY NOT NULL,        -- of the server that it landed on, and the id of its replication
-  replication_id ANY NOT NULL,
-  top            TEXT NOT NULL        -- the highest id that the stream was ever seen to have reached
+  landed         TEXT NOT NULL,       -- each row up to this id is in the stream, unless a later row has moved it
+  top            TEXT NOT NULL,       -- the highest id that the stream was ever seen to have reached
+  run_id         ANY NOT NULL,        -- of the server that they landed on, and the id of its replication
+  replication_id ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 PRAGMA user_version = 2;
 )sql";
@@ -187,17 +186,16 @@ Status SqliteState::LoadJournalTables() {
       return Error{ErrorCode::kCorrupt, std::to_string(number) + " is no tag"};
     content_.tags.push_back(static_cast<uint32_t>(number));
   }
-  ASSIGN_OR_RETURN(Statement row,
-                   database_->Prepare("SELECT stream, ticket, id, run_id, replication_id, top FROM landed"));
+  ASSIGN_OR_RETURN(Statement row, database_->Prepare("SELECT stream, landed, top, run_id, replication_id FROM landed"));
   while (true) {
     ASSIGN_OR_RETURN(const bool another, row.Step());
     if (!another) return {};
-    LandedMark mark{
-        std::string(row.Bytes(0)), row.Integer(1), {}, std::string(row.Bytes(3)), std::string(row.Bytes(4)), {}};
-    const std::optional<StreamId> id = ParseStreamId(row.Bytes(2));
-    const std::optional<StreamId> top = ParseStreamId(row.Bytes(5));
-    if (!id || !top) return Error{ErrorCode::kCorrupt, "how far " + Escape(mark.stream) + " has landed cannot be read"};
-    mark.id = *id;
+    LandedMark mark{std::string(row.Bytes(0)), {}, {}, std::string(row.Bytes(3)), std::string(row.Bytes(4))};
+    const std::optional<StreamId> landed = ParseStreamId(row.Bytes(1));
+    const std::optional<StreamId> top = ParseStreamId(row.Bytes(2));
+    if (!landed || !top)
+      return Error{ErrorCode::kCorrupt, "how far " + Escape(mark.stream) + " has landed cannot be read"};
+    mark.landed = *landed;
     mark.top = *top;
     std::string stream = mark.stream;
     content_.landed.insert_or_assign(std::move(stream), std::move(mark));
@@ -253,19 +251,17 @@ Status SqliteState::WriteLanded(std::span<const LandedMark> marks) {
 Status SqliteState::WriteMarks(std::span<const LandedMark> marks) {
   if (content_.tags.empty()) RETURN_IF_ERROR(database_->Execute(kJournalTables));
   if (!write_mark_) {
-    ASSIGN_OR_RETURN(write_mark_,
-                     database_->Prepare("INSERT OR REPLACE INTO landed (stream, ticket, id, run_id, replication_id, "
-                                        "top) VALUES (?, ?, ?, ?, ?, ?)"));
+    ASSIGN_OR_RETURN(write_mark_, database_->Prepare("INSERT OR REPLACE INTO landed (stream, landed, top, run_id, "
+                                                     "replication_id) VALUES (?, ?, ?, ?, ?)"));
   }
-  char id[kMaxStreamIdBytes];
+  char landed[kMaxStreamIdBytes];
   char top[kMaxStreamIdBytes];
   for (const LandedMark& mark : marks) {
     write_mark_->BindBlob(1, mark.stream);
-    write_mark_->BindInteger(2, mark.ticket);
-    write_mark_->BindBytes(3, WriteStreamId(mark.id, id));
+    write_mark_->BindBytes(2, WriteStreamId(mark.landed, landed));
+    write_mark_->BindBytes(3, WriteStreamId(mark.top, top));
     write_mark_->BindBytes(4, mark.run_id);
     write_mark_->BindBytes(5, mark.replication_id);
-    write_mark_->BindBytes(6, WriteStreamId(mark.top, top));
     RETURN_IF_ERROR(write_mark_->Run());
   }
   return {};

@@ -16,6 +16,7 @@
 #include "shared/redis/stream_id.h"
 #include "shared/spill/folder.h"
 #include "shared/spill/known_connections.h"
+#include "shared/spill/spilled.h"
 
 namespace sprockets {
 
@@ -25,16 +26,6 @@ struct FoundInFolder {
   int64_t highest_ticket = 0;
 };
 
-/// How far the rows of a stream's journals have landed. It may lag behind the truth, and never leads.
-struct LandedMark {
-  std::string stream;
-  int64_t ticket = 0;          // each current row up to this one landed in the server's life that is named below
-  StreamId id;                 // of that row
-  std::string run_id;          // of the server
-  std::string replication_id;  // its master_replid: one that was promoted keeps its run_id
-  StreamId top;                // the highest id that the stream was ever seen to have reached, whoever added it
-  bool operator==(const LandedMark&) const = default;
-};
 using LandedMarks = std::map<std::string, LandedMark, std::less<>>;  // by stream
 
 /// Where a StateFile lies; SpillFolder opens it.

@@ -61,6 +61,8 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
                    [&](const SealJob& seal) { Seal(seal); },
                    [&](DescribeJob) { Describe(); },
                    [&](ReadFolderJob) { ReadFolder(); },
+                   [&](RetryJob) {},
+                   [&](const LandedJob&) {},
                },
                job);
   }

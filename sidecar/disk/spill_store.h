@@ -20,6 +20,7 @@
 #include "shared/spill/state_file.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/disk/folder_reader.h"
+#include "sidecar/disk/journal_contents.h"
 #include "sidecar/disk/room.h"
 #include "sidecar/disk/spill_report.h"
 
@@ -32,7 +33,12 @@ struct SealJob {
 };
 struct DescribeJob {};    // what does the folder hold?
 struct ReadFolderJob {};  // one more file of what earlier lives left
-using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob, ReadFolderJob>;
+struct RetryJob {};       // while a JournalBlocked holds: tries again, as any other job does
+struct LandedJob {
+  std::vector<LandedMark> marks;  // those that have changed; the last one is of the life that Redis lives now
+};
+using SpillJob =
+    std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob, ReadFolderJob, RetryJob, LandedJob>;
 
 // What comes back. A SpillOutcome and a Recorded are, too.
 struct Sealed {
@@ -49,7 +55,14 @@ struct FolderRead {
   bool done = false;      // nothing is left, nor has to be tried again
   bool complete = false;  // FolderReader::complete
 };
-using SpillCompletion = std::variant<SpillOutcome, Recorded, Sealed, Described, FolderRead>;
+/// With names_entries: a COMMIT has failed, and its rows are committed again and again. Until one COMMIT succeeds every
+/// other event is refused. Comes once when that begins, before the first refusal, and once when it ends, behind the
+/// outcomes of the rows.
+struct JournalBlocked {
+  bool blocked = false;
+  std::string why;
+};
+using SpillCompletion = std::variant<SpillOutcome, Recorded, Sealed, Described, FolderRead, JournalBlocked>;
 
 class SpillStore {
  public:
@@ -62,6 +75,11 @@ class SpillStore {
     int64_t spill_max_bytes = 8ll << 30;
     int64_t most_doubt_bytes = 8 << 20;  // of events in doubt that are stored although there is no room: what one
                                          // connection may carry
+    // With --ack disk.
+    bool names_entries = false;                      // files are journals: each SpillRequest has an id
+    int64_t retain_ms = 24 * 60 * 60 * 1000;         // journals whose events have landed are kept so long, if there is
+                                                     // room
+    std::vector<JournalFile> earlier_journals = {};  // as ReadJournals has found them
   };
   /// Takes what is done, as soon as it is: before any housekeeping.
   using Post = std::function<void(std::vector<SpillCompletion>)>;

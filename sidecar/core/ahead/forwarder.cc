@@ -42,7 +42,7 @@ AheadStream* Forwarder::FindStream(std::string_view name) const {
 void Forwarder::Restore(const LandedMark& mark) {
   AheadStream& stream = AddStream(mark.stream, kStreamBegin);
   stream.landed = stream.landed_before = mark.landed;
-  stream.landed_in = mark.incarnation;
+  stream.landed_in = {mark.run_id, mark.replication_id};
   stream.top = mark.top;
   stream.rows.GoBack(mark.landed);
   marks_[mark.stream] = mark;
@@ -115,8 +115,11 @@ std::vector<LandedMark> Forwarder::TakeMarks() {
   std::vector<LandedMark> changed;
   for (const auto& [name, stream] : streams_) {
     LandedMark& mark = marks_[name];
-    if (mark.landed == stream->landed && mark.top == stream->top && mark.incarnation == stream->landed_in) continue;
-    mark = {name, stream->landed, stream->top, stream->landed_in};
+    const Incarnation& in = stream->landed_in;
+    const bool is_same = mark.landed == stream->landed && mark.top == stream->top && mark.run_id == in.run_id &&
+                         mark.replication_id == in.replication_id;
+    if (is_same) continue;
+    mark = {name, stream->landed, stream->top, in.run_id, in.replication_id};
     changed.push_back(mark);
   }
   return changed;

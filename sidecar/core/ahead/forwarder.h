@@ -21,6 +21,7 @@
 #include "shared/base/moment.h"
 #include "shared/redis/answer.h"
 #include "shared/redis/url.h"
+#include "shared/spill/spilled.h"
 #include "sidecar/core/ahead/ahead_stream.h"
 #include "sidecar/core/ahead/entry_id.h"
 #include "sidecar/core/ahead/flight.h"
@@ -71,14 +72,6 @@ struct ForwarderCounters {
   uint64_t refills = 0;  // times that a stream went back to rows that had landed before
 };
 
-/// How far a stream has landed, as it is written down: lazily, for it may lag, and must never lead.
-struct LandedMark {
-  std::string stream;
-  StreamId landed;
-  StreamId top;
-  Incarnation incarnation;
-};
-
 class Forwarder {
  public:
   /// `tags`: all that were ever drawn; the last one is this life's.
@@ -111,7 +104,7 @@ class Forwarder {
   /// Once a turn of the loop: sends what may be sent.
   void Tick(LoopTime now, uint64_t wall_ms);
 
-  /// The marks that have changed since the last call.
+  /// The marks that have changed since the last call. They are written down lazily: they may lag, and never lead.
   std::vector<LandedMark> TakeMarks();
   const std::map<std::string, std::unique_ptr<AheadStream>, std::less<>>& streams() const { return streams_; }
   const ForwarderCounters& counters() const { return counters_; }

@@ -92,7 +92,8 @@ Status SimulatedFile::VisitDoubts(const SpilledStream& stream, int64_t after,
 }
 
 Status SimulatedFile::VisitNewestFirst(const SpilledStream& stream, int64_t after, int64_t up_to,
-                                       const std::function<bool(const SpilledEvent&)>& visitor) {
+                                       const std::function<bool(const SpilledEvent&)>& visitor,
+                                       const std::function<void(int64_t, std::string_view)>&) {
   const DiskStream copy = StreamOf(stream.id);
   for (auto row = copy.rows.rbegin(); row != copy.rows.rend(); ++row) {
     if (row->ticket <= after || (up_to != 0 && row->ticket > up_to)) continue;

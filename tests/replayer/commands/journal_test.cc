@@ -56,7 +56,7 @@ int64_t WriteJournal(const SpillFolder& folder, const std::vector<JournalRow>& r
 void NoteLanded(const SpillFolder& folder, const std::string& stream, int64_t ticket) {
   StateFile state = Good(StateFile::Open(folder, {}));
   Good(state.AddTag(5));
-  Good(state.NoteLanded(std::vector<LandedMark>{{stream, ticket, IdOf(ticket), "run", "replid", IdOf(ticket)}}));
+  Good(state.NoteLanded(std::vector<LandedMark>{{stream, IdOf(ticket), IdOf(ticket), "run", "replid"}}));
 }
 
 std::vector<nlohmann::json> Lines(const std::string& out) {

@@ -27,7 +27,7 @@ struct StateFixture {
 
 LandedMark MarkOf(const std::string& stream, int64_t ticket) {
   const auto number = static_cast<uint64_t>(ticket);
-  return {stream, ticket, {1'700'000'000'000, number << 16}, "run-a", "replid-a", {1'700'000'000'001, number}};
+  return {stream, {1'700'000'000'000, number << 16}, {1'700'000'000'001, number}, "run-a", "replid-a"};
 }
 
 }  // namespace
@@ -273,8 +273,8 @@ TEST_CASE("tags and landed marks outlive a kill, whatever their streams are call
 
 TEST_CASE("a mark without an id, and one of the highest id, come back as they are") {
   StateFixture fixture;
-  const LandedMark nothing{"a", 0, {}, "", "", {}};
-  const LandedMark most{"b", INT64_MAX, {UINT64_MAX, UINT64_MAX}, "r", "p", {UINT64_MAX, UINT64_MAX}};
+  const LandedMark nothing{"a", {}, {}, "", ""};
+  const LandedMark most{"b", {UINT64_MAX, UINT64_MAX}, {UINT64_MAX, UINT64_MAX}, "r", "p"};
   Must(Must(StateFile::Open(fixture.folder, {})).NoteLanded(std::vector{nothing, most}));
   StateFile state = Must(StateFile::Open(fixture.folder, {}));
   CHECK((state.landed() == LandedMarks{{"a", nothing}, {"b", most}}));
@@ -309,7 +309,7 @@ TEST_CASE("a state file without a tag is one that programs of before open, one w
 TEST_CASE("a state file whose marks cannot be read is set aside") {
   StateFixture fixture;
   const auto change = GENERATE(as<std::string>{}, "UPDATE tags SET tag = -1", "UPDATE tags SET tag = 1 << 32",
-                               "UPDATE landed SET id = 'x'", "UPDATE landed SET top = '1'", "DROP TABLE landed");
+                               "UPDATE landed SET landed = 'x'", "UPDATE landed SET top = '1'", "DROP TABLE landed");
   CAPTURE(change);
   {
     StateFile state = Must(StateFile::Open(fixture.folder, {}));

@@ -1,0 +1,68 @@
+// Reads pages of rows back from the journals of --ack disk, for whoever sends them: on a thread of its own, so that
+// neither the loop nor the writer waits for it. It knows the files that no writer has open, sealed or suspect; what the
+// active file holds must be sealed before it is asked for.
+//
+// Every public function is called on the loop thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "shared/redis/stream_id.h"
+#include "shared/spill/folder.h"
+#include "sidecar/core/ahead/journal.h"
+
+namespace sprockets {
+
+/// Up: rows with above < id <= to, from the lowest on. Down: above < id < to, from the highest on.
+struct JournalRead {
+  std::string stream;
+  uint64_t request = 0;
+  bool down = false;
+  StreamId above;
+  StreamId to;
+};
+
+/// The answer to a JournalRead, in any order over the streams. Rows that a later one has superseded are among them.
+struct JournalPageRead {
+  std::string stream;
+  JournalPage page;
+};
+
+class JournalReader {
+ public:
+  /// The folder must outlive it. `wake_loop` is called on the reader's thread whenever there are pages to collect, and
+  /// must be callable until Join has returned.
+  JournalReader(const SpillFolder& folder, std::function<void()> wake_loop);
+  ~JournalReader();
+
+  /// For the next Submit. A read of a stream takes the place of one that has not been answered yet, which then never
+  /// is.
+  void Queue(JournalRead read) { gathered_.push_back(std::move(read)); }
+  void Submit();
+  /// What is done since the last call.
+  std::vector<JournalPageRead> Collect();
+  /// What is queued is forgotten.
+  void Join();
+
+ private:
+  void Run();
+
+  const SpillFolder& folder_;
+  const std::function<void()> wake_loop_;
+  std::vector<JournalRead> gathered_;  // Loop thread only
+
+  std::mutex mutex_;
+  std::condition_variable work_;
+  std::vector<JournalRead> queue_;      // Guarded by mutex_
+  std::vector<JournalPageRead> pages_;  // Guarded by mutex_
+  bool stopping_ = false;               // Guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace sprockets
