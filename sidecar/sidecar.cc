@@ -237,7 +237,6 @@ void Sidecar::CollectSpilled() {
                      delivery_->OnEarlierEvents(read.events, read.complete);
                      disk_->OnFolderRead(read);
                    },
-                   [](const JournalBlocked&) {},
                },
                completion);
   }
