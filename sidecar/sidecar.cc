@@ -1,7 +1,10 @@
 #include "sidecar/sidecar.h"
 
+#include <algorithm>
 #include <csignal>
 #include <sched.h>
+#include <set>
+#include <span>
 #include <sys/resource.h>
 #include <utility>
 #include <variant>
@@ -12,6 +15,7 @@
 #include "shared/base/log.h"
 #include "shared/base/overloaded.h"
 #include "sidecar/core/made_id.h"
+#include "sidecar/delivery/disk_first.h"
 #include "sidecar/delivery/redis_first.h"
 #include "sidecar/disk/folder_reader.h"
 #include "sidecar/disk/start_up.h"
@@ -31,6 +35,23 @@ std::string RandomProducer() {
   char text[kProducerChars + 1];
   sodium_bin2hex(text, sizeof text, bytes, sizeof bytes);
   return text;
+}
+
+// Of all ids in the journals: should the state file be lost, its tags are not.
+std::vector<EntryTag> TagsOf(const JournalContents& contents) {
+  std::set<EntryTag> tags;
+  for (const JournalFile& file : contents.files) {
+    for (const auto& [stream, id] : file.last_ids) tags.insert(TagOf(id));
+  }
+  return {tags.begin(), tags.end()};
+}
+
+EntryTag RandomTag(std::span<const EntryTag> taken) {
+  EntryTag tag = 0;
+  do {
+    tag = 1 + randombytes_uniform(kMostEntryTag);
+  } while (std::find(taken.begin(), taken.end(), tag) != taken.end());
+  return tag;
 }
 
 // A client a descriptor: as many as the system lets us have.
@@ -86,7 +107,12 @@ Status Sidecar::Open() {
 
   disk_ = std::make_unique<Disk>(&loop_, &clock_, config_.seal_after_ms, [this] { CollectSpilled(); });
   const std::string producer = RandomProducer();
-  delivery_ = MakeRedisFirst(opened, producer);
+  SpillStore::Options spill;
+  if (config_.ack == SidecarConfig::Ack::kRedis) {
+    delivery_ = MakeRedisFirst(opened, producer);
+  } else {
+    ASSIGN_OR_RETURN(delivery_, MakeDiskFirst(&opened, producer, &spill));
+  }
   relay_ = std::make_unique<RelayPool>(
       &loop_, RelayPool::Options{config_.redis, config_.redis_timeout_ms, config_.relay_connections},
       [this] { return delivery_->address(); });
@@ -97,7 +123,6 @@ Status Sidecar::Open() {
                         .most_unknown = Window::kMostUnknown});
   RETURN_IF_ERROR(ReadEarlierLives(earlier));
 
-  SpillStore::Options spill;
   spill.producer = producer;
   spill.event_id_field = config_.event_id_field;
   spill.database = config_.redis.database;
@@ -124,7 +149,7 @@ Status Sidecar::Open() {
   LogInfo("listening", {{"socket", config_.socket},
                         {"redis", config_.redis.ForLogs()},
                         {"spill_dir", config_.spill_dir},
-                        {"ack", "redis"},
+                        {"ack", delivery_->Facts(clock_.Wall()).mode},
                         {"producer", producer}});
   return {};
 }
@@ -139,6 +164,31 @@ std::unique_ptr<Delivery> Sidecar::MakeRedisFirst(const OpenedFolder& opened, co
   return std::make_unique<RedisFirst>(
       &loop_, &clock_, Upstream::Options{config_.redis, config_.redis_timeout_ms, config_.fence_wait_ms},
       opened.state->connections(), opened.state->connections_lost(), options, disk_.get());
+}
+
+// A new tag in every life, written down before the first id is made with it.
+Result<std::unique_ptr<Delivery>> Sidecar::MakeDiskFirst(OpenedFolder* opened, const std::string& producer,
+                                                         SpillStore::Options* spill) {
+  ASSIGN_OR_RETURN(JournalContents contents, ReadJournals(*folder_, opened->files));
+  DiskFirst::Options options;
+  options.tags = TagsOf(contents);
+  const std::vector<EntryTag>& written_down = opened->state->tags();
+  options.tags.insert(options.tags.end(), written_down.begin(), written_down.end());
+  options.tags.push_back(RandomTag(options.tags));
+  RETURN_IF_ERROR(opened->state->AddTag(options.tags.back()));
+  static_cast<IntakeOptions&>(options.acceptor) = MakeIntakeOptions(producer);
+  options.acceptor.max_queue_bytes = config_.max_inflight_bytes;
+  options.acceptor.dedupe_window = config_.dedupe_window;
+  options.forwarder.url = config_.redis;
+  options.forwarder.placing = config_.placing;
+  options.forwarder.fresh_bytes = static_cast<size_t>(config_.max_inflight_bytes);
+  options.redis_timeout_ms = config_.redis_timeout_ms;
+  auto delivery = std::make_unique<DiskFirst>(&loop_, &clock_, std::move(options), *folder_, contents,
+                                              opened->state->landed(), disk_.get());
+  spill->names_entries = true;
+  spill->retain_ms = config_.retain_ms;
+  spill->earlier_journals = std::move(contents.files);
+  return std::unique_ptr<Delivery>(std::move(delivery));
 }
 
 IntakeOptions Sidecar::MakeIntakeOptions(const std::string& producer) const {

@@ -39,6 +39,8 @@ class Sidecar {
  private:
   Status Open();
   std::unique_ptr<Delivery> MakeRedisFirst(const OpenedFolder& opened, const std::string& producer);
+  Result<std::unique_ptr<Delivery>> MakeDiskFirst(OpenedFolder* opened, const std::string& producer,
+                                                  SpillStore::Options* spill);
   IntakeOptions MakeIntakeOptions(const std::string& producer) const;
   Status ReadEarlierLives(FolderReader& reader);
   void WatchLoop();

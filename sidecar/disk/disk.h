@@ -31,6 +31,9 @@ class Disk : public SpillSink, public ConnectionBook {
   void Describe() { thread_->Queue(DescribeJob{}); }
   /// `token` comes back with the outcome.
   void Seal(uint64_t token) { thread_->Queue(SealJob{token}); }
+  void NoteLanded(std::vector<LandedMark> marks) { thread_->Queue(LandedJob{std::move(marks)}); }
+  /// While a JournalBlocked holds.
+  void RetryCommit() { thread_->Queue(RetryJob{}); }
   // SpillSink
   void Spill(SpillRequest request) override;
   // ConnectionBook

@@ -65,6 +65,7 @@ class Acceptor : public EventSink {
 
   const Window& window() const { return window_; }
   const IdentityHasher& hasher() const { return hasher_; }
+  const std::string& event_id_field() const { return intake_.event_id_field(); }
   const AcceptorCounters& counters() const { return counters_; }
   size_t unanswered() const { return pending_.size() - answered_early_ + held_.size(); }
   bool blocked() const { return blocked_; }

@@ -110,6 +110,8 @@ class Forwarder {
   const ForwarderCounters& counters() const { return counters_; }
   bool ready() const { return state_ == State::kReady; }
   bool guarded() const { return guarded_; }
+  /// Of the server that was greeted last.
+  const Incarnation& incarnation() const { return incarnation_; }
   /// Nothing waits to be sent or to be placed, and nothing is on its way.
   bool idle() const;
 
