@@ -8,7 +8,7 @@
 
 #include "shared/base/moment.h"
 #include "shared/spill/skipped_key.h"
-#include "sidecar/delivery/delivery.h"
+#include "sidecar/delivery/facts.h"
 #include "sidecar/disk/spill_report.h"
 
 namespace sprockets {
