@@ -15,6 +15,7 @@ constexpr int64_t kLookMs = 1'000;   // an idle connection is asked so often who
 constexpr int kBreaksToGoAlone = 3;  // over the same first row
 constexpr int kBreaksToReject = 6;   // of which the later ones were over this row alone
 constexpr uint32_t kMostMoveDoublings = 10;
+constexpr size_t kMostPages = 8;  // of rows, in memory or on their way there
 
 }  // namespace
 
@@ -356,7 +357,15 @@ void Forwarder::AddAlone(Flight& flight) {
 }
 
 void Forwarder::AskForPage(AheadStream& stream) {
-  if (stream.rows.needs_page() && !stream.read) Read(stream, false, stream.rows.page_from(), stream.rows.page_to());
+  if (stream.rows.needs_page() && !stream.read && HasRoomForPage())
+    Read(stream, false, stream.rows.page_from(), stream.rows.page_to());
+}
+
+// However many streams are behind, a few pages at a time keep Redis busy.
+bool Forwarder::HasRoomForPage() const {
+  size_t pages = 0;
+  for (const auto& [name, stream] : streams_) pages += stream->read || stream->rows.has_page() ? 1 : 0;
+  return pages < kMostPages;
 }
 
 // Redis answers everything else, and breaks over this row alone: it is kept aside.

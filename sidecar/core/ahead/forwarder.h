@@ -157,6 +157,7 @@ class Forwarder {
   void AddAlone(Flight& flight);
   void AddAll(Flight& flight);
   void AskForPage(AheadStream& stream);
+  bool HasRoomForPage() const;
   bool RejectWhatBreaks(AheadStream& stream);
   void CountBreak(bool by_server);
   void ForgetFreshBeyondLimit();
