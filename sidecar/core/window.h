@@ -45,7 +45,8 @@ class Window {
   void SetPendingAgain(Entry* entry);
   void Erase(Entry* entry);
 
-  /// An event of an earlier life: in its stream as `id`, or, where that is 0-0, on disk as `ticket`.
+  /// An event of an earlier life: in its stream as `id` (in a journal: it is, or will be), or, where that is 0-0, on
+  /// disk as `ticket`.
   struct Restored {
     EventIdentity identity;
     StreamId id;
@@ -53,6 +54,7 @@ class Window {
     int64_t when_ms = 0;            // when it was received or landed, milliseconds since 1970
     bool clients_id = true;         // an event whose id we made has a place only where no client's needs one
     bool maybe_unanswered = false;  // the earlier life may have ended before it could answer
+    int64_t origin = 0;             // of a journal's row that moves an event: the ticket of the event's first row
   };
   void Restore(const Restored& restored);
   /// Would an event of an earlier life with a client's id, and of this time, be kept? Whoever reads newest first may

@@ -109,13 +109,15 @@ Status FolderReader::Begin(SpillFile& file, Task* task) {
 // The newest rows of all streams together: tickets count over all of them.
 Status FolderReader::ReadPortion(SpillFile& file, Unread* unread, EarlierEvents* events) {
   const int64_t after = std::max<int64_t>(0, unread->up_to - kTicketsAtOnce);
+  // A journal's row has an id, and counts wherever it stands: what is in doubt there is committed again, under that id.
+  const bool is_unknown = file.info().suspect && !file.names_entries();
   bool found = false;
   std::vector<Part> going_on;
   for (Part& part : unread->parts) {
     bool enough = false;
     const auto take = [&](const SpilledEvent& row) {
       found = true;
-      enough = file.info().suspect ? !TakeUnknown(row, part, events) : !TakeSpilled(row, &part, events);
+      enough = is_unknown ? !TakeUnknown(row, part, events) : !TakeSpilled(row, &part, events);
       return !enough;
     };
     RETURN_IF_ERROR(file.VisitNewestFirst(part.stream, after, unread->up_to, take));
@@ -143,6 +145,7 @@ Status FolderReader::SkipGap(SpillFile& file, Unread* unread) {
 
 // False: of this stream the window needs no more.
 bool FolderReader::TakeSpilled(const SpilledEvent& row, Part* part, EarlierEvents* events) {
+  if (IsSuperseded(row)) return true;
   int64_t& bytes_of_stream = bytes_of_stream_[part->stream.name];
   // What a killed life had committed and not answered was bounded in bytes. That life need not be the last one. The
   // window keeps the newest of them: once it has as many as it can hold, older ones are no exception any more.
@@ -154,7 +157,8 @@ bool FolderReader::TakeSpilled(const SpilledEvent& row, Part* part, EarlierEvent
     bytes_ += static_cast<int64_t>(word.size());
   }
   ++part->rows;
-  Window::Restored restored{options_.hasher.Of(row.event), kStreamBegin, row.ticket};
+  Window::Restored restored{options_.hasher.Of(row.event), row.id.value_or(kStreamBegin), row.ticket};
+  restored.origin = row.origin;
   restored.when_ms = row.received_ms;
   restored.clients_id = !row.own_id;
   restored.maybe_unanswered = maybe_unanswered;
@@ -165,6 +169,12 @@ bool FolderReader::TakeSpilled(const SpilledEvent& row, Part* part, EarlierEvent
     if (newest_ms_.size() > options_.window_capacity) newest_ms_.pop();
   }
   return true;
+}
+
+bool FolderReader::IsSuperseded(const SpilledEvent& row) const {
+  if (options_.moved.empty() || !row.id) return false;
+  const auto moved = options_.moved.find(row.origin == 0 ? row.ticket : row.origin);
+  return moved != options_.moved.end() && moved->second > row.ticket;
 }
 
 // Ids that we made count, too: their clients were told them with the UNKNOWN. False: no more are kept.

@@ -13,6 +13,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,8 @@ class FolderReader {
     int64_t max_inflight_bytes = 0;  // a life may have left as much unanswered; it is looked for in twice as much
     size_t window_capacity = 0;      // beyond that, as many of the newest rows with a client's id are enough
     size_t most_unknown = 0;
+    /// Of journals: JournalContents::current. Rows that a later one has superseded are passed over.
+    std::unordered_map<int64_t, int64_t> moved = {};
   };
   /// The folder must outlive it. `files` are all of it, by number.
   FolderReader(const SpillFolder& folder, std::span<const SpillFileInfo> files, const Options& options);
@@ -84,6 +87,7 @@ class FolderReader {
   Status ReadPortion(SpillFile& file, Unread* unread, EarlierEvents* events);
   static Status SkipGap(SpillFile& file, Unread* unread);
   bool TakeSpilled(const SpilledEvent& row, Part* part, EarlierEvents* events);
+  bool IsSuperseded(const SpilledEvent& row) const;
   bool TakeUnknown(const SpilledEvent& row, const Part& part, EarlierEvents* events);
   bool WouldKeep(int64_t received_ms) const;
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -42,7 +41,7 @@ struct JournalContents {
 /// kStarved, kForbidden) is an error: nobody knows which ids it has.
 Result<JournalContents> ReadJournals(const SpillFolder& folder, std::span<const SpillFileInfo> files);
 
-/// Of one file, whose journal it is.
+/// Of one journal; not whether it has moves.
 Result<JournalFile> ReadJournal(SpillFile& journal);
 
 }  // namespace sprockets

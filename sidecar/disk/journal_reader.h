@@ -5,28 +5,22 @@
 // Every public function is called on the loop thread.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "shared/redis/stream_id.h"
 #include "shared/spill/folder.h"
 #include "sidecar/core/ahead/journal.h"
+#include "sidecar/disk/journal_pages.h"
 
 namespace sprockets {
-
-/// Up: rows with above < id <= to, from the lowest on. Down: above < id < to, from the highest on.
-struct JournalRead {
-  std::string stream;
-  uint64_t request = 0;
-  bool down = false;
-  StreamId above;
-  StreamId to;
-};
 
 /// The answer to a JournalRead, in any order over the streams. Rows that a later one has superseded are among them.
 struct JournalPageRead {
@@ -52,14 +46,18 @@ class JournalReader {
 
  private:
   void Run();
+  std::optional<JournalRead> NextRead();
+  void Post(JournalPageRead page);
 
-  const SpillFolder& folder_;
   const std::function<void()> wake_loop_;
   std::vector<JournalRead> gathered_;  // Loop thread only
+  JournalPages journals_;              // Reader's thread only, like the next one
+  std::deque<JournalRead> late_;       // what could not be read yet
+  std::chrono::steady_clock::time_point try_late_at_;
 
   std::mutex mutex_;
   std::condition_variable work_;
-  std::vector<JournalRead> queue_;      // Guarded by mutex_
+  std::deque<JournalRead> queue_;       // Guarded by mutex_
   std::vector<JournalPageRead> pages_;  // Guarded by mutex_
   bool stopping_ = false;               // Guarded by mutex_
   std::thread thread_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "shared/base/clock.h"
@@ -19,7 +20,7 @@ constexpr int64_t kRelistWhenFullMs = 1'000;
 
 }  // namespace
 
-Room::Room(const SpillFolder& folder, Options options) : folder_(folder), options_(options) {}
+Room::Room(const SpillFolder& folder, Options options) : folder_(folder), options_(std::move(options)) {}
 
 int64_t Room::WantedFor(int64_t bytes) {
   return 2 * bytes + kReservedDiskBytes;
@@ -28,7 +29,7 @@ int64_t Room::WantedFor(int64_t bytes) {
 Result<bool> Room::IsFree(int64_t bytes) {
   ASSIGN_OR_RETURN(const int64_t free, folder_.FreeBytes());
   if (free >= bytes) return true;
-  if (Result<int64_t> removed = RemoveDrained(bytes - free); !removed.ok()) return std::move(removed).error();
+  if (Result<int64_t> removed = RemoveWhatMayGo(bytes - free); !removed.ok()) return std::move(removed).error();
   return false;
 }
 
@@ -43,11 +44,11 @@ Status Room::CheckQuota(int64_t bytes, int64_t active_bytes) {
   if (used + bytes <= options_.folder_bytes) return {};
   ASSIGN_OR_RETURN(used, UsedBytes(active_bytes, kRelistWhenFullMs));
   if (used + bytes > options_.folder_bytes) {
-    ASSIGN_OR_RETURN(const int64_t removed, RemoveDrained(used + bytes - options_.folder_bytes));
+    ASSIGN_OR_RETURN(const int64_t removed, RemoveWhatMayGo(used + bytes - options_.folder_bytes));
     used -= removed;
   }
   if (used + bytes <= options_.folder_bytes) return {};
-  return Error{ErrorCode::kFull, "the spill folder has reached --spill-max-bytes: drain it"};
+  return Error{ErrorCode::kFull, "the spill folder has reached --spill-max-bytes: " + options_.when_full};
 }
 
 // What the folder holds. It is listed now and then only, since it may have thousands of files: a drain makes them fewer
@@ -60,6 +61,14 @@ Result<int64_t> Room::UsedBytes(int64_t active_bytes, int64_t relist_ms) {
     listed_ms_ = now_ms;
   }
   return other_bytes_ + active_bytes;
+}
+
+Result<int64_t> Room::RemoveWhatMayGo(int64_t bytes) {
+  ASSIGN_OR_RETURN(int64_t removed, RemoveDrained(bytes));
+  if (removed >= bytes || options_.remove_more == nullptr) return removed;
+  const int64_t more = options_.remove_more(bytes - removed);
+  other_bytes_ -= std::min(other_bytes_, more);
+  return removed + more;
 }
 
 // Drained files are only kept for comfort: they go first, oldest first, unless a drainer is looking at them.

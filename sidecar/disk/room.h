@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <set>
+#include <string>
 
 #include "shared/base/result.h"
 #include "shared/spill/folder.h"
@@ -16,6 +18,9 @@ class Room {
     int64_t folder_bytes = 0;  // --spill-max-bytes
     int64_t doubt_bytes = 0;   // of events in doubt that are stored although there is no room: what one connection may
                                // carry
+    std::string when_full;     // what to do about a folder that has reached its quota
+    /// Removes what else may go, when drained files are not enough, that so many bytes become free. How many did.
+    std::function<int64_t(int64_t bytes)> remove_more = nullptr;
   };
   /// The folder must outlive it.
   Room(const SpillFolder& folder, Options options);
@@ -41,6 +46,7 @@ class Room {
 
  private:
   Result<int64_t> UsedBytes(int64_t active_bytes, int64_t relist_ms);
+  Result<int64_t> RemoveWhatMayGo(int64_t bytes);
   Result<int64_t> RemoveDrained(int64_t bytes);
 
   const SpillFolder& folder_;

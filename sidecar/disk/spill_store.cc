@@ -14,7 +14,6 @@ namespace {
 
 // A file may grow by one batch past the size at which it is sealed.
 constexpr int64_t kFileSlackBytes = 64ll << 20;
-constexpr int64_t kLogRefusedEveryMs = 10'000;
 constexpr size_t kRowsAtOnce = 1024;  // so many events are taken apart before they are inserted
 constexpr size_t kKeptFields = 64;    // as many each has room for afterwards
 
@@ -27,10 +26,14 @@ SpillStore::SpillStore(const SpillFolder& folder, StateFile state, Options optio
       earlier_(std::move(earlier)),
       known_files_(earlier_.TakeWaiting()),
       post_(std::move(post)),
-      room_(folder_, {options_.spill_max_bytes, options_.most_doubt_bytes}),
+      retention_(folder_, options_.retain_ms, std::move(options_.earlier_journals), state_->landed()),
+      room_(folder_, {options_.spill_max_bytes, options_.most_doubt_bytes,
+                      options_.names_entries ? "what has not landed in Redis fills it" : "drain it",
+                      [this](int64_t bytes) { return retention_.MakeRoom(bytes); }}),
       highest_ticket_(state_->highest_ticket()) {}
 
 void SpillStore::Close(bool nothing_in_flight) {
+  if (options_.names_entries) GiveUp();
   std::string name;
   if (file_ != nullptr) {
     const Status sealed = SealActive(&name);
@@ -47,8 +50,10 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
   std::vector<SpillRequest*> batch;
   bool connection_ended = false;
   const auto spill_gathered = [&] {
+    if (options_.names_entries && !batch.empty()) RefuseWhatMustWait(&batch);
     if (!batch.empty()) SpillBatch(std::exchange(batch, {}));
   };
+  if (options_.names_entries) TryAgain();
   for (SpillJob& job : jobs) {
     if (!std::holds_alternative<SpillRequest>(job)) spill_gathered();
     std::visit(Overloaded{
@@ -62,13 +67,16 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
                    [&](DescribeJob) { Describe(); },
                    [&](ReadFolderJob) { ReadFolder(); },
                    [&](RetryJob) {},
-                   [&](const LandedJob&) {},
+                   [&](const LandedJob& landed) { NoteLanded(landed); },
                },
                job);
   }
   spill_gathered();
   // Its doubts came in the same turn.
   if (connection_ended && !live_) NoteNothingInFlight();
+  if (!options_.names_entries) return;
+  TellBlocked();
+  retention_.KeepHouse();
 }
 
 void SpillStore::NoteNothingInFlight() {
@@ -167,19 +175,10 @@ void SpillStore::SpillBatch(std::vector<SpillRequest*> batch) {
     std::string name;
     if (SealActive(&name).ok()) stored = Store(batch, &tickets);
   }
-  if (!stored.ok() && !commit_failed_) return Refuse(batch, stored.error());
+  if (!stored.ok() && !commit_failed_) return Refuse(std::move(batch), stored.error());
+  if (!stored.ok() && options_.names_entries) return HoldFailed(batch, std::move(tickets), stored.error());
   Answer(batch, stored, tickets);
   KeepHouse();
-}
-
-// What this sidecar never sent can be refused. What it sent and knows nothing of finds a place as long as that is
-// allowed.
-void SpillStore::RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error) {
-  const auto refused = std::stable_partition(batch->begin(), batch->end(), [this](const SpillRequest* request) {
-    return request->was_sent && room_.AllowsDoubt(static_cast<int64_t>(request->event->wire.size()));
-  });
-  Refuse(Batch(*batch).subspan(static_cast<size_t>(refused - batch->begin())), error);
-  batch->erase(refused, batch->end());
 }
 
 // After the COMMIT: as spilled, or, if that failed, as unknown.
@@ -192,7 +191,7 @@ void SpillStore::Answer(Batch batch, const Status& stored, const std::vector<int
     if (stored.ok()) {
       outcome.ticket = tickets[i];
     } else {
-      outcome.anchor = tails_[batch[i]->event->stream->name];
+      outcome.anchor = tails_.find(batch[i]->event->stream->name)->second;
       if (batch[i]->doubt) outcome.anchor = std::min(outcome.anchor, batch[i]->doubt->anchor);
       outcome.why = stored.error().message;
     }
@@ -203,7 +202,8 @@ void SpillStore::Answer(Batch batch, const Status& stored, const std::vector<int
   post_(std::move(done));
 }
 
-// One transaction. An error leaves nothing stored, unless commit_failed_.
+// One transaction. An error leaves nothing stored, unless commit_failed_. The tickets that are there are used, and
+// others drawn as they are needed.
 Status SpillStore::Store(Batch batch, std::vector<int64_t>* tickets) {
   commit_failed_ = false;
   RETURN_IF_ERROR(MarkDistrusted());
@@ -213,16 +213,17 @@ Status SpillStore::Store(Batch batch, std::vector<int64_t>* tickets) {
   if (appended.ok()) appended = Append(batch, tickets);
   if (!appended.ok()) {
     file_->Rollback();
+    tally_.Rollback();
     if (appended.error().code != ErrorCode::kFull) Distrust(appended.error());
     return appended;
   }
   Status committed = file_->Commit();
   commit_failed_ = !committed.ok();
+  commit_failed_ ? tally_.Rollback() : tally_.Commit();
   return committed;
 }
 
 Status SpillStore::Append(Batch batch, std::vector<int64_t>* tickets) {
-  tickets->clear();
   const bool doubtful =
       std::any_of(batch.begin(), batch.end(), [](const SpillRequest* request) { return request->doubt.has_value(); });
   if (doubtful) {
@@ -232,34 +233,45 @@ Status SpillStore::Append(Batch batch, std::vector<int64_t>* tickets) {
     RETURN_IF_ERROR(file_->AddConnections(connections));
   }
   for (size_t at = 0; at < batch.size(); at += kRowsAtOnce) {
-    RETURN_IF_ERROR(AppendPart(batch.subspan(at, std::min(kRowsAtOnce, batch.size() - at)), tickets));
+    RETURN_IF_ERROR(AppendPart(batch.subspan(at, std::min(kRowsAtOnce, batch.size() - at)), at, tickets));
   }
   return {};
 }
 
-Status SpillStore::AppendPart(Batch part, std::vector<int64_t>* tickets) {
+Status SpillStore::AppendPart(Batch part, size_t at, std::vector<int64_t>* tickets) {
   views_.resize(std::max(views_.size(), part.size()));
   rows_.clear();
   for (const SpillRequest* request : part) {
     const PendingEvent& event = *request->event;
     EventView& view = views_[rows_.size()];
     SPROCKETS_ASSERT(ParseWholeCommand(event.wire, &args_) && ParseXadd(args_, options_.event_id_field, &view).ok());
-    auto ticket = state_->NextTicket();
-    if (!ticket.ok()) {
-      state_.reset();
-      return std::move(ticket).error();
+    if (tickets->size() == at + rows_.size()) RETURN_IF_ERROR(DrawTicket(tickets));
+    const int64_t ticket = (*tickets)[at + rows_.size()];
+    SPROCKETS_ASSERT(request->id.has_value() == options_.names_entries);
+    if (request->id) {
+      tally_.Add(view.stream, *request->id, event.received.ms, request->origin != 0);
+    } else if (!tails_.contains(view.stream)) {
+      tails_.emplace(view.stream, request->tail);
     }
-    tickets->push_back(ticket.value());
-    highest_ticket_ = std::max(highest_ticket_, ticket.value());
-    tails_.try_emplace(event.stream->name, request->tail);
-    rows_.push_back(
-        {ticket.value(), event.received.ms, &view, request->doubt ? &*request->doubt : nullptr, request->tail});
+    rows_.push_back({ticket, event.received.ms, &view, request->doubt ? &*request->doubt : nullptr, request->tail,
+                     request->id, request->origin});
   }
   const Status appended = file_->AppendAll(rows_);
   for (EventView& view : std::span(views_).first(rows_.size())) {
     if (view.fields.capacity() > kKeptFields) view = EventView();
   }
   return appended;
+}
+
+Status SpillStore::DrawTicket(std::vector<int64_t>* tickets) {
+  const Result<int64_t> ticket = state_->NextTicket();
+  if (!ticket.ok()) {
+    state_.reset();
+    return ticket.error();
+  }
+  tickets->push_back(ticket.value());
+  highest_ticket_ = std::max(highest_ticket_, ticket.value());
+  return {};
 }
 
 Status SpillStore::OpenFile() {
@@ -274,6 +286,7 @@ Status SpillStore::OpenFile() {
   options.database = options_.database;
   options.server = options_.server;
   options.connections_lost = state_->connections_lost();
+  options.names_entries = options_.names_entries;
   ASSIGN_OR_RETURN(file_, folder_.CreateActive(options));
   tails_.clear();
   LogInfo("spill-file-begun", {{"number", number}});
@@ -286,57 +299,6 @@ Status SpillStore::OpenState() {
   if (!state.ok()) return std::move(state).error();
   state_ = std::move(state).value();
   return {};
-}
-
-void SpillStore::Refuse(Batch batch, const Error& error) {
-  if (batch.empty()) return;
-  refused_ += batch.size();
-  last_refusal_ = error.message;
-  LogRefused();
-  std::vector<SpillCompletion> done;
-  done.reserve(batch.size());
-  for (SpillRequest* request : batch) {
-    answered_unknown_ = answered_unknown_ || request->was_sent;
-    SpillOutcome outcome;
-    outcome.kind = SpillOutcome::Kind::kRefused;
-    outcome.why = error.message;
-    outcome.request = std::move(*request);
-    done.emplace_back(std::move(outcome));
-  }
-  post_(std::move(done));
-}
-
-// At once, and then a line now and then, however many events are refused and for however many reasons.
-void SpillStore::LogRefused() {
-  const int64_t now_ms = SteadyClockMs();
-  if (refused_logged_ms_ != 0 && now_ms - refused_logged_ms_ < kLogRefusedEveryMs) return;
-  LogError("spill-refused", {{"events", std::exchange(refused_, 0)}, {"why", last_refusal_}});
-  refused_logged_ms_ = now_ms;
-}
-
-Status SpillStore::CheckRoom(int64_t bytes) {
-  if (file_ != nullptr && !folder_.Has(file_->number(), SpillFileInfo::State::kActive)) {
-    // Somebody has deleted it under us: what it holds is gone, and must not become more.
-    LogError("spill-file-gone", {{"number", file_->number()}, {"rows", file_->rows()}});
-    file_->Abandon();
-    file_.reset();
-  }
-  RETURN_IF_ERROR(CheckDisk(Room::WantedFor(bytes)));
-  return room_.CheckQuota(bytes, file_ == nullptr ? 0 : file_->FileBytes());
-}
-
-// The WAL needs as much again, once: where that is missing, neither a checkpoint nor the next start could put its rows
-// into the file, so it is done while there is room.
-Status SpillStore::CheckDisk(int64_t wanted) {
-  ASSIGN_OR_RETURN(const bool is_free, room_.IsFree(wanted + (file_ == nullptr ? 0 : file_->WalBytes())));
-  if (is_free) return {};
-  if (file_ != nullptr) {
-    if (Status checkpointed = file_->CheckpointIfDue(/*force=*/true); !checkpointed.ok()) {
-      Distrust(checkpointed.error());
-      return checkpointed;
-    }
-  }
-  return room_.CheckFree(wanted);
 }
 
 // After the answers: nobody waits for this.
@@ -353,14 +315,21 @@ void SpillStore::KeepHouse() {
 // SQLite would go on after a failed sync, and later commits would stand on sand: this file gets nothing any more.
 void SpillStore::Distrust(const Error& error) {
   const int64_t number = file_->number();
-  LogError("spill-file-suspect", {{"number", number}, {"rows", file_->rows()}, {"error", error.message}});
-  known_files_[number] = {{}, file_->rows(), 0, file_->oldest_received_ms()};
+  const int64_t rows = file_->rows();
+  const int64_t bytes = file_->FileBytes();
+  LogError("spill-file-suspect", {{"number", number}, {"rows", rows}, {"error", error.message}});
   file_->Abandon();
+  const int64_t oldest_ms = file_->oldest_received_ms();
   file_.reset();
   room_.Relist();
+  if (options_.names_entries && rows == 0 && RemoveUnanswered(number)) return;
+  known_files_[number] = {{}, rows, 0, oldest_ms};
+  if (options_.names_entries) KeepTally(number, bytes);
   distrusted_.push_back(number);
-  if (const Status marked = MarkDistrusted(); !marked.ok())
+  if (const Status marked = MarkDistrusted(); !marked.ok()) {
+    blocked_why_ = marked.error().message;
     LogError("suspect-marker-failed", {{"number", number}, {"error", marked.error().message}});
+  }
 }
 
 // Until its marker stands, a drainer would trust the file: so nothing is spilled before that.
@@ -375,6 +344,7 @@ Status SpillStore::MarkDistrusted() {
 Status SpillStore::SealActive(std::string* name) {
   const int64_t number = file_->number();
   const int64_t rows = file_->rows();
+  const int64_t bytes = file_->FileBytes();
   const int64_t oldest_ms = file_->oldest_received_ms();
   const Status sealed = file_->Seal(folder_);
   if (!sealed.ok()) {
@@ -383,6 +353,7 @@ Status SpillStore::SealActive(std::string* name) {
   }
   file_.reset();
   room_.Relist();
+  if (options_.names_entries) KeepTally(number, bytes);
   if (rows == 0) return {};
   known_files_[number] = {{}, rows, 0, oldest_ms};
   *name = folder_.PathOf(number, SpillFileInfo::State::kSealed).filename();

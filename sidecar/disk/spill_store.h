@@ -21,6 +21,8 @@
 #include "sidecar/core/traffic.h"
 #include "sidecar/disk/folder_reader.h"
 #include "sidecar/disk/journal_contents.h"
+#include "sidecar/disk/journal_retention.h"
+#include "sidecar/disk/recommit.h"
 #include "sidecar/disk/room.h"
 #include "sidecar/disk/spill_report.h"
 
@@ -98,6 +100,10 @@ class SpillStore {
 
  private:
   using Batch = std::span<SpillRequest* const>;
+  struct TransparentHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
 
   void Record(const RecordJob& job);
   void Seal(const SealJob& job);
@@ -106,16 +112,30 @@ class SpillStore {
   void NoteNothingInFlight();
   void PostOne(SpillCompletion done);
 
+  // With --ack disk.
+  bool is_blocked() const { return recommit_.waits() || !distrusted_.empty(); }
+  void TryAgain();
+  void TellBlocked();
+  void HoldFailed(Batch batch, std::vector<int64_t> tickets, const Error& error);
+  void HoldMoves(std::vector<SpillRequest*>* batch, const Error& error);
+  void RefuseWhatMustWait(std::vector<SpillRequest*>* batch);
+  std::string_view StreamOf(const SpillRequest& request);
+  void GiveUp();
+  void NoteLanded(const LandedJob& job);
+  void KeepTally(int64_t number, int64_t bytes);
+  bool RemoveUnanswered(int64_t number);
+
   void SpillBatch(std::vector<SpillRequest*> batch);
   void Answer(Batch batch, const Status& stored, const std::vector<int64_t>& tickets);
   Status Store(Batch batch, std::vector<int64_t>* tickets);
   Status Append(Batch batch, std::vector<int64_t>* tickets);
-  Status AppendPart(Batch part, std::vector<int64_t>* tickets);
+  Status AppendPart(Batch part, size_t at, std::vector<int64_t>* tickets);
+  Status DrawTicket(std::vector<int64_t>* tickets);
   Status OpenFile();
   Status OpenState();
   Status CheckRoom(int64_t bytes);
   Status CheckDisk(int64_t wanted);
-  void Refuse(Batch batch, const Error& error);
+  void Refuse(std::vector<SpillRequest*> batch, const Error& error);
   void RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error);
   void LogRefused();
   void KeepHouse();
@@ -125,13 +145,15 @@ class SpillStore {
 
   const SpillFolder& folder_;
   std::optional<StateFile> state_;
-  const Options options_;
+  Options options_;
   FolderReader earlier_;
   std::map<int64_t, SpillReport::File> known_files_;
   const Post post_;
+  JournalRetention retention_;
   Room room_;
   std::unique_ptr<SpillWriter> file_;
-  std::unordered_map<std::string, StreamId> tails_;  // of the streams in file_, as they were at their first event in it
+  // Of the streams in file_, as they were at their first event in it.
+  std::unordered_map<std::string, StreamId, TransparentHash, std::equal_to<>> tails_;
   std::optional<ConnectionId> live_;
   bool commit_failed_ = false;       // Store's last error came from COMMIT: what it wrote may be stored
   std::vector<int64_t> distrusted_;  // files whose marker could not be written yet
@@ -140,6 +162,13 @@ class SpillStore {
   std::string last_refusal_;
   uint64_t refused_ = 0;  // since the last line of the log about it
   int64_t refused_logged_ms_ = 0;
+  // With --ack disk.
+  JournalTally tally_;  // of file_
+  Recommit recommit_;
+  std::string blocked_why_;
+  bool blocked_told_ = false;
+  bool moves_wait_told_ = false;
+  bool landed_not_noted_ = false;  // the last time
   // Scratch, of one part.
   std::vector<std::string_view> args_;
   std::vector<EventView> views_;

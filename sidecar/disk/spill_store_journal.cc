@@ -1,0 +1,142 @@
+// What SpillStore does with --ack disk alone: a failed COMMIT is not the end of its rows, what landed is noted, and
+// journals are kept.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "shared/base/log.h"
+#include "shared/redis/resp.h"
+#include "sidecar/disk/spill_store.h"
+
+namespace sprockets {
+
+// The rows of a failed COMMIT first: everything behind them has higher ids and tickets. Each try that fails in its
+// COMMIT costs its file, too.
+void SpillStore::TryAgain() {
+  if (recommit_.waits()) {
+    const std::vector<SpillRequest*> batch = recommit_.rows();
+    if (const Status stored = Store(batch, recommit_.tickets()); stored.ok()) {
+      Answer(batch, stored, *recommit_.tickets());
+      recommit_.Done();
+      KeepHouse();
+    } else {
+      blocked_why_ = stored.error().message;
+      if (commit_failed_) Distrust(stored.error());
+    }
+  } else if (const Status marked = MarkDistrusted(); !marked.ok()) {
+    blocked_why_ = marked.error().message;
+  }
+  if (!is_blocked() && recommit_.has_moves()) {
+    std::vector<SpillRequest> moves = recommit_.TakeMoves();
+    std::vector<SpillRequest*> batch;
+    for (SpillRequest& move : moves) batch.push_back(&move);
+    SpillBatch(std::move(batch));
+    moves_wait_told_ = recommit_.has_moves();
+  }
+  TellBlocked();
+}
+
+void SpillStore::TellBlocked() {
+  if (is_blocked() == blocked_told_) return;
+  blocked_told_ = is_blocked();
+  if (blocked_told_) {
+    LogError("journal-blocked", {{"why", blocked_why_}, {"next", "tried again and again; nothing is accepted"}});
+    PostOne(JournalBlocked{true, blocked_why_});
+  } else {
+    LogInfo("journal-goes-on", {});
+    PostOne(JournalBlocked{false, {}});
+  }
+}
+
+// Once at once: most often a new file is all that it takes, and nobody need hear of it.
+void SpillStore::HoldFailed(Batch batch, std::vector<int64_t> tickets, const Error& error) {
+  recommit_.Hold(batch, std::move(tickets));
+  blocked_why_ = error.message;
+  Distrust(error);
+  TryAgain();
+}
+
+void SpillStore::HoldMoves(std::vector<SpillRequest*>* batch, const Error& error) {
+  const auto held = std::stable_partition(batch->begin(), batch->end(),
+                                          [](const SpillRequest* request) { return request->origin == 0; });
+  if (held == batch->end()) return;
+  if (!std::exchange(moves_wait_told_, true)) LogWarning("moved-events-wait", {{"why", error.message}});
+  for (auto move = held; move != batch->end(); ++move) {
+    const std::string stream(StreamOf(**move));
+    recommit_.HoldMove(stream, std::move(**move));
+  }
+  batch->erase(held, batch->end());
+}
+
+// Nothing overtakes what is held: in a stream's journals ids ascend with tickets.
+void SpillStore::RefuseWhatMustWait(std::vector<SpillRequest*>* batch) {
+  if (is_blocked()) {
+    TellBlocked();
+    return Refuse(std::exchange(*batch, {}), Error{ErrorCode::kIo, "the journal cannot be written: " + blocked_why_});
+  }
+  if (!recommit_.has_moves()) return;
+  const auto waiting = std::stable_partition(batch->begin(), batch->end(), [this](const SpillRequest* request) {
+    return !recommit_.HasMoveOf(StreamOf(*request));
+  });
+  std::vector<SpillRequest*> refused(waiting, batch->end());
+  batch->erase(waiting, batch->end());
+  Refuse(std::move(refused), Error{ErrorCode::kFull, "events of this stream that were moved wait for room"});
+}
+
+std::string_view SpillStore::StreamOf(const SpillRequest& request) {
+  SPROCKETS_ASSERT(ParseWholeCommand(request.event->wire, &args_) && args_.size() > 1);
+  return args_[1];
+}
+
+// The last try. What is still in doubt then was never sent: if the next start finds it, it counts.
+void SpillStore::GiveUp() {
+  TryAgain();
+  if (recommit_.waits()) {
+    std::vector<SpillCompletion> done;
+    for (SpillRequest* request : recommit_.rows()) {
+      SpillOutcome outcome;
+      outcome.kind = SpillOutcome::Kind::kUnknown;
+      outcome.why = blocked_why_;
+      outcome.request = std::move(*request);
+      done.emplace_back(std::move(outcome));
+    }
+    recommit_.Done();
+    post_(std::move(done));
+  }
+  for (SpillRequest& move : recommit_.TakeMoves()) {
+    SpillOutcome outcome;
+    outcome.why = "the sidecar stops";
+    outcome.request = std::move(move);
+    PostOne(std::move(outcome));
+  }
+}
+
+void SpillStore::NoteLanded(const LandedJob& job) {
+  retention_.NoteLanded(job.marks);
+  Status noted = OpenState();
+  if (noted.ok()) noted = state_->NoteLanded(job.marks);
+  if (!noted.ok()) {
+    if (!landed_not_noted_) LogWarning("landed-not-noted", {{"error", noted.error().message}});
+    state_.reset();  // it is read anew before it is needed
+  }
+  landed_not_noted_ = !noted.ok();
+}
+
+void SpillStore::KeepTally(int64_t number, int64_t bytes) {
+  JournalFile file = tally_.Take();
+  file.number = number;
+  file.bytes = bytes;
+  if (!file.last_ids.empty()) retention_.Add(std::move(file));
+}
+
+// What it may hold was never answered, and is committed again elsewhere: or each try would leave a file behind.
+bool SpillStore::RemoveUnanswered(int64_t number) {
+  SpillFileInfo info;
+  info.number = number;
+  info.path = folder_.PathOf(number, SpillFileInfo::State::kActive);
+  if (const Status removed = folder_.Remove(info); !removed.ok()) return false;
+  (void)tally_.Take();
+  return true;
+}
+
+}  // namespace sprockets

@@ -1,0 +1,81 @@
+// Whether SpillStore has room for a batch, and what becomes of the events for which it has none.
+#include <algorithm>
+#include <utility>
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "sidecar/disk/spill_store.h"
+
+namespace sprockets {
+
+namespace {
+
+constexpr int64_t kLogRefusedEveryMs = 10'000;
+
+}  // namespace
+
+Status SpillStore::CheckRoom(int64_t bytes) {
+  if (file_ != nullptr && !folder_.Has(file_->number(), SpillFileInfo::State::kActive)) {
+    // Somebody has deleted it under us: what it holds is gone, and must not become more.
+    LogError("spill-file-gone", {{"number", file_->number()}, {"rows", file_->rows()}});
+    file_->Abandon();
+    file_.reset();
+    (void)tally_.Take();
+  }
+  RETURN_IF_ERROR(CheckDisk(Room::WantedFor(bytes)));
+  return room_.CheckQuota(bytes, file_ == nullptr ? 0 : file_->FileBytes());
+}
+
+// The WAL needs as much again, once: where that is missing, neither a checkpoint nor the next start could put its rows
+// into the file, so it is done while there is room.
+Status SpillStore::CheckDisk(int64_t wanted) {
+  ASSIGN_OR_RETURN(const bool is_free, room_.IsFree(wanted + (file_ == nullptr ? 0 : file_->WalBytes())));
+  if (is_free) return {};
+  if (file_ != nullptr) {
+    if (Status checkpointed = file_->CheckpointIfDue(/*force=*/true); !checkpointed.ok()) {
+      Distrust(checkpointed.error());
+      return checkpointed;
+    }
+  }
+  return room_.CheckFree(wanted);
+}
+
+// What this sidecar never sent can be refused. What it sent and knows nothing of finds a place as long as that is
+// allowed.
+void SpillStore::RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error) {
+  const auto refused = std::stable_partition(batch->begin(), batch->end(), [this](const SpillRequest* request) {
+    return request->was_sent && room_.AllowsDoubt(static_cast<int64_t>(request->event->wire.size()));
+  });
+  std::vector<SpillRequest*> without_room(refused, batch->end());
+  batch->erase(refused, batch->end());
+  Refuse(std::move(without_room), error);
+}
+
+void SpillStore::Refuse(std::vector<SpillRequest*> batch, const Error& error) {
+  if (options_.names_entries) HoldMoves(&batch, error);
+  if (batch.empty()) return;
+  refused_ += batch.size();
+  last_refusal_ = error.message;
+  LogRefused();
+  std::vector<SpillCompletion> done;
+  done.reserve(batch.size());
+  for (SpillRequest* request : batch) {
+    answered_unknown_ = answered_unknown_ || request->was_sent;
+    SpillOutcome outcome;
+    outcome.kind = SpillOutcome::Kind::kRefused;
+    outcome.why = error.message;
+    outcome.request = std::move(*request);
+    done.emplace_back(std::move(outcome));
+  }
+  post_(std::move(done));
+}
+
+// At once, and then a line now and then, however many events are refused and for however many reasons.
+void SpillStore::LogRefused() {
+  const int64_t now_ms = SteadyClockMs();
+  if (refused_logged_ms_ != 0 && now_ms - refused_logged_ms_ < kLogRefusedEveryMs) return;
+  LogError("spill-refused", {{"events", std::exchange(refused_, 0)}, {"why", last_refusal_}});
+  refused_logged_ms_ = now_ms;
+}
+
+}  // namespace sprockets
