@@ -56,10 +56,11 @@ void DiskFirst::OnSpillOutcome(SpillOutcome outcome) {
 }
 
 void DiskFirst::OnMoved(SpillOutcome outcome) {
+  if (outcome.kind != SpillOutcome::Kind::kSpilled) return;  // the sidecar stops: the next life decides anew
   const SpillRequest& request = outcome.request;
   std::vector<std::string_view> args;
   EventView event;
-  SPROCKETS_ASSERT(outcome.kind == SpillOutcome::Kind::kSpilled && ParseWholeCommand(request.event->wire, &args) &&
+  SPROCKETS_ASSERT(ParseWholeCommand(request.event->wire, &args) &&
                    ParseXadd(args, acceptor_.event_id_field(), &event).ok());
   std::vector<JournalRow> rows;
   rows.push_back(JournalRow::Of(outcome.ticket, request.origin, *request.id, event));
@@ -68,11 +69,6 @@ void DiskFirst::OnMoved(SpillOutcome outcome) {
 }
 
 void DiskFirst::OnJournalBlocked(const JournalBlocked& blocked) {
-  if (blocked.blocked) {
-    LogError("journal-blocked", {{"why", blocked.why}});
-  } else {
-    LogInfo("journal-writable-again", {});
-  }
   acceptor_.OnBlocked(blocked.blocked, blocked.why);
 }
 

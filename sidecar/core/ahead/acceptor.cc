@@ -141,11 +141,15 @@ void Acceptor::OnOutcome(SpillOutcome outcome) {
   SPROCKETS_ASSERT(pending != pending_.end());
   const bool asker_too = !pending->second.answered;
   if (!asker_too) --answered_early_;
+  const std::string event_id = std::move(pending->second.event_id);
   pending_.erase(pending);
   if (outcome.kind != SpillOutcome::Kind::kSpilled) {
-    // Nothing of it is stored, unless it was answered already: then the answer was UNKNOWN, which covers this.
-    ++counters_.refused;
-    AnswerAll(*event, asker_too, ErrorLine("RETRY " + Escape(outcome.why)));
+    // After a COMMIT that failed the row may be there at the next start: whoever sends the event again then is told its
+    // id. Everything else is certainly not stored.
+    const bool unknown = outcome.kind == SpillOutcome::Kind::kUnknown;
+    ++(unknown ? counters_.unknown : counters_.refused);
+    AnswerAll(*event, asker_too,
+              ErrorLine((unknown ? "UNKNOWN " + Escape(event_id) + " " : "RETRY ") + Escape(outcome.why)));
     if (event->entry != nullptr) window_.Erase(event->entry);
     return intake_.Recycle(std::move(event));
   }

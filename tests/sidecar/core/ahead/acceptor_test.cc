@@ -119,6 +119,13 @@ TEST_CASE("what the disk refuses is answered RETRY, and a second try is a new ev
   CHECK(desk.journal.size() == 1);
 }
 
+TEST_CASE("what may be stored when the sidecar stops is answered UNKNOWN") {
+  Desk desk;
+  const uint64_t one = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  desk.Finish(SpillOutcome::Kind::kUnknown, "disk I/O error");
+  CHECK(desk.replies[one] == "-UNKNOWN e disk I/O error\r\n");
+}
+
 TEST_CASE("while a COMMIT is tried again nothing new is taken, and who waits too long is told UNKNOWN, once") {
   Desk desk;
   const uint64_t one = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
