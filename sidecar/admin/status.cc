@@ -17,14 +17,17 @@ constexpr std::string_view StateOf(bool takes_events) {
   return takes_events ? "closed" : "open";
 }
 
+constexpr std::string_view kMeaningOfJournal =
+    "an acknowledged event is on the sidecar's disk: what Redis forgets, the sidecar sends again";
+
 Json RedisJson(const RedisFacts& redis) {
   return {{"state", redis.connected ? "connected" : "disconnected"},
           {"breaker", StateOf(redis.takes_events)},
           {"run_id", redis.run_id},
           {"replid", redis.replication_id},
           {"db", redis.database},
-          {"durability", NameOf(redis.durability)},
-          {"meaning", MeaningOf(redis.durability)},
+          {"durability", redis.durability ? NameOf(*redis.durability) : "journal"},
+          {"meaning", redis.durability ? MeaningOf(*redis.durability) : kMeaningOfJournal},
           {"since_ms", redis.since.ms},
           {"last_error", redis.last_error}};
 }

@@ -130,7 +130,7 @@ DeliveryFacts DiskFirst::Facts(WallTime now) const {
                  .replication_id = forwarder_.incarnation().replication_id,
                  .database = link_.url().database,
                  .since = link_.changed_at(),
-                 .durability = Durability::kUnknown,
+                 .durability = std::nullopt,
                  .last_error = link_.last_failure()};
   facts.counters = {{"accepted", accepted.accepted},  {"journaled", accepted.journaled},
                     {"landed", forwarded.landed},     {"deduplicated", accepted.deduplicated},

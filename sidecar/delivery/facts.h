@@ -22,9 +22,9 @@ struct RedisFacts {
   std::string run_id;
   std::string replication_id;
   int database = 0;
-  WallTime since;  // when a connection was last lost or found
-  Durability durability = Durability::kUnknown;
-  std::string last_error;  // what Redis refused, or why there is no connection
+  WallTime since;                                               // when a connection was last lost or found
+  std::optional<Durability> durability = Durability::kUnknown;  // nothing: an acknowledgement does not rest on it
+  std::string last_error;                                       // what Redis refused, or why there is no connection
 };
 
 /// Of the journal, with --ack disk.
