@@ -34,8 +34,19 @@ constexpr std::array kOptions = {
            .help = "the folder for events that wait while Redis fails; each sidecar needs its own",
            .required = true},
     Option{"ack", "WHAT",
-           "what an acknowledgement means: with 'redis', the event is in Redis or, while Redis fails, on disk",
+           "what an acknowledgement means: with 'redis', the event is in Redis or, while Redis fails, on disk; with "
+           "'disk', it is on disk under its final entry id, and Redis gets it from there",
            "redis"},
+    Option{"retain", "DURATION", "with --ack disk: keep events that Redis has for this long, in case it forgets them",
+           "24h"},
+    Option{"refill", "WHAT",
+           "with --ack disk: 'report' or 'append' events that Redis had, that it does not have any more, and that may "
+           "have been deleted on purpose; only with other writers on the stream",
+           "report"},
+    Option{"unproven", "WHAT",
+           "with --ack disk: 'append' or 'skip' events of which nobody can say whether Redis has had them; only with "
+           "other writers on the stream",
+           "append"},
     Option{"event-id-field", "NAME", "the field of an entry that holds the event's id", "event_id"},
     Option{"dedupe-window", "EVENTS", "how many events with a client's id to remember; 0 remembers none", "100000"},
     Option{"streams", "GLOB", "accept only streams that match this pattern", "", true},
@@ -94,8 +105,16 @@ Result<SidecarConfig> Read(const Options& options) {
   ASSIGN_OR_RETURN(config.socket_mode, ParseMode(options));
   ASSIGN_OR_RETURN(config.redis, ParseRedis(options));
   ASSIGN_OR_RETURN(config.spill_dir, Required(options, "spill-dir"));
-  static constexpr std::array<std::string_view, 1> kAcks = {"redis"};
-  ASSIGN_OR_RETURN([[maybe_unused]] const size_t ack, options.Choice("ack", kAcks));
+  static constexpr std::array<std::string_view, 2> kAcks = {"redis", "disk"};
+  ASSIGN_OR_RETURN(const size_t ack, options.Choice("ack", kAcks));
+  config.ack = ack == 0 ? SidecarConfig::Ack::kRedis : SidecarConfig::Ack::kDisk;
+  ASSIGN_OR_RETURN(config.retain_ms, options.DurationMs("retain"));
+  static constexpr std::array<std::string_view, 2> kRefills = {"report", "append"};
+  ASSIGN_OR_RETURN(const size_t refill, options.Choice("refill", kRefills));
+  config.placing.refill = refill == 0 ? Refill::kReport : Refill::kAppend;
+  static constexpr std::array<std::string_view, 2> kUnproven = {"append", "skip"};
+  ASSIGN_OR_RETURN(const size_t unproven, options.Choice("unproven", kUnproven));
+  config.placing.unproven = unproven == 0 ? Unproven::kAppend : Unproven::kSkip;
   ASSIGN_OR_RETURN(config.redis_timeout_ms, options.DurationMs("redis-timeout"));
   if (config.redis_timeout_ms < 10)
     return UsageError(options.Origin("redis-timeout") +

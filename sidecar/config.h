@@ -8,15 +8,21 @@
 #include "shared/base/log.h"
 #include "shared/base/result.h"
 #include "shared/redis/url.h"
+#include "sidecar/core/ahead/placing.h"
 #include "sidecar/core/skip_rules.h"
 
 namespace sprockets {
 
 struct SidecarConfig {
+  enum class Ack { kRedis, kDisk };
+
   std::string socket;  // the door, at most kMaxSocketPathBytes
   int socket_mode = 0660;
   RedisUrl redis;
   std::string spill_dir;
+  Ack ack = Ack::kRedis;           // what an acknowledgement means
+  int64_t retain_ms = 86'400'000;  // ack disk: so long may Redis forget what has landed
+  PlacingPolicy placing;           // ack disk: what becomes of events that cannot be proven
   int64_t redis_timeout_ms = 250;  // without any progress: of a connect, and of the commands in flight
   std::string event_id_field = "event_id";
   size_t dedupe_window = 100'000;    // events; 0: none is remembered

@@ -1,7 +1,10 @@
 #include "sidecar/sidecar.h"
 
+#include <algorithm>
 #include <csignal>
 #include <sched.h>
+#include <set>
+#include <span>
 #include <sys/resource.h>
 #include <utility>
 #include <variant>
@@ -12,6 +15,8 @@
 #include "shared/base/log.h"
 #include "shared/base/overloaded.h"
 #include "sidecar/core/made_id.h"
+#include "sidecar/delivery/disk_first.h"
+#include "sidecar/delivery/redis_first.h"
 #include "sidecar/disk/folder_reader.h"
 #include "sidecar/disk/start_up.h"
 
@@ -30,6 +35,23 @@ std::string RandomProducer() {
   char text[kProducerChars + 1];
   sodium_bin2hex(text, sizeof text, bytes, sizeof bytes);
   return text;
+}
+
+// Of all ids in the journals: should the state file be lost, its tags are not.
+std::vector<EntryTag> TagsOf(const JournalContents& contents) {
+  std::set<EntryTag> tags;
+  for (const JournalFile& file : contents.files) {
+    for (const auto& [stream, id] : file.last_ids) tags.insert(TagOf(id));
+  }
+  return {tags.begin(), tags.end()};
+}
+
+EntryTag RandomTag(std::span<const EntryTag> taken) {
+  EntryTag tag = 0;
+  do {
+    tag = 1 + randombytes_uniform(kMostEntryTag);
+  } while (std::find(taken.begin(), taken.end(), tag) != taken.end());
+  return tag;
 }
 
 // A client a descriptor: as many as the system lets us have.
@@ -83,34 +105,25 @@ Status Sidecar::Open() {
   ASSIGN_OR_RETURN(OpenedFolder opened, OpenSpillFolder(*folder_));
   lock_ = std::move(opened.lock);
 
-  redis_ = std::make_unique<Upstream>(&loop_, &clock_,
-                                      Upstream::Options{config_.redis, config_.redis_timeout_ms, config_.fence_wait_ms},
-                                      opened.state->connections(), opened.state->connections_lost());
+  disk_ = std::make_unique<Disk>(&loop_, &clock_, config_.seal_after_ms, [this] { CollectSpilled(); });
+  const std::string producer = RandomProducer();
+  SpillStore::Options spill;
+  if (config_.ack == SidecarConfig::Ack::kRedis) {
+    delivery_ = MakeRedisFirst(opened, producer);
+  } else {
+    ASSIGN_OR_RETURN(delivery_, MakeDiskFirst(&opened, producer, &spill));
+  }
   relay_ = std::make_unique<RelayPool>(
       &loop_, RelayPool::Options{config_.redis, config_.redis_timeout_ms, config_.relay_connections},
-      [this] { return redis_->link().address(); });
-  disk_ = std::make_unique<Disk>(&loop_, &clock_, config_.seal_after_ms, [this] { CollectSpilled(); });
-  RouterOptions options;
-  options.event_id_field = config_.event_id_field;
-  options.producer = RandomProducer();
-  options.max_inflight_bytes = config_.max_inflight_bytes;
-  options.max_spill_queue_bytes = config_.max_inflight_bytes;
-  options.max_event_bytes = config_.max_event_bytes;
-  options.max_streams = config_.max_streams;
-  options.dedupe_window = config_.dedupe_window;
-  options.stream_globs = config_.streams;
-  options.earlier_life_in_flight = !opened.state->nothing_was_in_flight();
-  router_ =
-      std::make_unique<Router>(options, IdentityHasher(), RouterSinks{redis_.get(), disk_.get(), &degradation_log_});
+      [this] { return delivery_->address(); });
   FolderReader earlier(*folder_, opened.files,
-                       {.hasher = router_->hasher(),
+                       {.hasher = delivery_->hasher(),
                         .max_inflight_bytes = config_.max_inflight_bytes,
                         .window_capacity = config_.dedupe_window,
                         .most_unknown = Window::kMostUnknown});
   RETURN_IF_ERROR(ReadEarlierLives(earlier));
 
-  SpillStore::Options spill;
-  spill.producer = options.producer;
+  spill.producer = producer;
   spill.event_id_field = config_.event_id_field;
   spill.database = config_.redis.database;
   spill.server = config_.redis.Server();
@@ -123,21 +136,69 @@ Status Sidecar::Open() {
   disk_->Start(make_store, earlier);
   skips_ = std::make_unique<SkipStore>(&loop_, &clock_, folder_->path());
   skips_->LookNow();
-  admin_ = std::make_unique<Admin>(router_.get(), redis_.get(), relay_.get(), disk_.get(), skips_.get(), &clock_);
+  admin_ = std::make_unique<Admin>(delivery_.get(), relay_.get(), disk_.get(), skips_.get(), &clock_);
   skips_->OnLooked([this] { admin_->OnSkipsLooked(); });
-  clients_ = std::make_unique<Clients>(router_.get(), admin_.get(), relay_.get(), skips_.get(),
+  clients_ = std::make_unique<Clients>(&delivery_->events(), admin_.get(), relay_.get(), skips_.get(),
                                        Routes({config_.relay, config_.relay_allowed, config_.streams, config_.skips}),
                                        &clock_, config_.max_event_bytes);
   WatchLoop();
   ASSIGN_OR_RETURN(listener_, Listener::Open(&loop_, config_.socket, config_.socket_mode,
                                              [this](UvHandle<uv_pipe_t> pipe) { clients_->Add(std::move(pipe)); }));
   uv_update_time(&loop_);  // it stood still while the folder was read, and the first deadline begins now
-  redis_->Start(router_.get(), disk_.get(), relay_.get(), [this](const std::string& why) { OnUnusable(why); });
+  delivery_->Start([this](const std::string& why) { OnUnusable(why); }, [this] { relay_->EndAll("Redis is away"); });
   LogInfo("listening", {{"socket", config_.socket},
                         {"redis", config_.redis.ForLogs()},
                         {"spill_dir", config_.spill_dir},
-                        {"producer", options.producer}});
+                        {"ack", delivery_->Facts(clock_.Wall()).mode},
+                        {"producer", producer}});
   return {};
+}
+
+std::unique_ptr<Delivery> Sidecar::MakeRedisFirst(const OpenedFolder& opened, const std::string& producer) {
+  RouterOptions options;
+  static_cast<IntakeOptions&>(options) = MakeIntakeOptions(producer);
+  options.max_inflight_bytes = config_.max_inflight_bytes;
+  options.max_spill_queue_bytes = config_.max_inflight_bytes;
+  options.dedupe_window = config_.dedupe_window;
+  options.earlier_life_in_flight = !opened.state->nothing_was_in_flight();
+  return std::make_unique<RedisFirst>(
+      &loop_, &clock_, Upstream::Options{config_.redis, config_.redis_timeout_ms, config_.fence_wait_ms},
+      opened.state->connections(), opened.state->connections_lost(), options, disk_.get());
+}
+
+// A new tag in every life, written down before the first id is made with it.
+Result<std::unique_ptr<Delivery>> Sidecar::MakeDiskFirst(OpenedFolder* opened, const std::string& producer,
+                                                         SpillStore::Options* spill) {
+  ASSIGN_OR_RETURN(JournalContents contents, ReadJournals(*folder_, opened->files));
+  DiskFirst::Options options;
+  options.tags = TagsOf(contents);
+  const std::vector<EntryTag>& written_down = opened->state->tags();
+  options.tags.insert(options.tags.end(), written_down.begin(), written_down.end());
+  options.tags.push_back(RandomTag(options.tags));
+  RETURN_IF_ERROR(opened->state->AddTag(options.tags.back()));
+  static_cast<IntakeOptions&>(options.acceptor) = MakeIntakeOptions(producer);
+  options.acceptor.max_queue_bytes = config_.max_inflight_bytes;
+  options.acceptor.dedupe_window = config_.dedupe_window;
+  options.forwarder.url = config_.redis;
+  options.forwarder.placing = config_.placing;
+  options.forwarder.fresh_bytes = static_cast<size_t>(config_.max_inflight_bytes);
+  options.redis_timeout_ms = config_.redis_timeout_ms;
+  auto delivery = std::make_unique<DiskFirst>(&loop_, &clock_, std::move(options), *folder_, contents,
+                                              opened->state->landed(), disk_.get());
+  spill->names_entries = true;
+  spill->retain_ms = config_.retain_ms;
+  spill->earlier_journals = std::move(contents.files);
+  return std::unique_ptr<Delivery>(std::move(delivery));
+}
+
+IntakeOptions Sidecar::MakeIntakeOptions(const std::string& producer) const {
+  IntakeOptions options;
+  options.event_id_field = config_.event_id_field;
+  options.producer = producer;
+  options.max_event_bytes = config_.max_event_bytes;
+  options.max_streams = config_.max_streams;
+  options.stream_globs = config_.streams;
+  return options;
 }
 
 // What there is time for before the door opens.
@@ -145,7 +206,7 @@ Status Sidecar::ReadEarlierLives(FolderReader& reader) {
   const int64_t until_ms = SteadyClockMs() + kReadBeforeOpeningMs;
   do {
     ASSIGN_OR_RETURN(const EarlierEvents events, reader.ReadNext());
-    router_->OnEarlierEvents(events, reader.complete());
+    delivery_->OnEarlierEvents(events, reader.complete());
   } while (reader.left() > 0 && SteadyClockMs() < until_ms);
   if (reader.left() > 0) LogInfo("spill-folder-read-on", {{"files_left", reader.left()}});
   return {};
@@ -173,12 +234,13 @@ void Sidecar::WatchLoop() {
 void Sidecar::CloseLoop() {
   if (listener_) listener_->Close();
   if (disk_ && disk_->started()) {
-    disk_->Join(/*nothing_in_flight=*/router_->events_in_flight() == 0);
+    disk_->Join(/*nothing_in_flight=*/delivery_->nothing_in_flight());
     CollectSpilled();
   }
   if (skips_) skips_->Submit();
   if (clients_) clients_->Close();
-  redis_.reset();
+  if (delivery_) delivery_->LogStopped();
+  delivery_.reset();
   relay_.reset();
   disk_.reset();
   end_of_turn_.reset();
@@ -191,13 +253,6 @@ void Sidecar::CloseLoop() {
   uv_run(&loop_, UV_RUN_DEFAULT);
   skips_.reset();
   clients_.reset();
-  if (router_) {
-    const RouterCounters& counters = router_->counters();
-    LogInfo("stopped", {{"accepted", counters.accepted},
-                        {"landed", counters.landed},
-                        {"spilled", counters.spilled},
-                        {"in_doubt", counters.in_doubt}});
-  }
 }
 
 // ---- Turns of the loop
@@ -205,7 +260,7 @@ void Sidecar::CloseLoop() {
 void Sidecar::EndTurn() {
   clock_.ReadWall();
   clients_->Resume();
-  redis_->Flush();
+  delivery_->EndTurn();
   relay_->Flush();
   disk_->Submit();
   skips_->Submit();
@@ -219,18 +274,19 @@ void Sidecar::EndTurn() {
 void Sidecar::CollectSpilled() {
   for (SpillCompletion& completion : disk_->Collect()) {
     std::visit(Overloaded{
-                   [this](SpillOutcome& outcome) { router_->OnSpillOutcome(std::move(outcome)); },
-                   [this](const Recorded& recorded) { redis_->OnRecorded(recorded); },
+                   [this](SpillOutcome& outcome) { delivery_->OnSpillOutcome(std::move(outcome)); },
+                   [this](const Recorded& recorded) { delivery_->OnRecorded(recorded); },
+                   [this](const JournalBlocked& blocked) { delivery_->OnJournalBlocked(blocked); },
                    [this](const Sealed& sealed) {
                      disk_->OnSealed();
+                     delivery_->OnSealed(sealed);
                      admin_->OnSealed(sealed);
                    },
                    [this](Described& described) { admin_->OnDescribed(std::move(described.report)); },
                    [this](const FolderRead& read) {
-                     router_->OnEarlierEvents(read.events, read.complete);
+                     delivery_->OnEarlierEvents(read.events, read.complete);
                      disk_->OnFolderRead(read);
                    },
-                   [](const JournalBlocked&) {},
                },
                completion);
   }
@@ -239,8 +295,8 @@ void Sidecar::CollectSpilled() {
 void Sidecar::EverySecond() {
   clients_->CheckStalls();
   admin_->CheckPatience();
-  degradation_log_.EverySecond(*router_, disk_->active_rows());
-  disk_->KeepHouse(redis_->healthy_since_ms());
+  delivery_->EverySecond();
+  disk_->KeepHouse(delivery_->healthy_since_ms());
 }
 
 // ---- Stopping: nothing new is taken; what is in flight is resolved or spilled, and answered; the file is sealed.
@@ -248,19 +304,17 @@ void Sidecar::EverySecond() {
 void Sidecar::BeginStop() {
   if (stopping_) return;  // a second signal changes nothing: we are on our way, and nothing may be lost
   stopping_ = true;
-  LogInfo("stopping", {{"unanswered", router_->events_unanswered()}});
+  LogInfo("stopping", {{"unanswered", delivery_->unanswered()}});
   listener_->Close();
   clients_->StopReading();
-  router_->StopSending();
-  // Redis keeps its deadline: no answer within --redis-timeout ends the connection, and the rest is spilled.
-  redis_->Stop();
+  delivery_->Stop();
   relay_->Stop();
   disk_->Stop();
   stop_timer_->Start(config_.redis_timeout_ms + kStopMs);
 }
 
 void Sidecar::ContinueStop() {
-  if (router_->events_unanswered() > 0 || !skips_->idle() || admin_->is_asked()) return stop_timer_->Start(kStopMs);
+  if (delivery_->unanswered() > 0 || !skips_->idle() || admin_->is_asked()) return stop_timer_->Start(kStopMs);
   if (clients_->all_idle()) uv_stop(&loop_);
 }
 

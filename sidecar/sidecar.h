@@ -11,16 +11,16 @@
 #include "shared/base/result.h"
 #include "shared/spill/disk_folder.h"
 #include "sidecar/admin/admin.h"
-#include "sidecar/admin/degradation_log.h"
 #include "sidecar/config.h"
-#include "sidecar/core/router.h"
+#include "sidecar/core/intake.h"
+#include "sidecar/delivery/delivery.h"
 #include "sidecar/disk/disk.h"
 #include "sidecar/disk/skip_store.h"
+#include "sidecar/disk/start_up.h"
 #include "sidecar/door/clients.h"
 #include "sidecar/door/listener.h"
 #include "sidecar/loop_clock.h"
 #include "sidecar/redis/relay_pool.h"
-#include "sidecar/redis/upstream.h"
 #include "sidecar/uv_handles.h"
 
 namespace sprockets {
@@ -38,6 +38,10 @@ class Sidecar {
 
  private:
   Status Open();
+  std::unique_ptr<Delivery> MakeRedisFirst(const OpenedFolder& opened, const std::string& producer);
+  Result<std::unique_ptr<Delivery>> MakeDiskFirst(OpenedFolder* opened, const std::string& producer,
+                                                  SpillStore::Options* spill);
+  IntakeOptions MakeIntakeOptions(const std::string& producer) const;
   Status ReadEarlierLives(FolderReader& reader);
   void WatchLoop();
   void CloseLoop();
@@ -55,12 +59,10 @@ class Sidecar {
   LoopClock clock_{&loop_};
   std::optional<DiskFolder> folder_;
   std::optional<FileLock> lock_;
-  DegradationLog degradation_log_;
-  std::unique_ptr<Upstream> redis_;
   std::unique_ptr<RelayPool> relay_;
   std::unique_ptr<Disk> disk_;
   std::unique_ptr<SkipStore> skips_;
-  std::unique_ptr<Router> router_;
+  std::unique_ptr<Delivery> delivery_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<Clients> clients_;
   std::unique_ptr<Listener> listener_;

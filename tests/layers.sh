@@ -63,8 +63,9 @@ may sidecar/core shared/redis/ shared/spill/spilled.h shared/base/
 may sidecar/door shared/base/ shared/redis/ sidecar/core/traffic.h sidecar/core/relay sidecar/core/skip_rules.h $loop
 may sidecar/redis shared/base/ shared/redis/ sidecar/core/ $loop
 may sidecar/disk shared/ sidecar/core/traffic.h sidecar/core/stream_state.h sidecar/core/window.h \
-  sidecar/core/seal_policy.h sidecar/core/skip_rules.h sidecar/core/ahead/journal.h $loop
-may sidecar/admin shared/ sidecar/core/ sidecar/disk/ sidecar/door/ sidecar/redis/ $loop
+  sidecar/core/seal_policy.h sidecar/core/skip_rules.h sidecar/core/ahead/ $loop
+may sidecar/delivery shared/ sidecar/core/ sidecar/disk/ sidecar/redis/ $loop
+may sidecar/admin shared/ sidecar/core/ sidecar/disk/ sidecar/door/ sidecar/redis/ sidecar/delivery/ $loop
 
 # The drain never sees PostgreSQL, and PostgreSQL never sees a spill file.
 may replayer/terminal shared/base/

@@ -13,30 +13,10 @@ namespace {
 
 constexpr int64_t kReportPatienceMs = 1'000;  // then STATUS is answered without the disk
 
-RedisFacts FactsOf(const Upstream& redis, const RelayPool& relay) {
-  const RedisLink& link = redis.link();
-  return {.connected = redis.connected(),
-          .run_id = link.run_id(),
-          .replication_id = link.replication_id(),
-          .database = link.url().database,
-          .since = redis.changed_at(),
-          .durability = link.durability(),
-          .relay_connections = relay.lines(),
-          .relayed_commands = relay.commands(),
-          .last_error = redis.last_error()};
-}
-
 }  // namespace
 
-Admin::Admin(const Router* router, const Upstream* redis, const RelayPool* relay, Disk* disk, SkipStore* skips,
-             const LoopClock* clock)
-    : router_(router),
-      redis_(redis),
-      relay_(relay),
-      disk_(disk),
-      skips_(skips),
-      clock_(clock),
-      started_(clock->Wall()) {}
+Admin::Admin(const Delivery* delivery, const RelayPool* relay, Disk* disk, SkipStore* skips, const LoopClock* clock)
+    : delivery_(delivery), relay_(relay), disk_(disk), skips_(skips), clock_(clock), started_(clock->Wall()) {}
 
 // However many ask, the folder is looked at once for all of them.
 void Admin::AnswerStatus(ReplyTo to) {
@@ -71,8 +51,8 @@ void Admin::CheckPatience() {
 void Admin::AnswerWaiting() {
   if (status_waiting_.empty()) return;
   std::string reply;
-  AppendBulk(reply, StatusJson(*router_, FactsOf(*redis_, *relay_), report_, SkipFacts{skips_->list(), skips_->error()},
-                               described_, clock_->Wall()));
+  AppendBulk(reply, StatusJson(delivery_->Facts(clock_->Wall()), RelayFacts{relay_->lines(), relay_->commands()},
+                               report_, SkipFacts{skips_->list(), skips_->error()}, described_, clock_->Wall()));
   for (const ReplyTo& to : std::exchange(status_waiting_, {})) to.Reply(reply);
 }
 
@@ -96,7 +76,8 @@ void Admin::OnSealed(const Sealed& sealed) {
 ServerInfo Admin::Info() const {
   ServerInfo info;
   info.uptime_s = (clock_->Wall().ms - started_.ms) / 1000;
-  info.sprockets_section = InfoSection(*router_, disk_->active_rows(), skips_->list().size() + skips_->listed_since());
+  info.sprockets_section = InfoSection(delivery_->Facts(clock_->Wall()), disk_->active_rows(),
+                                       skips_->list().size() + skips_->listed_since());
   return info;
 }
 

@@ -8,22 +8,20 @@
 #include <vector>
 
 #include "shared/base/moment.h"
-#include "sidecar/core/router.h"
 #include "sidecar/core/traffic.h"
+#include "sidecar/delivery/delivery.h"
 #include "sidecar/disk/disk.h"
 #include "sidecar/disk/skip_store.h"
 #include "sidecar/disk/spill_report.h"
 #include "sidecar/door/admin_commands.h"
 #include "sidecar/loop_clock.h"
 #include "sidecar/redis/relay_pool.h"
-#include "sidecar/redis/upstream.h"
 
 namespace sprockets {
 
 class Admin : public AdminCommands {
  public:
-  Admin(const Router* router, const Upstream* redis, const RelayPool* relay, Disk* disk, SkipStore* skips,
-        const LoopClock* clock);
+  Admin(const Delivery* delivery, const RelayPool* relay, Disk* disk, SkipStore* skips, const LoopClock* clock);
 
   // AdminCommands
   void AnswerStatus(ReplyTo to) override;
@@ -42,8 +40,7 @@ class Admin : public AdminCommands {
   void AnswerIfLooked();
   void AnswerWaiting();
 
-  const Router* const router_;
-  const Upstream* const redis_;
+  const Delivery* const delivery_;
   const RelayPool* const relay_;
   Disk* const disk_;
   SkipStore* const skips_;

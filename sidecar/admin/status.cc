@@ -13,28 +13,38 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostSkippedKeys = 100;  // that are named
 
-Json RedisJson(const Router& router, const RedisFacts& redis) {
+constexpr std::string_view StateOf(bool takes_events) {
+  return takes_events ? "closed" : "open";
+}
+
+constexpr std::string_view kMeaningOfJournal =
+    "an acknowledged event is on the sidecar's disk: what Redis forgets, the sidecar sends again";
+
+Json RedisJson(const RedisFacts& redis) {
   return {{"state", redis.connected ? "connected" : "disconnected"},
-          {"breaker", NameOf(router.breaker().state())},
+          {"breaker", StateOf(redis.takes_events)},
           {"run_id", redis.run_id},
           {"replid", redis.replication_id},
           {"db", redis.database},
-          {"durability", NameOf(redis.durability)},
-          {"meaning", MeaningOf(redis.durability)},
+          {"durability", redis.durability ? NameOf(*redis.durability) : "journal"},
+          {"meaning", redis.durability ? MeaningOf(*redis.durability) : kMeaningOfJournal},
           {"since_ms", redis.since.ms},
           {"last_error", redis.last_error}};
 }
 
-Json CountersJson(const RouterCounters& counters) {
-  return {{"accepted", counters.accepted},
-          {"landed", counters.landed},
-          {"spilled", counters.spilled},
-          {"in_doubt", counters.in_doubt},
-          {"deduplicated", counters.deduplicated},
-          {"refused", counters.refused},
-          {"unknown", counters.unknown},
-          {"invalid", counters.invalid},
-          {"other_payload", counters.other_payload}};
+Json JournalJson(const JournalFacts& journal) {
+  Json streams = Json::array();
+  for (const JournalFacts::Stream& stream : journal.streams) {
+    streams.push_back({{"stream", stream.name},
+                       {"committed", ToString(stream.committed)},
+                       {"landed", ToString(stream.landed)},
+                       {"refusal", stream.refusal}});
+  }
+  return {{"lag_ms", journal.lag_ms},
+          {"behind", std::move(streams)},
+          {"ahead_of_clock_ms", journal.ahead_of_clock_ms},
+          {"guard", journal.guarded},
+          {"blocked", journal.blocked}};
 }
 
 Json SpillJson(const SpillReport& spill) {
@@ -64,36 +74,35 @@ Json SkipsJson(const SkipFacts& skips) {
 
 }  // namespace
 
-std::string StatusJson(const Router& router, const RedisFacts& redis, const SpillReport& spill, const SkipFacts& skips,
-                       std::optional<WallTime> described, WallTime now) {
-  Json status = {{"mode", "redis"},
-                 {"redis", RedisJson(router, redis)},
-                 {"counters", CountersJson(router.counters())},
-                 {"relay", {{"connections", redis.relay_connections}, {"commands", redis.relayed_commands}}},
+std::string StatusJson(const DeliveryFacts& delivery, const RelayFacts& relay, const SpillReport& spill,
+                       const SkipFacts& skips, std::optional<WallTime> described, WallTime now) {
+  Json counters = Json::object();
+  for (const auto& [name, value] : delivery.counters) counters[std::string(name)] = value;
+  Json status = {{"mode", delivery.mode},
+                 {"redis", RedisJson(delivery.redis)},
+                 {"counters", std::move(counters)},
+                 {"relay", {{"connections", relay.connections}, {"commands", relay.commands}}},
                  {"spill", SpillJson(spill)},
                  {"skipped", SkipsJson(skips)},
                  {"in_flight",
-                  {{"events", router.events_in_flight()},
-                   {"bytes", router.bytes_in_flight()},
-                   {"unanswered", router.events_unanswered()},
-                   {"oldest_age_ms", now.ms - router.OldestUnanswered(now).ms}}},
+                  {{"events", delivery.events_in_flight},
+                   {"bytes", delivery.bytes_in_flight},
+                   {"unanswered", delivery.unanswered},
+                   {"oldest_age_ms", delivery.oldest_age_ms}}},
                  {"report_age_ms", nullptr}};
+  if (delivery.journal) status["journal"] = JournalJson(*delivery.journal);
   if (described) status["report_age_ms"] = now.ms - described->ms;
   return status.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string InfoSection(const Router& router, int64_t active_rows, size_t skipped_keys) {
-  const RouterCounters& counters = router.counters();
+std::string InfoSection(const DeliveryFacts& delivery, int64_t active_rows, size_t skipped_keys) {
   std::string section;
   const auto line = [&](std::string_view name, std::string_view value) {
     section.append(name).append(":").append(value).append("\r\n");
   };
-  line("mode", "redis");
-  line("breaker", NameOf(router.breaker().state()));
-  line("accepted", std::to_string(counters.accepted));
-  line("landed", std::to_string(counters.landed));
-  line("spilled", std::to_string(counters.spilled));
-  line("in_doubt", std::to_string(counters.in_doubt));
+  line("mode", delivery.mode);
+  line("breaker", StateOf(delivery.redis.takes_events));
+  for (const auto& [name, value] : delivery.counters) line(name, std::to_string(value));
   line("spill_rows_active", std::to_string(active_rows));
   line("skipped_keys", std::to_string(skipped_keys));
   return section;

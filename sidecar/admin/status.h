@@ -8,22 +8,14 @@
 
 #include "shared/base/moment.h"
 #include "shared/spill/skipped_key.h"
-#include "sidecar/core/handshake.h"
-#include "sidecar/core/router.h"
+#include "sidecar/delivery/facts.h"
 #include "sidecar/disk/spill_report.h"
 
 namespace sprockets {
 
-struct RedisFacts {
-  bool connected = false;
-  std::string run_id;
-  std::string replication_id;
-  int database = 0;
-  WallTime since;  // when a connection was last lost or found
-  Durability durability = Durability::kUnknown;
-  size_t relay_connections = 0;   // of clients, at the moment
-  uint64_t relayed_commands = 0;  // sent on them
-  std::string last_error;         // what Redis refused, or why there is no connection
+struct RelayFacts {
+  size_t connections = 0;  // of clients, at the moment
+  uint64_t commands = 0;   // sent on them
 };
 
 /// What was skipped while Redis was away, and is not restored yet.
@@ -33,10 +25,10 @@ struct SkipFacts {
 };
 
 /// SPROCKETS STATUS. `described`: when `spill` was, if ever.
-std::string StatusJson(const Router& router, const RedisFacts& redis, const SpillReport& spill, const SkipFacts& skips,
-                       std::optional<WallTime> described, WallTime now);
+std::string StatusJson(const DeliveryFacts& delivery, const RelayFacts& relay, const SpillReport& spill,
+                       const SkipFacts& skips, std::optional<WallTime> described, WallTime now);
 
 /// The section of INFO that is ours.
-std::string InfoSection(const Router& router, int64_t active_rows, size_t skipped_keys);
+std::string InfoSection(const DeliveryFacts& delivery, int64_t active_rows, size_t skipped_keys);
 
 }  // namespace sprockets

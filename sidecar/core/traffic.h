@@ -45,6 +45,7 @@ struct PendingEvent {
   bool has_own_id = false;       // we made the id
   bool is_probe = false;         // decides whether its refused stream is open again
   WallTime received;
+  uint64_t number = 0;  // of its acceptance, with --ack disk
 };
 
 /// Entries of a stream as Redis gives them.

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include <uv.h>
@@ -32,10 +31,9 @@ class Disk : public SpillSink, public ConnectionBook {
   void Describe() { thread_->Queue(DescribeJob{}); }
   /// `token` comes back with the outcome.
   void Seal(uint64_t token) { thread_->Queue(SealJob{token}); }
-  // With --ack disk.
   void NoteLanded(std::vector<LandedMark> marks) { thread_->Queue(LandedJob{std::move(marks)}); }
-  /// Now and then while a JournalBlocked holds.
-  void RetryJournal() { thread_->Queue(RetryJob{}); }
+  /// While a JournalBlocked holds.
+  void RetryCommit() { thread_->Queue(RetryJob{}); }
   // SpillSink
   void Spill(SpillRequest request) override;
   // ConnectionBook

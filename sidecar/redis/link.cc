@@ -19,12 +19,6 @@ constexpr size_t kFlushBytes = 128 * 1024;
 constexpr int64_t kIdleMs = 400;       // then a PING keeps the connection alive
 constexpr int64_t kSteadyMs = 10'000;  // a connection that stood that long was a good one: the next backoff begins anew
 
-bool IsNumericHost(const std::string& host) {
-  std::array<unsigned char, 16> address{};
-  return uv_inet_pton(AF_INET, host.c_str(), address.data()) == 0 ||
-         uv_inet_pton(AF_INET6, host.c_str(), address.data()) == 0;
-}
-
 }  // namespace
 
 RedisLink::RedisLink(uv_loop_t* loop, Options options, std::vector<ConnectionId> earlier, bool earlier_lost,
@@ -34,18 +28,10 @@ RedisLink::RedisLink(uv_loop_t* loop, Options options, std::vector<ConnectionId>
       events_(events),
       retry_timer_(loop, [this] { Connect(); }),
       probe_timer_(loop, [this] { Probe(); }),
-      deadline_timer_(loop, [this] { OnDeadline(); }),
       keep_alive_timer_(loop, [this] { KeepAlive(); }),
       random_(std::random_device{}()),
-      pipeline_(loop, this),
+      pipeline_(loop, options_.url, options_.timeout_ms, this),
       protocol_(options_.url, std::move(earlier), earlier_lost) {}
-
-RedisLink::~RedisLink() {
-  if (resolving_ != nullptr) {
-    resolving_->data = nullptr;
-    uv_cancel(reinterpret_cast<uv_req_t*>(resolving_));
-  }
-}
 
 void RedisLink::Start() {
   keep_alive_timer_.Start(kIdleMs, kIdleMs);
@@ -62,69 +48,8 @@ void RedisLink::Stop(bool abandon) {
 // ---- Connecting
 
 void RedisLink::Connect() {
-  if (!options_.url.socket_path.empty()) {
-    address_ = options_.url.socket_path;
-    return Adopt(redisAsyncConnectUnix(address_.c_str()));
-  }
-  if (IsNumericHost(options_.url.host)) return ConnectTo(options_.url.host);
-  Resolve();
-}
-
-// Off the loop: a name server that does not answer must not stop anything.
-void RedisLink::Resolve() {
-  if (resolving_ != nullptr) return;  // the last attempt is still on its way and will go on from there
-  state_ = State::kResolving;
-  resolving_ = new uv_getaddrinfo_t;
-  resolving_->data = this;
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  const auto done = [](uv_getaddrinfo_t* request, int status, addrinfo* addresses) {
-    auto* link = static_cast<RedisLink*>(request->data);
-    delete request;
-    if (link != nullptr) link->OnResolved(status, addresses);
-    uv_freeaddrinfo(addresses);
-  };
-  const int error = uv_getaddrinfo(loop_, resolving_, done, options_.url.host.c_str(), nullptr, &hints);
-  if (error != 0) {
-    delete std::exchange(resolving_, nullptr);
-    Lost(std::string("resolving the host's name: ") + uv_strerror(error));
-  }
-}
-
-void RedisLink::OnResolved(int status, addrinfo* addresses) {
-  resolving_ = nullptr;
-  if (stopping_) return;
-  if (status != 0) return Lost(std::string("resolving the host's name: ") + uv_strerror(status));
-  addresses_.clear();
-  for (const addrinfo* address = addresses; address != nullptr; address = address->ai_next) {
-    std::array<char, 64> text{};
-    if (address->ai_family == AF_INET) {
-      uv_ip4_name(reinterpret_cast<const sockaddr_in*>(address->ai_addr), text.data(), text.size());
-    } else {
-      uv_ip6_name(reinterpret_cast<const sockaddr_in6*>(address->ai_addr), text.data(), text.size());
-    }
-    addresses_.emplace_back(text.data());
-  }
-  if (addresses_.empty()) return Lost("resolving the host's name: it has no address");
-  ConnectToNext();
-}
-
-void RedisLink::ConnectToNext() {
-  const std::string address = std::move(addresses_.front());
-  addresses_.pop_front();
-  ConnectTo(address);
-}
-
-void RedisLink::ConnectTo(const std::string& host) {
-  address_ = host;
-  Adopt(redisAsyncConnect(host.c_str(), options_.url.port));
-}
-
-void RedisLink::Adopt(redisAsyncContext* context) {
-  const std::string failure = pipeline_.Open(context);
-  if (!failure.empty()) return Lost(failure);
   state_ = State::kConnecting;
-  StartDeadline();
+  pipeline_.Connect();
 }
 
 void RedisLink::OnConnected() {
@@ -197,8 +122,6 @@ void RedisLink::Fail(std::string_view why) {
 }
 
 void RedisLink::Lost(std::string_view why) {
-  // A name may stand for several addresses, of which Redis listens on one.
-  if (state_ == State::kConnecting && !addresses_.empty() && !stopping_) return ConnectToNext();
   const bool was_idle = awaited_.empty() && Now() - ready_since_ms_ > kIdleMs;
   const bool was_ready = state_ == State::kReady;
   if (was_ready && Now() - ready_since_ms_ > kSteadyMs) backoff_.Reset();
@@ -206,7 +129,6 @@ void RedisLink::Lost(std::string_view why) {
   protocol_.End();
   ready_since_ms_ = 0;
   awaited_.clear();
-  deadline_timer_.Stop();
   probe_timer_.Stop();
   if (was_ready || last_failure_ != why)
     LogWarning(was_ready ? "redis-lost" : "redis-not-ready", {{"server", options_.url.ForLogs()}, {"why", why}});
@@ -219,7 +141,6 @@ void RedisLink::Lost(std::string_view why) {
 // ---- Commands
 
 void RedisLink::Command(std::string_view wire, Awaited awaited) {
-  if (awaited_.empty()) StartDeadline();
   pipeline_.Append(wire);
   if (awaited.kind == Awaited::Kind::kXadds && !awaited_.empty() && awaited_.back().kind == awaited.kind) {
     ++awaited_.back().replies;
@@ -229,9 +150,6 @@ void RedisLink::Command(std::string_view wire, Awaited awaited) {
 }
 
 void RedisLink::OnReply(const redisReply& reply) {
-  // What nobody asked for is Redis's farewell: too many clients, for one.
-  if (awaited_.empty()) return Fail(TextIn(reply));
-  progress_ms_ = Now();
   const Awaited asked = awaited_.front();
   if (--awaited_.front().replies == 0) awaited_.pop_front();
   switch (asked.kind) {
@@ -298,36 +216,6 @@ void RedisLink::Probe() {
 
 void RedisLink::Flush() {
   pipeline_.Flush();
-}
-
-// ---- Deadlines: no connection may owe us answers and give none for longer than the timeout
-
-void RedisLink::StartDeadline() {
-  progress_ms_ = Now();
-  arrivals_ = pipeline_.arrivals();
-  if (!deadline_timer_.active()) deadline_timer_.Start(options_.timeout_ms);
-}
-
-void RedisLink::OnDeadline() {
-  if (!pipeline_.is_open() || AwaitsNothing()) return;
-  int64_t left = progress_ms_ + options_.timeout_ms - Now();
-  if (left <= 0 && state_ != State::kConnecting) {
-    // It may be we who were stopped: what has arrived meanwhile counts.
-    const bool is_arriving = AnswerIsArriving();
-    pipeline_.Read();
-    if (!pipeline_.is_open() || AwaitsNothing()) return;
-    if (is_arriving) progress_ms_ = Now();
-    left = progress_ms_ + options_.timeout_ms - Now();
-  }
-  if (left > 0) return deadline_timer_.Start(left);
-  Fail(state_ == State::kConnecting ? "no connection within --redis-timeout" : "no answer within --redis-timeout");
-}
-
-// A large reply that comes in pieces is progress, too.
-bool RedisLink::AnswerIsArriving() {
-  if (pipeline_.HasUnread()) return true;
-  const uint64_t arrivals = pipeline_.arrivals();
-  return arrivals != std::exchange(arrivals_, arrivals);
 }
 
 // Redis closes what is idle for longer than its `timeout`, which may be as short as a second.

@@ -2,13 +2,12 @@
 // carries events, pipelined. Watches deadlines, reconnects with backoff, and tells its owner what happened. Loop thread
 // only.
 //
-//   waiting ─► resolving ─► connecting ─► preparing ─► ready
+//   waiting ─► connecting ─► preparing ─► ready
 //      ▲             any failure, any deadline           │
 //      └─────────────────────────────────────────────────┘
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <optional>
 #include <random>
@@ -56,12 +55,11 @@ class RedisLink : private RedisPipelineEvents {
     RedisUrl url;
     int64_t timeout_ms = 250;
   };
-  enum class State { kStopped, kWaiting, kResolving, kConnecting, kPreparing, kReady };
+  enum class State { kStopped, kWaiting, kConnecting, kPreparing, kReady };
 
   /// `earlier`: connections of earlier lives, written down. `earlier_lost`: there were others that nobody can name.
   RedisLink(uv_loop_t* loop, Options options, std::vector<ConnectionId> earlier, bool earlier_lost,
             RedisLinkEvents* events);
-  ~RedisLink() override;
 
   void Start();
   /// No new connection from now on; the standing one goes on. With `abandon` it ends, and what it carries is in doubt.
@@ -85,7 +83,7 @@ class RedisLink : private RedisPipelineEvents {
   /// What the server of this connection, or else of the last, has said of itself.
   const Handshake& server() const { return protocol_.server(); }
   /// Where it is connected to, a numeric address or a socket's path; empty: it is not ready.
-  const std::string& address() const { return state_ == State::kReady ? address_ : none_; }
+  const std::string& address() const { return state_ == State::kReady ? pipeline_.address() : none_; }
   /// Why there is no connection; empty: there is one, or was none yet.
   const std::string& last_failure() const { return last_failure_; }
   /// Since when the link has been ready, on the loop's clock; 0: it is not.
@@ -102,16 +100,11 @@ class RedisLink : private RedisPipelineEvents {
   };
 
   void Connect();
-  void Resolve();
-  void OnResolved(int status, addrinfo* addresses);
-  void ConnectToNext();
-  void ConnectTo(const std::string& host);
   void KeepAlive();
-  void Adopt(redisAsyncContext* context);
   // RedisPipelineEvents
   void OnConnected() override;
   void OnReply(const redisReply& reply) override;
-  void OnClosed(const std::string& why) override { Lost(why); }
+  void OnClosed(const std::string& why, bool) override { Lost(why); }
 
   void Ask(const LinkProtocol::Commands& commands);
   void Follow(const LinkProtocol::Step& step);
@@ -124,16 +117,11 @@ class RedisLink : private RedisPipelineEvents {
   void LogMissingRights();
   void LogDurability();
   void Fail(std::string_view why);
-  void Release();
   void Lost(std::string_view why);
   void Probe();
   void Command(std::string_view wire, Awaited awaited);
   void OnXaddReply(const redisReply& reply);
   void OnTailReply(const Awaited& asked, const redisReply& reply);
-  bool AwaitsNothing() const { return state_ != State::kConnecting && awaited_.empty(); }
-  void StartDeadline();
-  void OnDeadline();
-  bool AnswerIsArriving();
   int64_t Now() const { return static_cast<int64_t>(uv_now(loop_)); }
 
   uv_loop_t* const loop_;
@@ -141,7 +129,6 @@ class RedisLink : private RedisPipelineEvents {
   RedisLinkEvents* const events_;
   UvTimer retry_timer_;
   UvTimer probe_timer_;
-  UvTimer deadline_timer_;
   UvTimer keep_alive_timer_;
   Backoff backoff_{100, 5'000};
   Backoff probe_backoff_{200, 5'000};
@@ -150,15 +137,10 @@ class RedisLink : private RedisPipelineEvents {
   State state_ = State::kStopped;
   bool stopping_ = false;
   RedisPipeline pipeline_;
-  uv_getaddrinfo_t* resolving_ = nullptr;
-  std::string address_;  // that was tried last
   const std::string none_;
-  std::deque<std::string> addresses_;  // of the host, those that were not tried yet
 
   LinkProtocol protocol_;
   Fifo<Awaited, 64> awaited_;
-  int64_t progress_ms_ = 0;  // when the connection last gave what was awaited, or began to owe
-  uint64_t arrivals_ = 0;    // the pipeline's, as last looked at
   int64_t ready_since_ms_ = 0;
   std::string last_failure_;  // already logged
   std::string last_missing_rights_;

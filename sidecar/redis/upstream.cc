@@ -15,12 +15,12 @@ Upstream::Upstream(uv_loop_t* loop, const LoopClock* clock, Options options, std
             static_cast<RedisLinkEvents*>(this)),
       changed_at_(clock->Wall()) {}
 
-void Upstream::Start(Router* router, ConnectionBook* book, RelayPool* relay,
-                     std::function<void(const std::string&)> on_unusable) {
+void Upstream::Start(Router* router, ConnectionBook* book, std::function<void(const std::string&)> on_unusable,
+                     std::function<void()> on_lost) {
   router_ = router;
   book_ = book;
-  relay_ = relay;
   on_unusable_ = std::move(on_unusable);
+  on_lost_ = std::move(on_lost);
   link_.Start();
 }
 
@@ -48,7 +48,7 @@ void Upstream::OnLinkLost() {
   const uint64_t doubts = router_->events_in_flight();
   router_->OnConnectionLost();
   if (doubts > 0) LogWarning("events-in-doubt", {{"events", doubts}});
-  relay_->EndAll("Redis is away");
+  on_lost_();
 }
 
 void Upstream::OnLanded(std::string_view id) {

@@ -15,7 +15,6 @@
 #include "sidecar/core/traffic.h"
 #include "sidecar/loop_clock.h"
 #include "sidecar/redis/link.h"
-#include "sidecar/redis/relay_pool.h"
 #include "sidecar/uv_handles.h"
 
 namespace sprockets {
@@ -32,8 +31,9 @@ class Upstream : public RedisSink, private RedisLinkEvents {
            bool earlier_lost);
 
   /// `on_unusable`: the server can never be used, and why.
-  void Start(Router* router, ConnectionBook* book, RelayPool* relay,
-             std::function<void(const std::string&)> on_unusable);
+  /// `on_lost`: a connection that stood has gone.
+  void Start(Router* router, ConnectionBook* book, std::function<void(const std::string&)> on_unusable,
+             std::function<void()> on_lost);
   /// No new connection from now on; the standing one goes on until it ends.
   void Stop();
   /// Once a turn of the loop.
@@ -77,8 +77,8 @@ class Upstream : public RedisSink, private RedisLinkEvents {
   const int64_t fence_wait_ms_;
   Router* router_ = nullptr;
   ConnectionBook* book_ = nullptr;
-  RelayPool* relay_ = nullptr;
   std::function<void(const std::string&)> on_unusable_;
+  std::function<void()> on_lost_;
   UvTimer fence_wait_;
   RedisLink link_;
   WallTime changed_at_;

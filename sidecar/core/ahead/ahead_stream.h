@@ -17,12 +17,13 @@ namespace sprockets {
 struct AheadStream {
   /// `committed`: the highest id that the journal holds of it.
   AheadStream(std::string its_name, StreamId committed)
-      : name(std::move(its_name)), assigned(committed), rows(committed) {}
+      : name(std::move(its_name)), committed_before(committed), assigned(committed), rows(committed) {}
 
   const std::string name;
-  StreamId assigned;  // the highest id that was ever given
-  StreamId top;       // the highest last-generated-id that was ever seen
-  StreamId landed;    // every current row at or below it has landed, or is settled otherwise, in landed_in
+  const StreamId committed_before;  // the highest id of earlier lives
+  StreamId assigned;                // the highest id that was ever given
+  StreamId top;                     // the highest last-generated-id that was ever seen
+  StreamId landed;  // every current row at or below it has landed, or is settled otherwise, in landed_in
   Incarnation landed_in;
   StreamId landed_before;  // the same, in whatever incarnation
   RowSupply rows;

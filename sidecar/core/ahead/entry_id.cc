@@ -10,11 +10,11 @@ namespace {
 constexpr uint64_t kStep = 1ull << 16;
 constexpr uint64_t kMostSteps = 65'535;
 
+}  // namespace
+
 EntryTag TagOf(StreamId id) {
   return static_cast<EntryTag>(id.seq >> 32);
 }
-
-}  // namespace
 
 bool IsOurs(StreamId id, std::span<const EntryTag> tags) {
   if (id.seq % kStep != 0 || id.seq >> 32 > kMostEntryTag || (id.seq >> 16) % kStep == 0) return false;

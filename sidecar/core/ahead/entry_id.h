@@ -18,6 +18,9 @@ namespace sprockets {
 using EntryTag = uint32_t;
 inline constexpr EntryTag kMostEntryTag = (1u << 21) - 1;  // so seq stays below 2^53, which every client can hold
 
+/// The tag of an id that is ours.
+EntryTag TagOf(StreamId id);
+
 /// Has a sidecar with one of these tags made this id?
 bool IsOurs(StreamId id, std::span<const EntryTag> tags);
 

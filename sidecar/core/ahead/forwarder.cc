@@ -15,6 +15,7 @@ constexpr int64_t kLookMs = 1'000;   // an idle connection is asked so often who
 constexpr int kBreaksToGoAlone = 3;  // over the same first row
 constexpr int kBreaksToReject = 6;   // of which the later ones were over this row alone
 constexpr uint32_t kMostMoveDoublings = 10;
+constexpr size_t kMostPages = 8;  // of rows, in memory or on their way there
 
 }  // namespace
 
@@ -32,6 +33,11 @@ AheadStream& Forwarder::AddStream(std::string name, StreamId committed) {
   auto& stream = streams_[name];
   if (stream == nullptr) stream = std::make_unique<AheadStream>(std::move(name), committed);
   return *stream;
+}
+
+AheadStream* Forwarder::FindStream(std::string_view name) const {
+  const auto found = streams_.find(name);
+  return found == streams_.end() ? nullptr : found->second.get();
 }
 
 void Forwarder::Restore(const LandedMark& mark) {
@@ -156,7 +162,7 @@ void Forwarder::Take(OfGreeting, const Answer& answer, LoopTime) {
 void Forwarder::Follow(const Greeting::Step& step) {
   if (const auto* send = std::get_if<Greeting::Send>(&step)) {
     Await(OfGreeting{}, send->answers);
-    link_->Send(send->commands);
+    link_->Send(send->commands, send->answers);
   } else if (const auto* refused = std::get_if<Greeting::Refused>(&step)) {
     if (refused->for_ever) link_->Unusable(refused->why);
     Fail(refused->why);
@@ -174,6 +180,7 @@ void Forwarder::OnReady() {
   state_ = State::kReady;
   heard_at_ = now_;
   if (is_new) breaks_ = 0;
+  link_->Greeted();
   notices_->Ready(incarnation_, guarded_, is_new);
 }
 
@@ -216,7 +223,7 @@ void Forwarder::Follow(AheadStream& stream, Placing::Step step) {
 
 void Forwarder::Do(AheadStream& stream, const Placing::Ask&) {
   Await(OfPlacing{&stream});
-  link_->Send(MakeCommand({"XINFO", "STREAM", stream.name}));
+  link_->Send(MakeCommand({"XINFO", "STREAM", stream.name}), 1);
 }
 
 void Forwarder::Do(AheadStream& stream, const Placing::ReadDown& read) {
@@ -234,7 +241,7 @@ void Forwarder::Do(AheadStream& stream, const Placing::LookUp& look_up) {
     commands += MakeCommand({"XRANGE", stream.name, id, id});
   }
   Await(OfPlacing{&stream}, look_up.rows.size());
-  link_->Send(commands);
+  link_->Send(commands, look_up.rows.size());
 }
 
 // Behind everything that was ever given an id, so that order is kept as far as it can be; and the farther, the more
@@ -279,6 +286,7 @@ void Forwarder::Refuse(AheadStream& stream, std::string_view why) {
   stream.refusal = why;
   stream.placing.reset();
   stream.state = AheadStream::State::kRefused;
+  stream.rows.GoBack(stream.landed);  // its page is memory that others need
   stream.retry_at = {now_.ms + stream.backoff.NextMs(counters_.flights)};
 }
 
@@ -307,7 +315,7 @@ void Forwarder::Tick(LoopTime now, uint64_t wall_ms) {
   if (!flight_ && now >= resume_at_) Fly();
   if (awaited_.empty() && now.ms - heard_at_.ms >= kLookMs) {
     Await(OfLook{});
-    link_->Send(MakeCommand({"INFO", "replication"}));
+    link_->Send(MakeCommand({"INFO", "replication"}), 1);
   }
 }
 
@@ -318,7 +326,7 @@ void Forwarder::Fly() {
   flight_ = std::move(flight);
   ++counters_.flights;
   Await(OfFlight{}, flight_->answers());
-  link_->Send(flight_->Commands());
+  link_->Send(flight_->Commands(), flight_->answers());
 }
 
 // As many streams as there is room for, beginning behind the last one that flew.
@@ -350,7 +358,15 @@ void Forwarder::AddAlone(Flight& flight) {
 }
 
 void Forwarder::AskForPage(AheadStream& stream) {
-  if (stream.rows.needs_page() && !stream.read) Read(stream, false, stream.rows.page_from(), stream.rows.page_to());
+  if (stream.rows.needs_page() && !stream.read && HasRoomForPage())
+    Read(stream, false, stream.rows.page_from(), stream.rows.page_to());
+}
+
+// However many streams are behind, a few pages at a time keep Redis busy.
+bool Forwarder::HasRoomForPage() const {
+  size_t pages = 0;
+  for (const auto& [name, stream] : streams_) pages += stream->read || stream->rows.has_page() ? 1 : 0;
+  return pages < kMostPages;
 }
 
 // Redis answers everything else, and breaks over this row alone: it is kept aside.

@@ -35,7 +35,9 @@ class ForwarderLink {
  public:
   virtual ~ForwarderLink() = default;
   /// Whole commands, to be answered one by one (Forwarder::OnAnswer), in order.
-  virtual void Send(std::string_view commands) = 0;
+  virtual void Send(std::string_view commands, size_t answers) = 0;
+  /// The server is one that can be used; its streams are about to be placed.
+  virtual void Greeted() = 0;
   /// Ends the connection at once, and what it carries with it. OnDisconnected does not follow; a new one does, after a
   /// while.
   virtual void Disconnect(std::string_view why) = 0;
@@ -79,6 +81,8 @@ class Forwarder {
 
   // What the journal held at the start.
   AheadStream& AddStream(std::string name, StreamId committed);
+  /// Null: it is not known.
+  AheadStream* FindStream(std::string_view name) const;
   void Restore(const LandedMark& mark);
   /// The event that began as `origin` has `ticket` for its current row, and a higher one than before.
   void AddMoved(int64_t origin, int64_t ticket);
@@ -106,6 +110,8 @@ class Forwarder {
   const ForwarderCounters& counters() const { return counters_; }
   bool ready() const { return state_ == State::kReady; }
   bool guarded() const { return guarded_; }
+  /// Of the server that was greeted last.
+  const Incarnation& incarnation() const { return incarnation_; }
   /// Nothing waits to be sent or to be placed, and nothing is on its way.
   bool idle() const;
 
@@ -151,6 +157,7 @@ class Forwarder {
   void AddAlone(Flight& flight);
   void AddAll(Flight& flight);
   void AskForPage(AheadStream& stream);
+  bool HasRoomForPage() const;
   bool RejectWhatBreaks(AheadStream& stream);
   void CountBreak(bool by_server);
   void ForgetFreshBeyondLimit();

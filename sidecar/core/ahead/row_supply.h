@@ -48,6 +48,7 @@ class RowSupply {
   /// Gives memory back: what is fresh is read from the journal when its turn comes.
   void ForgetFresh();
 
+  bool has_page() const { return !page_.empty(); }
   size_t bytes() const { return page_bytes_ + fresh_bytes_; }
   size_t fresh_bytes() const { return fresh_bytes_; }
 

@@ -181,7 +181,7 @@ void AheadWorld::GivePage() {
 
 // ---- What the forwarder asks for
 
-void AheadWorld::Send(std::string_view commands) {
+void AheadWorld::Send(std::string_view commands, size_t) {
   if (!connection_ || !redis_.Stands(*connection_)) return;  // its end has not been heard of yet
   AheadRedis::Connection& connection = redis_.connections.at(*connection_);
   while (!commands.empty()) {

@@ -75,7 +75,8 @@ class AheadWorld : public ForwarderLink, public JournalSource, public ForwarderN
   };
 
   // ForwarderLink, JournalSource, ForwarderNotices
-  void Send(std::string_view commands) override;
+  void Send(std::string_view commands, size_t answers) override;
+  void Greeted() override {}
   void Disconnect(std::string_view why) override;
   void Unusable(std::string_view why) override;
   void ReadUp(AheadStream& stream, uint64_t request, StreamId above, StreamId up_to) override;

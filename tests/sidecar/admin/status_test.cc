@@ -7,15 +7,17 @@
 namespace sprockets {
 namespace {
 
-Router IdleRouter() {
-  return Router(RouterOptions(), IdentityHasher(), RouterSinks{nullptr, nullptr, nullptr});
+DeliveryFacts IdleDelivery() {
+  DeliveryFacts facts;
+  facts.mode = "redis";
+  facts.counters = {{"accepted", 5}, {"landed", 4}};
+  return facts;
 }
 
 TEST_CASE("STATUS says how old its view of the folder is, and null before there was one") {
-  const Router router = IdleRouter();
   const auto age = [&](std::optional<WallTime> described) {
     return nlohmann::json::parse(
-               StatusJson(router, RedisFacts(), SpillReport(), SkipFacts(), described, WallTime{5'000}))
+               StatusJson(IdleDelivery(), RelayFacts(), SpillReport(), SkipFacts(), described, WallTime{5'000}))
         .at("report_age_ms");
   };
   CHECK(age(std::nullopt).is_null());
@@ -23,21 +25,34 @@ TEST_CASE("STATUS says how old its view of the folder is, and null before there 
 }
 
 TEST_CASE("STATUS gives no number of rows where it is not known, and survives names that are no UTF-8") {
-  const Router router = IdleRouter();
   SpillReport spill;
   spill.files = {{"spill-000001.sealed.sqlite", -1, 10, 0}, {"spill-000002.sealed.sqlite", 7, 20, 3}};
-  RedisFacts redis;
-  redis.last_error = "WRONGTYPE \xff";
-  const auto status = nlohmann::json::parse(StatusJson(router, redis, spill, SkipFacts(), std::nullopt, WallTime{1}));
+  DeliveryFacts delivery = IdleDelivery();
+  delivery.redis.last_error = "WRONGTYPE \xff";
+  const auto status =
+      nlohmann::json::parse(StatusJson(delivery, RelayFacts(), spill, SkipFacts(), std::nullopt, WallTime{1}));
   CHECK(status.at("spill").at("files").at(0).at("rows").is_null());
   CHECK(status.at("spill").at("files").at(1).at("rows") == 7);
   CHECK(status.at("redis").at("state") == "disconnected");
+  CHECK(!status.contains("journal"));
+}
+
+TEST_CASE("STATUS of --ack disk says how far each stream is behind") {
+  DeliveryFacts delivery = IdleDelivery();
+  delivery.mode = "disk";
+  delivery.journal.emplace();
+  delivery.journal->streams = {{"s", {20, 65536}, {10, 65536}, ""}};
+  delivery.journal->lag_ms = 10;
+  const auto status =
+      nlohmann::json::parse(StatusJson(delivery, RelayFacts(), SpillReport(), SkipFacts(), std::nullopt, WallTime{1}));
+  CHECK(status.at("mode") == "disk");
+  CHECK(status.at("journal").at("lag_ms") == 10);
+  CHECK(status.at("journal").at("behind").at(0).at("landed") == "10-65536");
 }
 
 TEST_CASE("our section of INFO is lines of names and values") {
-  CHECK(InfoSection(IdleRouter(), 3, 2) ==
-        "mode:redis\r\nbreaker:open\r\naccepted:0\r\nlanded:0\r\nspilled:0\r\nin_doubt:0\r\nspill_rows_active:3\r\n"
-        "skipped_keys:2\r\n");
+  CHECK(InfoSection(IdleDelivery(), 3, 2) ==
+        "mode:redis\r\nbreaker:open\r\naccepted:5\r\nlanded:4\r\nspill_rows_active:3\r\nskipped_keys:2\r\n");
 }
 
 }  // namespace

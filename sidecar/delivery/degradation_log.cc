@@ -1,4 +1,4 @@
-#include "sidecar/admin/degradation_log.h"
+#include "sidecar/delivery/degradation_log.h"
 
 #include "shared/base/log.h"
 #include "sidecar/core/stream_state.h"

@@ -1,0 +1,200 @@
+#include "sidecar/core/ahead/acceptor.h"
+
+#include <utility>
+
+#include "shared/base/result.h"
+#include "shared/base/text.h"
+#include "shared/redis/resp.h"
+
+namespace sprockets {
+
+namespace {
+
+constexpr int64_t kGroupMs = 10;  // rows of one millisecond fly together, so a millisecond is kept for a while
+constexpr std::string_view kNoIdLeft = "the stream has no id left";
+constexpr std::string_view kWaitsForDrain =
+    "an earlier copy may be stored by --ack redis: it is settled by sprockets-replayer drain";
+
+std::string ErrorLine(std::string_view text) {
+  std::string reply;
+  AppendError(reply, text);
+  return reply;
+}
+
+}  // namespace
+
+Acceptor::Acceptor(AcceptorOptions options, IdentityHasher hasher, Forwarder* forwarder, SpillSink* journal)
+    : options_(std::move(options)),
+      intake_(options_),
+      hasher_(std::move(hasher)),
+      forwarder_(forwarder),
+      journal_(journal),
+      window_(options_.dedupe_window) {}
+
+Acceptor::~Acceptor() = default;
+
+void Acceptor::Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, WallTime received,
+                      LoopTime now) {
+  const std::string why = intake_.Look(args, body);
+  const EventView& view = intake_.view();
+  const bool admitted = why.empty() && (forwarder_->FindStream(view.stream) != nullptr ||
+                                        intake_.Admits(view.stream, forwarder_->streams().size()));
+  if (!admitted) {
+    ++counters_.invalid;
+    return AnswerInvalid(to, why.empty() ? Intake::kNotAdmitted : std::string_view(why));
+  }
+  ++counters_.accepted;
+  const bool has_clients_id = view.has_event_id();
+  const EventIdentity identity = has_clients_id ? hasher_.Of(view) : EventIdentity();
+  Event event = intake_.Wrap(to, args, body);
+  event->received = received;
+  if (has_clients_id) {
+    if (folder_unread_ && window_.Find(identity) == nullptr) {
+      held_.push_back({std::move(event), identity});
+      return;
+    }
+    if (SettledByWindow(event, identity)) return;
+  }
+  Journal(std::move(event), received, now);
+}
+
+void Acceptor::RejectTooLarge(ReplyTo to) {
+  ++counters_.invalid;
+  AnswerInvalid(to, intake_.TooLarge());
+}
+
+// False: the event is new, and entered as pending.
+bool Acceptor::SettledByWindow(Event& event, const EventIdentity& identity) {
+  Window::Entry* entry = window_.Find(identity);
+  if (entry == nullptr) {
+    if (window_.HasOtherPayload(identity)) ++counters_.other_payload;
+    if (!blocked_) event->entry = window_.AddPending(identity);
+    return false;
+  }
+  ++counters_.deduplicated;
+  switch (entry->state) {
+    case Window::State::kPending:
+      if (!entry->waiters) entry->waiters = std::make_unique<std::vector<ReplyTo>>();
+      entry->waiters->push_back(event->reply_to);
+      break;
+    case Window::State::kLanded:
+      event->reply_to.Reply(EntryIdReply(entry->id));
+      break;
+    case Window::State::kSpilled: {
+      std::string reply;
+      AppendSimple(reply, "0-" + std::to_string(entry->ticket));
+      event->reply_to.Reply(reply);
+      break;
+    }
+    case Window::State::kUnknown:
+      ++counters_.refused;
+      event->reply_to.Reply(ErrorLine("RETRY " + std::string(kWaitsForDrain)));
+      break;
+  }
+  intake_.Recycle(std::move(event));
+  return true;
+}
+
+uint64_t Acceptor::GroupMs(WallTime received) {
+  if (received.ms < group_ms_ || received.ms >= group_ms_ + kGroupMs) group_ms_ = received.ms;
+  return static_cast<uint64_t>(group_ms_);
+}
+
+void Acceptor::Journal(Event event, WallTime received, LoopTime now) {
+  if (blocked_) return Refuse(std::move(event), "the journal cannot be written: " + blocked_why_);
+  SPROCKETS_ASSERT(ParseWholeCommand(event->wire, &args_) && ParseXadd(args_, options_.event_id_field, &view_).ok());
+  AheadStream& stream = forwarder_->AddStream(std::string(view_.stream), kStreamBegin);
+  const auto id = forwarder_->NextId(stream, GroupMs(received));
+  if (!id) {
+    if (event->entry != nullptr) window_.Erase(event->entry);
+    ++counters_.invalid;
+    return AnswerInvalid(event->reply_to, kNoIdLeft);
+  }
+  event->number = next_number_++;
+  pending_.emplace_hint(pending_.end(), event->number,
+                        Pending{event->reply_to, now, std::string(view_.event_id()), false});
+  queue_bytes_ += static_cast<int64_t>(event->wire.size());
+  SpillRequest request;
+  request.event = std::move(event);
+  request.id = id;
+  journal_->Spill(std::move(request));
+}
+
+void Acceptor::Refuse(Event event, std::string_view why) {
+  ++counters_.refused;
+  AnswerAll(*event, /*asker_too=*/true, ErrorLine("RETRY " + Escape(why)));
+  if (event->entry != nullptr) window_.Erase(event->entry);
+  intake_.Recycle(std::move(event));
+}
+
+void Acceptor::AnswerAll(const PendingEvent& event, bool asker_too, std::string_view resp) {
+  if (asker_too) event.reply_to.Reply(resp);
+  if (event.entry == nullptr || !event.entry->waiters) return;
+  const auto waiters = std::move(event.entry->waiters);
+  for (const ReplyTo& waiter : *waiters) waiter.Reply(resp);
+}
+
+void Acceptor::OnOutcome(SpillOutcome outcome) {
+  Event event = std::move(outcome.request.event);
+  queue_bytes_ -= static_cast<int64_t>(event->wire.size());
+  const auto pending = pending_.find(event->number);
+  SPROCKETS_ASSERT(pending != pending_.end());
+  const bool asker_too = !pending->second.answered;
+  if (!asker_too) --answered_early_;
+  const std::string event_id = std::move(pending->second.event_id);
+  pending_.erase(pending);
+  if (outcome.kind != SpillOutcome::Kind::kSpilled) {
+    // After a COMMIT that failed the row may be there at the next start: whoever sends the event again then is told its
+    // id. Everything else is certainly not stored.
+    const bool unknown = outcome.kind == SpillOutcome::Kind::kUnknown;
+    ++(unknown ? counters_.unknown : counters_.refused);
+    AnswerAll(*event, asker_too,
+              ErrorLine((unknown ? "UNKNOWN " + Escape(event_id) + " " : "RETRY ") + Escape(outcome.why)));
+    if (event->entry != nullptr) window_.Erase(event->entry);
+    return intake_.Recycle(std::move(event));
+  }
+  ++counters_.journaled;
+  const StreamId id = *outcome.request.id;
+  AnswerAll(*event, asker_too, EntryIdReply(id));
+  if (event->entry != nullptr) window_.SetLanded(event->entry, id);
+  SPROCKETS_ASSERT(ParseWholeCommand(event->wire, &args_) && ParseXadd(args_, options_.event_id_field, &view_).ok());
+  forwarder_->OnCommitted(*forwarder_->FindStream(view_.stream),
+                          JournalRow::Of(outcome.ticket, outcome.ticket, id, view_));
+  intake_.Recycle(std::move(event));
+}
+
+void Acceptor::OnMoved(const EventView& event, StreamId id) {
+  Window::Entry* entry = window_.Find(hasher_.Of(event));
+  if (entry != nullptr && entry->state == Window::State::kLanded) entry->id = id;
+}
+
+void Acceptor::OnBlocked(bool blocked, std::string_view why) {
+  blocked_ = blocked;
+  blocked_why_ = why;
+  forwarder_->OnJournalBlocked(blocked);
+}
+
+// The rows are committed as soon as the disk allows, and a retry with the event id then gets the entry's id.
+void Acceptor::CheckPatience(LoopTime now) {
+  if (!blocked_) return;
+  for (auto& [number, pending] : pending_) {
+    if (now.ms - pending.since.ms < options_.patience_ms) break;
+    if (std::exchange(pending.answered, true)) continue;
+    ++answered_early_;
+    ++counters_.unknown;
+    pending.to.Reply(ErrorLine("UNKNOWN " + Escape(pending.event_id) + " " + Escape(blocked_why_)));
+  }
+}
+
+void Acceptor::OnEarlierEvents(const EarlierEvents& events, bool complete) {
+  for (const Window::Restored& event : events.spilled) window_.Restore(event);
+  for (const EarlierEvents::Unknown& event : events.unknown) (void)window_.AddUnknown(event.identity, event.anchor);
+  folder_unread_ = !complete;
+  if (folder_unread_) return;
+  for (Held& held : std::exchange(held_, {})) {
+    const WallTime received = held.event->received;
+    if (!SettledByWindow(held.event, held.identity)) Journal(std::move(held.event), received, LoopTime{});
+  }
+}
+
+}  // namespace sprockets

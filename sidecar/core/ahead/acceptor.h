@@ -1,0 +1,115 @@
+// Takes events with `--ack disk`: each gets its final entry id, is committed to the journal, acknowledged with that id,
+// and only then handed to the forwarder. Pure; loop thread only.
+//
+//   Accept ─► window ─► id ─► journal ─ OnOutcome ─► answer, window, forwarder
+//                └─► the id that an earlier copy was given
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/base/moment.h"
+#include "shared/redis/event.h"
+#include "sidecar/core/ahead/forwarder.h"
+#include "sidecar/core/intake.h"
+#include "sidecar/core/traffic.h"
+#include "sidecar/core/window.h"
+
+namespace sprockets {
+
+struct AcceptorOptions : IntakeOptions {
+  int64_t max_queue_bytes = 8 << 20;  // on their way to disk
+  size_t dedupe_window = 100'000;
+  int64_t patience_ms = 5'000;  // so long may a client wait for a COMMIT that is tried again
+};
+
+struct AcceptorCounters {
+  uint64_t accepted = 0;
+  uint64_t journaled = 0;
+  uint64_t deduplicated = 0;
+  uint64_t refused = 0;        // RETRY
+  uint64_t unknown = 0;        // UNKNOWN
+  uint64_t invalid = 0;        // INVALID
+  uint64_t other_payload = 0;  // another event under an id that was in the window
+};
+
+class Acceptor : public EventSink {
+ public:
+  Acceptor(AcceptorOptions options, IdentityHasher hasher, Forwarder* forwarder, SpillSink* journal);
+  ~Acceptor() override;
+
+  // EventSink
+  void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, WallTime received,
+              LoopTime now) override;
+  void RejectTooLarge(ReplyTo to) override;
+  bool CanAccept() const override { return queue_bytes_ < options_.max_queue_bytes && held_.size() < kMostHeld; }
+
+  /// What the journals hold: until that is `complete`, an event with an id that the window does not know may be a
+  /// repeat of one of theirs, so it waits.
+  void OnEarlierEvents(const EarlierEvents& events, bool complete);
+  /// Of an event that Accept has sent to the journal.
+  void OnOutcome(SpillOutcome outcome);
+  /// An event has another id now: later copies are told that one.
+  void OnMoved(const EventView& event, StreamId id);
+  /// A COMMIT failed and is tried again, or is not any more.
+  void OnBlocked(bool blocked, std::string_view why);
+  /// Answers UNKNOWN to clients that have waited too long. Once a second.
+  void CheckPatience(LoopTime now);
+
+  const Window& window() const { return window_; }
+  const IdentityHasher& hasher() const { return hasher_; }
+  const std::string& event_id_field() const { return intake_.event_id_field(); }
+  const AcceptorCounters& counters() const { return counters_; }
+  size_t unanswered() const { return pending_.size() - answered_early_ + held_.size(); }
+  bool blocked() const { return blocked_; }
+
+ private:
+  using Event = std::unique_ptr<PendingEvent>;
+  static constexpr size_t kMostHeld = 1024;
+
+  /// An event on its way to disk.
+  struct Pending {
+    ReplyTo to;
+    LoopTime since;
+    std::string event_id;
+    bool answered = false;  // UNKNOWN
+  };
+  struct Held {
+    Event event;
+    EventIdentity identity;
+  };
+
+  bool SettledByWindow(Event& event, const EventIdentity& identity);
+  void Journal(Event event, WallTime received, LoopTime now);
+  void Refuse(Event event, std::string_view why);
+  void AnswerAll(const PendingEvent& event, bool asker_too, std::string_view resp);
+  uint64_t GroupMs(WallTime received);
+
+  const AcceptorOptions options_;
+  Intake intake_;
+  const IdentityHasher hasher_;
+  Forwarder* const forwarder_;
+  SpillSink* const journal_;
+  Window window_;
+  AcceptorCounters counters_;
+  bool folder_unread_ = false;
+  std::vector<Held> held_;  // until the folder is read
+  bool blocked_ = false;
+  std::string blocked_why_;
+  int64_t queue_bytes_ = 0;
+  std::map<uint64_t, Pending> pending_;  // by the number of the event
+  size_t answered_early_ = 0;            // of them
+  uint64_t next_number_ = 1;
+  int64_t group_ms_ = 0;
+  std::vector<std::string_view> args_;  // scratch
+  EventView view_;                      // scratch
+};
+
+}  // namespace sprockets

@@ -1,0 +1,153 @@
+#include "sidecar/delivery/disk_first.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "shared/base/log.h"
+#include "shared/redis/resp.h"
+
+namespace sprockets {
+
+namespace {
+
+constexpr int64_t kMarkEveryMs = 100;  // a mark may lag by so much: then rows that landed are asked for once more
+
+}  // namespace
+
+DiskFirst::DiskFirst(uv_loop_t* loop, const LoopClock* clock, Options options, const SpillFolder& folder,
+                     const JournalContents& contents, const LandedMarks& marks, Disk* disk)
+    : clock_(clock),
+      disk_(disk),
+      link_(loop, clock, options.forwarder.url, options.redis_timeout_ms),
+      journal_(loop, clock, folder, disk),
+      forwarder_(options.forwarder, std::move(options.tags), &link_, &journal_, this),
+      acceptor_(options.acceptor, IdentityHasher(), &forwarder_, disk) {
+  for (const auto& [name, id] : contents.committed) forwarder_.AddStream(name, id);
+  for (const auto& [name, mark] : marks) forwarder_.Restore(mark);
+  for (const auto& [origin, ticket] : contents.current) forwarder_.AddMoved(origin, ticket);
+  journal_.Start(&forwarder_);
+}
+
+DiskFirst::~DiskFirst() = default;
+
+void DiskFirst::Start(std::function<void(const std::string&)> on_unusable, std::function<void()> on_lost) {
+  link_.Start(&forwarder_, std::move(on_unusable), std::move(on_lost));
+}
+
+void DiskFirst::EndTurn() {
+  forwarder_.Tick(clock_->Now(), static_cast<uint64_t>(clock_->Wall().ms));
+  link_.Flush();
+  journal_.Submit();
+  if (clock_->Now().ms - marked_ms_ < kMarkEveryMs) return;
+  marked_ms_ = clock_->Now().ms;
+  std::vector<LandedMark> marks = forwarder_.TakeMarks();
+  if (!marks.empty()) disk_->NoteLanded(std::move(marks));
+}
+
+void DiskFirst::EverySecond() {
+  acceptor_.CheckPatience(clock_->Now());
+  journal_.KeepHouse();
+  if (acceptor_.blocked()) disk_->RetryCommit();
+}
+
+void DiskFirst::OnSpillOutcome(SpillOutcome outcome) {
+  if (outcome.request.origin != 0) return OnMoved(std::move(outcome));
+  acceptor_.OnOutcome(std::move(outcome));
+}
+
+void DiskFirst::OnMoved(SpillOutcome outcome) {
+  if (outcome.kind != SpillOutcome::Kind::kSpilled) return;  // the sidecar stops: the next life decides anew
+  const SpillRequest& request = outcome.request;
+  std::vector<std::string_view> args;
+  EventView event;
+  SPROCKETS_ASSERT(ParseWholeCommand(request.event->wire, &args) &&
+                   ParseXadd(args, acceptor_.event_id_field(), &event).ok());
+  std::vector<JournalRow> rows;
+  rows.push_back(JournalRow::Of(outcome.ticket, request.origin, *request.id, event));
+  acceptor_.OnMoved(event, *request.id);
+  forwarder_.OnMoved(*forwarder_.FindStream(event.stream), std::move(rows));
+}
+
+void DiskFirst::OnJournalBlocked(const JournalBlocked& blocked) {
+  acceptor_.OnBlocked(blocked.blocked, blocked.why);
+}
+
+// What is in the journal is forwarded by the next life.
+void DiskFirst::Stop() {
+  link_.Stop();
+  journal_.Stop();
+  std::vector<LandedMark> marks = forwarder_.TakeMarks();
+  if (!marks.empty()) disk_->NoteLanded(std::move(marks));
+}
+
+// ---- What is told
+
+void DiskFirst::Ready(const Incarnation& incarnation, bool guarded, bool is_new) {
+  LogInfo("redis-ready", {{"server", link_.url().ForLogs()}, {"run_id", incarnation.run_id}, {"known", !is_new}});
+  if (!guarded && was_guarded_)
+    LogWarning("guard-not-permitted",
+               {{"key", kGuardKey}, {"cost", "a replaced dataset is noticed only if it closes connections"}});
+  was_guarded_ = guarded;
+}
+
+void DiskFirst::Decided(const AheadStream& stream, const Placing::Counts& counts) {
+  LogWarning("entries-not-in-place", {{"stream", stream.name},
+                                      {"overtaken", counts.overtaken},
+                                      {"unproven", counts.unproven},
+                                      {"reported", counts.reported}});
+}
+
+void DiskFirst::StreamRefused(const AheadStream& stream, std::string_view why) {
+  LogWarning("stream-refused", {{"stream", stream.name}, {"why", why}});
+}
+
+JournalFacts DiskFirst::Journaled(WallTime now) const {
+  JournalFacts facts;
+  facts.guarded = forwarder_.guarded();
+  facts.blocked = acceptor_.blocked();
+  for (const auto& [name, stream] : forwarder_.streams()) {
+    const StreamId committed = stream->rows.committed();
+    const int64_t ahead_ms = static_cast<int64_t>(stream->assigned.ms) - now.ms;
+    facts.ahead_of_clock_ms = std::max(facts.ahead_of_clock_ms, ahead_ms);
+    if (committed <= stream->landed && stream->refusal.empty()) continue;
+    // Since the first row that has not landed; where that is not in memory, since the last one that has.
+    const JournalRow* next = stream->rows.Next();
+    const StreamId since = next != nullptr ? next->id : stream->landed;
+    facts.lag_ms = std::max(facts.lag_ms, now.ms - static_cast<int64_t>(since.ms));
+    facts.streams.push_back({name, committed, stream->landed, stream->refusal});
+  }
+  return facts;
+}
+
+DeliveryFacts DiskFirst::Facts(WallTime now) const {
+  const AcceptorCounters& accepted = acceptor_.counters();
+  const ForwarderCounters& forwarded = forwarder_.counters();
+  DeliveryFacts facts;
+  facts.mode = "disk";
+  facts.redis = {.connected = forwarder_.ready(),
+                 .takes_events = forwarder_.ready() && !acceptor_.blocked(),
+                 .run_id = forwarder_.incarnation().run_id,
+                 .replication_id = forwarder_.incarnation().replication_id,
+                 .database = link_.url().database,
+                 .since = link_.changed_at(),
+                 .durability = std::nullopt,
+                 .last_error = link_.last_failure()};
+  facts.counters = {{"accepted", accepted.accepted},  {"journaled", accepted.journaled},
+                    {"landed", forwarded.landed},     {"deduplicated", accepted.deduplicated},
+                    {"refused", accepted.refused},    {"unknown", accepted.unknown},
+                    {"invalid", accepted.invalid},    {"other_payload", accepted.other_payload},
+                    {"refills", forwarded.refills},   {"overtaken", forwarded.overtaken},
+                    {"unproven", forwarded.unproven}, {"reported", forwarded.reported},
+                    {"rejected", forwarded.rejected}};
+  facts.unanswered = acceptor_.unanswered();
+  facts.journal = Journaled(now);
+  return facts;
+}
+
+void DiskFirst::LogStopped() const {
+  LogInfo("stopped", {{"accepted", acceptor_.counters().accepted},
+                      {"journaled", acceptor_.counters().journaled},
+                      {"landed", forwarder_.counters().landed}});
+}
+
+}  // namespace sprockets

@@ -1,0 +1,73 @@
+// --ack disk: every event is committed to a journal, with its final entry id, before it is acknowledged; then it is
+// forwarded, and what Redis forgets is forwarded again. Loop thread only.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "sidecar/core/ahead/acceptor.h"
+#include "sidecar/core/ahead/forwarder.h"
+#include "sidecar/delivery/delivery.h"
+#include "sidecar/disk/disk.h"
+#include "sidecar/disk/journal.h"
+#include "sidecar/disk/journal_contents.h"
+#include "sidecar/loop_clock.h"
+#include "sidecar/redis/ahead_link.h"
+
+namespace sprockets {
+
+class DiskFirst : public Delivery, private ForwarderNotices {
+ public:
+  struct Options {
+    AcceptorOptions acceptor;
+    ForwarderOptions forwarder;
+    std::vector<EntryTag> tags;  // this life's last
+    int64_t redis_timeout_ms = 250;
+  };
+  /// `contents` and `marks`: what earlier lives left.
+  DiskFirst(uv_loop_t* loop, const LoopClock* clock, Options options, const SpillFolder& folder,
+            const JournalContents& contents, const LandedMarks& marks, Disk* disk);
+  ~DiskFirst() override;
+
+  // Delivery
+  EventSink& events() override { return acceptor_; }
+  const IdentityHasher& hasher() const override { return acceptor_.hasher(); }
+  void Start(std::function<void(const std::string&)> on_unusable, std::function<void()> on_lost) override;
+  void EndTurn() override;
+  void EverySecond() override;
+  void OnEarlierEvents(const EarlierEvents& events, bool complete) override {
+    acceptor_.OnEarlierEvents(events, complete);
+  }
+  void OnSpillOutcome(SpillOutcome outcome) override;
+  void OnRecorded(const Recorded&) override {}
+  void OnSealed(const Sealed& sealed) override { journal_.OnSealed(sealed); }
+  void OnJournalBlocked(const JournalBlocked& blocked) override;
+  void Stop() override;
+  size_t unanswered() const override { return acceptor_.unanswered(); }
+  bool nothing_in_flight() const override { return true; }
+  int64_t healthy_since_ms() const override { return 0; }
+  const std::string& address() const override { return link_.address(); }
+  DeliveryFacts Facts(WallTime now) const override;
+  void LogStopped() const override;
+
+ private:
+  // ForwarderNotices
+  void Ready(const Incarnation& incarnation, bool guarded, bool is_new) override;
+  void Decided(const AheadStream& stream, const Placing::Counts& counts) override;
+  void StreamRefused(const AheadStream& stream, std::string_view why) override;
+
+  void OnMoved(SpillOutcome outcome);
+  JournalFacts Journaled(WallTime now) const;
+
+  const LoopClock* const clock_;
+  Disk* const disk_;
+  AheadLink link_;
+  Journal journal_;
+  Forwarder forwarder_;
+  Acceptor acceptor_;
+  int64_t marked_ms_ = 0;  // when marks were last written down
+  bool was_guarded_ = true;
+};
+
+}  // namespace sprockets

@@ -1,0 +1,154 @@
+// --ack disk: the sidecar names the entries, and Redis may forget everything and gets it back unchanged.
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "tests/harness/ledger.h"
+#include "tests/harness/load.h"
+#include "tests/harness/stack.h"
+#include "tests/harness/wait.h"
+
+namespace sprockets::harness {
+namespace {
+
+using namespace std::chrono_literals;
+
+Stack::Options AheadOptions(std::vector<std::string> more = {}) {
+  Stack::Options options;
+  options.redis_options = {"--appendonly", "no"};
+  options.sidecar_options = {"--ack", "disk"};
+  options.sidecar_options.insert(options.sidecar_options.end(), more.begin(), more.end());
+  return options;
+}
+
+/// Until everything that the journal holds is in Redis.
+void AwaitLanded(const Stack& stack) {
+  Await("the journal to land", [&] {
+    const auto status = stack.sidecar.Status();
+    return status.at("redis").at("state") == "connected" && status.at("journal").at("behind").empty();
+  });
+}
+
+std::vector<std::string> IdsIn(const Stack& stack, const std::string& stream) {
+  RespClient redis = stack.redis.Connect();
+  std::vector<std::string> ids;
+  for (const StreamEntry& entry : ReadEntries(redis, stream)) ids.push_back(entry.id);
+  return ids;
+}
+
+TEST_CASE("ahead: an event is answered with the id under which it is in its stream", "[ahead]") {
+  const Stack stack(AheadOptions());
+  std::vector<std::string> told;
+  for (int i = 0; i < 20; ++i) {
+    const Reply reply = stack.Xadd("s", {"n", std::to_string(i), "event_id", "e" + std::to_string(i)});
+    REQUIRE(reply.Landed());
+    told.push_back(reply.text);
+  }
+  AwaitLanded(stack);
+  CHECK(IdsIn(stack, "s") == told);
+  // A second copy gets the first one's id.
+  CHECK(stack.Xadd("s", {"n", "3", "event_id", "e3"}).text == told[3]);
+  CHECK(stack.Length("s") == 20);
+}
+
+TEST_CASE("ahead: a Redis without persistence that is killed comes back complete, without a command", "[ahead]") {
+  Stack stack(AheadOptions());
+  std::vector<std::string> told;
+  for (int i = 0; i < 300; ++i) told.push_back(stack.Xadd("s", {"n", std::to_string(i)}).text);
+  AwaitLanded(stack);
+  stack.redis.Kill9();
+  for (int i = 300; i < 400; ++i) told.push_back(stack.Xadd("s", {"n", std::to_string(i)}).text);
+  stack.redis.Start();
+  Await("the stream to be complete", [&] { return stack.Length("s") == told.size(); });
+  CHECK(IdsIn(stack, "s") == told);
+  CHECK(stack.sidecar.Status().at("counters").at("refills") == 1);
+}
+
+TEST_CASE("ahead: what was acknowledged without Redis outlives the sidecar, and a retry gets its id", "[ahead]") {
+  Stack::Options options = AheadOptions();
+  options.redis_up = false;
+  Stack stack(options);
+  std::vector<std::string> told;
+  for (int i = 0; i < 50; ++i) {
+    const std::string name = R"(a "stream"; with 'quotes')";
+    const Reply reply = stack.Xadd(name, {"n", std::to_string(i), "event_id", "e" + std::to_string(i)});
+    REQUIRE(reply.Landed());
+    told.push_back(reply.text);
+    if (i % 20 == 19) {
+      stack.sidecar.Kill9();
+      stack.sidecar.Start();
+    }
+    CHECK(stack.Xadd(name, {"n", std::to_string(i / 2), "event_id", "e" + std::to_string(i / 2)}).text == told[i / 2]);
+  }
+  stack.redis.Start();
+  AwaitLanded(stack);
+  CHECK(IdsIn(stack, R"(a "stream"; with 'quotes')") == told);
+}
+
+TEST_CASE("ahead: a backlog that memory does not hold is read from the journal, beside new events", "[ahead]") {
+  Stack stack(AheadOptions({"--max-inflight-bytes", "64KiB", "--spill-file-bytes", "1MiB"}));
+  Ledger ledger;
+  stack.redis.Kill9();
+  {
+    Load load(stack.sidecar.socket_path(), ledger, {.clients = 4, .pipeline = 64, .pause = 0ms, .events = 12'000});
+    load.AwaitEnd();
+  }
+  stack.redis.Start();
+  Load load(stack.sidecar.socket_path(), ledger, {.first_event = 100'000, .events = 2'000});
+  load.AwaitEnd();
+  AwaitLanded(stack);
+  RespClient redis = stack.redis.Connect();
+  const Ledger::Comparison comparison = ledger.Compare(redis);
+  INFO(comparison.ToString());
+  CHECK(comparison.ExactlyOnce());
+}
+
+uint64_t Seed() {
+  if (const char* given = std::getenv("SPROCKETS_TEST_SEED")) return std::strtoull(given, nullptr, 10);
+  return std::random_device()();
+}
+
+TEST_CASE("ahead: kills of Redis without persistence and of the sidecar cost and double nothing", "[ahead]") {
+  const uint64_t seed = Seed();
+  INFO("SPROCKETS_TEST_SEED=" << seed);
+  std::mt19937_64 random(seed);
+  Stack stack(AheadOptions());
+  Ledger ledger;
+  {
+    Load load(stack.sidecar.socket_path(), ledger, {.clients = 4, .pipeline = 16, .redelivers = true});
+    for (int blow = 0; blow < 24; ++blow) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(random() % 150));
+      switch (random() % 3) {
+        case 0:
+          stack.redis.Kill9();
+          std::this_thread::sleep_for(std::chrono::milliseconds(random() % 300));
+          stack.redis.Start();
+          break;
+        case 1:
+          stack.sidecar.Kill9();
+          stack.sidecar.Start();
+          break;
+        case 2:
+          stack.redis.Stop();
+          std::this_thread::sleep_for(std::chrono::milliseconds(300 + random() % 300));
+          stack.redis.Continue();
+          break;
+      }
+    }
+    load.Stop();
+  }
+  AwaitLanded(stack);
+  RespClient redis = stack.redis.Connect();
+  const Ledger::Comparison comparison = ledger.Compare(redis);
+  INFO(comparison.ToString());
+  CHECK(comparison.ExactlyOnce());
+}
+
+}  // namespace
+}  // namespace sprockets::harness

@@ -1,0 +1,204 @@
+// What a client is told with --ack disk, and when.
+#include "sidecar/core/ahead/acceptor.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "shared/redis/resp.h"
+
+namespace sprockets {
+namespace {
+
+/// An acceptor before a journal that commits when the test says so, and a Redis that is away.
+class Desk : public ReplySink, public SpillSink, public ForwarderLink, public JournalSource, public ForwarderNotices {
+ public:
+  Desk() : forwarder({}, {7}, this, this, this), acceptor(Options(), IdentityHasher(), &forwarder, this) {}
+
+  static AcceptorOptions Options() {
+    AcceptorOptions options;
+    options.producer = "us";
+    options.max_streams = 2;
+    return options;
+  }
+  /// Its number, for `replies`.
+  uint64_t Send(std::initializer_list<std::string_view> words) {
+    const std::string wire = MakeCommand(words);
+    std::vector<std::string_view> args;
+    REQUIRE(ParseWholeCommand(wire, &args));
+    const size_t body = wire.find('\n') + 1;
+    acceptor.Accept({this, ++sent_}, args, std::string_view(wire).substr(body), WallTime{wall_ms}, LoopTime{loop_ms});
+    return sent_;
+  }
+  void Finish(SpillOutcome::Kind kind, const std::string& why = "") {
+    SpillOutcome outcome;
+    outcome.request = std::move(journal.front());
+    journal.erase(journal.begin());
+    outcome.kind = kind;
+    outcome.ticket = ++ticket_;
+    outcome.why = why;
+    acceptor.OnOutcome(std::move(outcome));
+  }
+  void Commit() { Finish(SpillOutcome::Kind::kSpilled); }
+
+  // Sinks
+  void Reply(uint64_t slot, std::string_view resp) override { replies[slot] = resp; }
+  void Spill(SpillRequest request) override { journal.push_back(std::move(request)); }
+  void Send(std::string_view, size_t) override {}
+  void Greeted() override {}
+  void Disconnect(std::string_view) override {}
+  void Unusable(std::string_view) override {}
+  void ReadUp(AheadStream&, uint64_t, StreamId, StreamId) override {}
+  void ReadDown(AheadStream&, uint64_t, StreamId, StreamId) override {}
+  void Move(AheadStream&, std::vector<JournalRow>) override {}
+  void Reject(AheadStream&, int64_t, std::string_view) override {}
+  void Ready(const Incarnation&, bool, bool) override {}
+  void Decided(const AheadStream&, const Placing::Counts&) override {}
+  void StreamRefused(const AheadStream&, std::string_view) override {}
+
+  std::map<uint64_t, std::string> replies;
+  std::vector<SpillRequest> journal;
+  int64_t wall_ms = 1'000;
+  int64_t loop_ms = 0;
+  Forwarder forwarder;
+  Acceptor acceptor;
+
+ private:
+  uint64_t sent_ = 0;
+  int64_t ticket_ = 0;
+};
+
+std::string IdReply(StreamId id) {
+  std::string reply;
+  AppendBulk(reply, ToString(id));
+  return reply;
+}
+
+TEST_CASE("an event is answered with its id, and not before it is in the journal") {
+  Desk desk;
+  const uint64_t one = desk.Send({"XADD", "s", "*", "f", "1"});
+  const uint64_t two = desk.Send({"XADD", "s", "*", "f", "2"});
+  CHECK(desk.replies.empty());
+  REQUIRE(desk.journal.size() == 2);
+  const StreamId first = *desk.journal[0].id;
+  const StreamId second = *desk.journal[1].id;
+  CHECK(first < second);
+  desk.Commit();
+  CHECK(desk.replies[one] == IdReply(first));
+  CHECK(desk.replies.count(two) == 0);
+  desk.Commit();
+  CHECK(desk.replies[two] == IdReply(second));
+}
+
+TEST_CASE("a second copy is told the first one's id, before and after the commit") {
+  Desk desk;
+  const uint64_t one = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  const uint64_t again = desk.Send({"XADD", "s", "*", "event_id", "e", "f", "1"});
+  REQUIRE(desk.journal.size() == 1);
+  const StreamId id = *desk.journal[0].id;
+  desk.Commit();
+  const uint64_t later = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  for (const uint64_t each : {one, again, later}) CHECK(desk.replies[each] == IdReply(id));
+  CHECK(desk.acceptor.counters().deduplicated == 2);
+  // Another event under the same id is another event.
+  desk.Send({"XADD", "s", "*", "f", "2", "event_id", "e"});
+  CHECK(desk.journal.size() == 1);
+  CHECK(desk.acceptor.counters().other_payload == 1);
+}
+
+TEST_CASE("what the disk refuses is answered RETRY, and a second try is a new event") {
+  Desk desk;
+  const uint64_t one = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  const uint64_t copy = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  desk.Finish(SpillOutcome::Kind::kRefused, "full");
+  CHECK(desk.replies[one] == "-RETRY full\r\n");
+  CHECK(desk.replies[copy] == "-RETRY full\r\n");
+  desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  CHECK(desk.journal.size() == 1);
+}
+
+TEST_CASE("what may be stored when the sidecar stops is answered UNKNOWN") {
+  Desk desk;
+  const uint64_t one = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  desk.Finish(SpillOutcome::Kind::kUnknown, "disk I/O error");
+  CHECK(desk.replies[one] == "-UNKNOWN e disk I/O error\r\n");
+}
+
+TEST_CASE("while a COMMIT is tried again nothing new is taken, and who waits too long is told UNKNOWN, once") {
+  Desk desk;
+  const uint64_t one = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  const uint64_t own = desk.Send({"XADD", "s", "*", "f", "1"});
+  desk.acceptor.OnBlocked(true, "disk I/O error");
+  const uint64_t refused = desk.Send({"XADD", "s", "*", "f", "2", "event_id", "f"});
+  CHECK(desk.replies[refused] == "-RETRY the journal cannot be written: disk I/O error\r\n");
+  desk.acceptor.CheckPatience(LoopTime{4'999});
+  CHECK(desk.replies.count(one) == 0);
+  desk.acceptor.CheckPatience(LoopTime{5'000});
+  CHECK(desk.replies[one] == "-UNKNOWN e disk I/O error\r\n");
+  CHECK(desk.replies[own] == "-UNKNOWN us-1 disk I/O error\r\n");
+  CHECK(desk.acceptor.unanswered() == 0);
+  // A retry waits for the same row, and gets its id.
+  const uint64_t retry = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  desk.replies.clear();
+  const StreamId id = *desk.journal[0].id;
+  desk.Commit();
+  desk.acceptor.OnBlocked(false, "");
+  CHECK(desk.replies == std::map<uint64_t, std::string>{{retry, IdReply(id)}});
+  // What was refused meanwhile is a new event.
+  const size_t before = desk.journal.size();
+  desk.Send({"XADD", "s", "*", "f", "2", "event_id", "f"});
+  CHECK(desk.journal.size() == before + 1);
+}
+
+TEST_CASE("until the journals are read an event with a client's id waits, for it may be a repeat") {
+  Desk desk;
+  desk.acceptor.OnEarlierEvents({}, /*complete=*/false);
+  const uint64_t known = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  const uint64_t fresh = desk.Send({"XADD", "s", "*", "f", "2", "event_id", "f"});
+  const uint64_t own = desk.Send({"XADD", "s", "*", "f", "3"});
+  CHECK(desk.journal.size() == 1);
+  desk.Commit();
+  CHECK(desk.replies.count(own) == 1);
+  CHECK(desk.replies.count(known) == 0);
+
+  EarlierEvents earlier;
+  EventView event;
+  event.stream = "s";
+  event.fields = {"f", "1", "event_id", "e"};
+  event.event_id_at = 3;
+  earlier.spilled.push_back({desk.acceptor.hasher().Of(event), StreamId{500, 65536}, 1, 500, true, false});
+  desk.acceptor.OnEarlierEvents(earlier, /*complete=*/true);
+  CHECK(desk.replies[known] == IdReply({500, 65536}));
+  REQUIRE(desk.journal.size() == 1);
+  desk.Commit();
+  CHECK(desk.replies.count(fresh) == 1);
+}
+
+TEST_CASE("what is no event, or one stream too many, is INVALID") {
+  Desk desk;
+  CHECK(desk.replies[desk.Send({"XADD", "s", "5-1", "f", "1"})].starts_with("-INVALID an explicit id"));
+  desk.Send({"XADD", "a", "*", "f", "1"});
+  desk.Send({"XADD", "b", "*", "f", "1"});
+  CHECK(desk.replies[desk.Send({"XADD", "c", "*", "f", "1"})].starts_with("-INVALID the sidecar does not accept"));
+  CHECK(desk.acceptor.counters().invalid == 2);
+}
+
+TEST_CASE("events that come together share a millisecond, so that they fly together") {
+  Desk desk;
+  desk.Send({"XADD", "s", "*", "f", "1"});
+  desk.wall_ms += 9;
+  desk.Send({"XADD", "s", "*", "f", "2"});
+  desk.wall_ms += 1;
+  desk.Send({"XADD", "s", "*", "f", "3"});
+  desk.wall_ms -= 500;  // the clock jumps back
+  desk.Send({"XADD", "s", "*", "f", "4"});
+  REQUIRE(desk.journal.size() == 4);
+  CHECK(desk.journal[0].id->ms == desk.journal[1].id->ms);
+  CHECK(desk.journal[2].id->ms == desk.journal[1].id->ms + 10);
+  CHECK(*desk.journal[3].id > *desk.journal[2].id);
+}
+
+}  // namespace
+}  // namespace sprockets
