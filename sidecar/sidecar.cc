@@ -108,10 +108,11 @@ Status Sidecar::Open() {
   disk_ = std::make_unique<Disk>(&loop_, &clock_, config_.seal_after_ms, [this] { CollectSpilled(); });
   const std::string producer = RandomProducer();
   SpillStore::Options spill;
+  MovedRows moved;
   if (config_.ack == SidecarConfig::Ack::kRedis) {
     delivery_ = MakeRedisFirst(opened, producer);
   } else {
-    ASSIGN_OR_RETURN(delivery_, MakeDiskFirst(&opened, producer, &spill));
+    ASSIGN_OR_RETURN(delivery_, MakeDiskFirst(&opened, producer, &spill, &moved));
   }
   relay_ = std::make_unique<RelayPool>(
       &loop_, RelayPool::Options{config_.redis, config_.redis_timeout_ms, config_.relay_connections},
@@ -120,7 +121,8 @@ Status Sidecar::Open() {
                        {.hasher = delivery_->hasher(),
                         .max_inflight_bytes = config_.max_inflight_bytes,
                         .window_capacity = config_.dedupe_window,
-                        .most_unknown = Window::kMostUnknown});
+                        .most_unknown = Window::kMostUnknown,
+                        .moved = std::move(moved)});
   RETURN_IF_ERROR(ReadEarlierLives(earlier));
 
   spill.producer = producer;
@@ -168,7 +170,7 @@ std::unique_ptr<Delivery> Sidecar::MakeRedisFirst(const OpenedFolder& opened, co
 
 // A new tag in every life, written down before the first id is made with it.
 Result<std::unique_ptr<Delivery>> Sidecar::MakeDiskFirst(OpenedFolder* opened, const std::string& producer,
-                                                         SpillStore::Options* spill) {
+                                                         SpillStore::Options* spill, MovedRows* moved) {
   ASSIGN_OR_RETURN(JournalContents contents, ReadJournals(*folder_, opened->files));
   DiskFirst::Options options;
   options.tags = TagsOf(contents);
@@ -188,6 +190,7 @@ Result<std::unique_ptr<Delivery>> Sidecar::MakeDiskFirst(OpenedFolder* opened, c
   spill->names_entries = true;
   spill->retain_ms = config_.retain_ms;
   spill->earlier_journals = std::move(contents.files);
+  *moved = std::move(contents.current);
   return std::unique_ptr<Delivery>(std::move(delivery));
 }
 

@@ -12,6 +12,7 @@
 #include "shared/spill/disk_folder.h"
 #include "sidecar/admin/admin.h"
 #include "sidecar/config.h"
+#include "sidecar/core/ahead/row_supply.h"
 #include "sidecar/core/intake.h"
 #include "sidecar/delivery/delivery.h"
 #include "sidecar/disk/disk.h"
@@ -40,7 +41,7 @@ class Sidecar {
   Status Open();
   std::unique_ptr<Delivery> MakeRedisFirst(const OpenedFolder& opened, const std::string& producer);
   Result<std::unique_ptr<Delivery>> MakeDiskFirst(OpenedFolder* opened, const std::string& producer,
-                                                  SpillStore::Options* spill);
+                                                  SpillStore::Options* spill, MovedRows* moved);
   IntakeOptions MakeIntakeOptions(const std::string& producer) const;
   Status ReadEarlierLives(FolderReader& reader);
   void WatchLoop();

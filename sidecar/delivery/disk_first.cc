@@ -47,7 +47,7 @@ void DiskFirst::EndTurn() {
 void DiskFirst::EverySecond() {
   acceptor_.CheckPatience(clock_->Now());
   journal_.KeepHouse();
-  if (acceptor_.blocked()) disk_->RetryCommit();
+  disk_->KeepJournal();
 }
 
 void DiskFirst::OnSpillOutcome(SpillOutcome outcome) {

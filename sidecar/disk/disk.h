@@ -32,8 +32,8 @@ class Disk : public SpillSink, public ConnectionBook {
   /// `token` comes back with the outcome.
   void Seal(uint64_t token) { thread_->Queue(SealJob{token}); }
   void NoteLanded(std::vector<LandedMark> marks) { thread_->Queue(LandedJob{std::move(marks)}); }
-  /// While a JournalBlocked holds.
-  void RetryCommit() { thread_->Queue(RetryJob{}); }
+  /// Once a second: tries a failed COMMIT again, and drops journals that nobody needs any more.
+  void KeepJournal() { thread_->Queue(KeepJournalJob{}); }
   // SpillSink
   void Spill(SpillRequest request) override;
   // ConnectionBook

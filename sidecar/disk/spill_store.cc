@@ -66,7 +66,7 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
                    [&](const SealJob& seal) { Seal(seal); },
                    [&](DescribeJob) { Describe(); },
                    [&](ReadFolderJob) { ReadFolder(); },
-                   [&](RetryJob) {},
+                   [&](KeepJournalJob) {},
                    [&](const LandedJob& landed) { NoteLanded(landed); },
                },
                job);

@@ -33,14 +33,14 @@ struct ForgetLiveJob {};  // no connection is live: doubts that follow list all 
 struct SealJob {
   uint64_t token = 0;
 };
-struct DescribeJob {};    // what does the folder hold?
-struct ReadFolderJob {};  // one more file of what earlier lives left
-struct RetryJob {};       // while a JournalBlocked holds: tries again, as any other job does
+struct DescribeJob {};     // what does the folder hold?
+struct ReadFolderJob {};   // one more file of what earlier lives left
+struct KeepJournalJob {};  // --ack disk: a failed COMMIT is tried again, journals that nobody needs are dropped
 struct LandedJob {
   std::vector<LandedMark> marks;  // those that have changed; the last one is of the life that Redis lives now
 };
-using SpillJob =
-    std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob, ReadFolderJob, RetryJob, LandedJob>;
+using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob, ReadFolderJob,
+                              KeepJournalJob, LandedJob>;
 
 // What comes back. A SpillOutcome and a Recorded are, too.
 struct Sealed {

@@ -28,7 +28,7 @@ struct RetentionWorld {
   }
   void Pass(int64_t ms) {
     clock.now_ms += ms;
-    world.Process(RetryJob{});
+    world.Process(KeepJournalJob{});
   }
 };
 

@@ -45,12 +45,12 @@ TEST_CASE(
   CHECK(world.order == std::vector<std::string>{"blocked"});
   CHECK(world.blocked.back().why == "commit");
   world.Process(RequestOf("s", 4));
-  world.Process(RetryJob{});
+  world.Process(KeepJournalJob{});
   CHECK(world.order == std::vector<std::string>{"blocked", "refused"});
   CHECK(world.outcomes.back().why == "the journal cannot be written: commit");
   CHECK(world.outcomes.back().request.id == EntryOf(4));
   world.faults.every_commit = false;
-  world.Process(RetryJob{});
+  world.Process(KeepJournalJob{});
   CHECK(world.order == std::vector<std::string>{"blocked", "refused", "spilled", "spilled", "goes on"});
   CHECK(world.outcomes.back().ticket == 3);
   world.Process(RequestOf("s", 5), SealJob{});
@@ -62,14 +62,14 @@ TEST_CASE("however often a COMMIT fails again, it leaves no files behind") {
   JournalWorld world;
   world.Process(RequestOf("s", 1));
   world.faults.every_commit = true;
-  for (int i = 0; i < 20; ++i) world.Process(i == 0 ? SpillJob(RequestOf("s", 2)) : SpillJob(RetryJob{}));
+  for (int i = 0; i < 20; ++i) world.Process(i == 0 ? SpillJob(RequestOf("s", 2)) : SpillJob(KeepJournalJob{}));
   CHECK(world.FileNumbers() == std::vector<int64_t>{1});
   world.faults.every_commit = false;
   world.faults.create = true;  // a full disk, then
-  world.Process(RetryJob{});
+  world.Process(KeepJournalJob{});
   CHECK(world.order == std::vector<std::string>{"spilled", "blocked"});
   world.faults.create = false;
-  world.Process(RetryJob{});
+  world.Process(KeepJournalJob{});
   CHECK(world.order == std::vector<std::string>{"spilled", "blocked", "spilled", "goes on"});
   CHECK(world.FileNumbers() == std::vector<int64_t>{1, 2});
 }
@@ -125,7 +125,7 @@ TEST_CASE("a moved event waits for room, its stream with it, and others do not w
   world.faults.free_bytes = 0;
   world.Process(RequestOf("s", 3, 1), RequestOf("s", 4));
   CHECK(world.order == std::vector<std::string>{"refused"});  // event 4
-  world.Process(RetryJob{});
+  world.Process(KeepJournalJob{});
   CHECK(world.order.size() == 1);
   SECTION("there is room again") {
     world.faults.free_bytes.reset();
@@ -171,7 +171,7 @@ TEST_CASE("as long as a file that is distrusted has no marker, nothing is accept
   world.Process(RequestOf("s", 3));
   CHECK(world.order == std::vector<std::string>{"spilled", "blocked", "refused"});
   world.faults.marker = false;
-  world.Process(RetryJob{});
+  world.Process(KeepJournalJob{});
   CHECK(world.order == std::vector<std::string>{"spilled", "blocked", "refused", "spilled", "goes on"});
 }
 
