@@ -20,7 +20,7 @@ namespace {
 
 constexpr int32_t kApplicationId = 0x53505253;  // "SPRS"
 constexpr int32_t kFormatVersion = 1;
-constexpr int32_t kJournalFormatVersion = 2;  // since the first tag
+constexpr int32_t kStateVersionOfJournals = 2;  // since the first tag
 constexpr int64_t kRoomPages = 256;           // for KnownConnections::kMost rows and their index, twice over
 constexpr int64_t kMostInWalBytes = kRoomPages / 2 * Database::kPageBytes;  // the other half is for the next commit
 
@@ -133,7 +133,7 @@ Result<std::unique_ptr<SqliteState>> SqliteState::Open(const std::filesystem::pa
   Database::Options options;
   options.journal = Database::Journal::kWal;
   options.application_id = kApplicationId;
-  options.user_version = kJournalFormatVersion;
+  options.user_version = kStateVersionOfJournals;
   options.created_version = kFormatVersion;
   if (found != nullptr) options.initialize = [found](Database& created) { return Initialize(created, *found); };
   auto state = std::make_unique<SqliteState>();

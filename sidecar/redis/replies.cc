@@ -15,21 +15,21 @@ Handshake::Answer AnswerIn(const redisReply& reply) {
   return answer;
 }
 
-Answer WholeAnswer(const redisReply& reply) {
-  Answer answer;
+RedisAnswer WholeAnswer(const redisReply& reply) {
+  RedisAnswer answer;
   switch (reply.type) {
     case REDIS_REPLY_NIL:
       break;
     case REDIS_REPLY_INTEGER:
-      answer.kind = Answer::Kind::kInteger;
+      answer.kind = RedisAnswer::Kind::kInteger;
       answer.integer = reply.integer;
       break;
     case REDIS_REPLY_ARRAY:
-      answer.kind = Answer::Kind::kArray;
+      answer.kind = RedisAnswer::Kind::kArray;
       for (size_t i = 0; i < reply.elements; ++i) answer.elements.push_back(WholeAnswer(*reply.element[i]));
       break;
     default:
-      answer.kind = reply.type == REDIS_REPLY_ERROR ? Answer::Kind::kError : Answer::Kind::kText;
+      answer.kind = reply.type == REDIS_REPLY_ERROR ? RedisAnswer::Kind::kError : RedisAnswer::Kind::kText;
       answer.text = TextIn(reply);
       break;
   }

@@ -20,7 +20,7 @@ inline std::string_view TextIn(const redisReply& reply) {
 Handshake::Answer AnswerIn(const redisReply& reply);
 
 /// The whole reply. Its texts are views into it.
-Answer WholeAnswer(const redisReply& reply);
+RedisAnswer WholeAnswer(const redisReply& reply);
 
 /// Of XREVRANGE; nothing if it is anything else. The fields point into the reply.
 std::optional<std::vector<TailEntry>> EntriesIn(const redisReply& reply);

@@ -49,7 +49,7 @@ std::string Flight::Commands() const {
   return commands + MakeCommand({"INFO", "replication"});
 }
 
-Flight::Outcome Flight::TakeAnswer(const Answer& answer, const Incarnation& incarnation) {
+Flight::Outcome Flight::TakeAnswer(const RedisAnswer& answer, const Incarnation& incarnation) {
   const size_t at = answers_++;
   const size_t exec = rows_ + 1;
   const size_t last = exec + (guarded_ ? 2 : 1);
@@ -74,7 +74,7 @@ Flight::Part& Flight::PartOfRow(size_t row) {
   return parts_[part];
 }
 
-void Flight::TakeQueued(const Answer& answer) {
+void Flight::TakeQueued(const RedisAnswer& answer) {
   if (answer.is_text("QUEUED")) return;
   if (!answer.is_error()) return Break("what Redis answers to a queued command is not understood");
   if (IsPassing(answer.text)) {
@@ -90,26 +90,26 @@ void Flight::TakeQueued(const Answer& answer) {
   }
 }
 
-void Flight::TakeExec(const Answer& answer) {
+void Flight::TakeExec(const RedisAnswer& answer) {
   if (answer.is_error()) {
     // Nothing was applied, for a reason that was told when a command was queued.
     const bool told = outcome_ == Outcome::kLater || refused_;
     if (!answer.text.starts_with("EXECABORT") || !told) Break(answer.text);
     return;
   }
-  if (answer.kind == Answer::Kind::kNil) return Break("the dataset was replaced under the connection");
+  if (answer.kind == RedisAnswer::Kind::kNil) return Break("the dataset was replaced under the connection");
   if (answer.elements.size() != rows_) return Break("what Redis answers to EXEC is not understood");
-  const Answer* results = answer.elements.data();
+  const RedisAnswer* results = answer.elements.data();
   for (Part& part : parts_) {
     TakeResults(part, results);
     results += part.rows.size();
   }
 }
 
-void Flight::TakeResults(Part& part, const Answer* results) {
+void Flight::TakeResults(Part& part, const RedisAnswer* results) {
   size_t too_low = 0;
   for (size_t i = 0; i < part.rows.size(); ++i) {
-    const Answer& result = results[i];
+    const RedisAnswer& result = results[i];
     if (!result.is_error()) continue;
     if (result.text.starts_with(kTooLow)) {
       ++too_low;
@@ -125,7 +125,7 @@ void Flight::TakeResults(Part& part, const Answer* results) {
   part.outcome = too_low == part.rows.size() ? Part::Outcome::kTooLow : Part::Outcome::kLanded;
 }
 
-void Flight::TakeInfo(const Answer& answer, const Incarnation& incarnation) {
+void Flight::TakeInfo(const RedisAnswer& answer, const Incarnation& incarnation) {
   if (answer.is_error()) return Break(answer.text);
   if (auto why = NoMaster(answer.text)) return Break(*why);
   if (InfoField(answer.text, "master_replid") != incarnation.replication_id) Break("Redis has changed its role");

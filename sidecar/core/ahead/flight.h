@@ -57,15 +57,15 @@ class Flight {
   std::string Commands() const;
 
   /// One answer after the other.
-  Outcome TakeAnswer(const Answer& answer, const Incarnation& incarnation);
+  Outcome TakeAnswer(const RedisAnswer& answer, const Incarnation& incarnation);
   const std::string& why() const { return why_; }
   const std::vector<Part>& parts() const { return parts_; }
 
  private:
-  void TakeQueued(const Answer& answer);
-  void TakeExec(const Answer& answer);
-  void TakeResults(Part& part, const Answer* results);
-  void TakeInfo(const Answer& answer, const Incarnation& incarnation);
+  void TakeQueued(const RedisAnswer& answer);
+  void TakeExec(const RedisAnswer& answer);
+  void TakeResults(Part& part, const RedisAnswer* results);
+  void TakeInfo(const RedisAnswer& answer, const Incarnation& incarnation);
   void Break(std::string_view why);
   Part& PartOfRow(size_t row);
 

@@ -147,7 +147,7 @@ void Forwarder::Await(Awaited awaited, size_t answers) {
   awaited_.push_back({awaited, answers});
 }
 
-void Forwarder::OnAnswer(const Answer& answer, LoopTime now) {
+void Forwarder::OnAnswer(const RedisAnswer& answer, LoopTime now) {
   now_ = now;
   SPROCKETS_ASSERT(!awaited_.empty());
   const Awaited awaited = awaited_.front().first;
@@ -155,7 +155,7 @@ void Forwarder::OnAnswer(const Answer& answer, LoopTime now) {
   std::visit([&](const auto& each) { Take(each, answer, now); }, awaited);
 }
 
-void Forwarder::Take(OfGreeting, const Answer& answer, LoopTime) {
+void Forwarder::Take(OfGreeting, const RedisAnswer& answer, LoopTime) {
   Follow(greeting_->TakeAnswer(answer));
 }
 
@@ -210,7 +210,7 @@ void Forwarder::BeginPlacing(AheadStream& stream) {
   Follow(stream, stream.placing->Begin());
 }
 
-void Forwarder::Take(OfPlacing placing, const Answer& answer, LoopTime) {
+void Forwarder::Take(OfPlacing placing, const RedisAnswer& answer, LoopTime) {
   AheadStream& stream = *placing.stream;
   Placing::Step step = stream.placing->TakeAnswer(answer, tags_);
   stream.top = std::max(stream.top, stream.placing->top());
@@ -380,7 +380,7 @@ bool Forwarder::RejectWhatBreaks(AheadStream& stream) {
   return true;
 }
 
-void Forwarder::Take(OfFlight, const Answer& answer, LoopTime now) {
+void Forwarder::Take(OfFlight, const RedisAnswer& answer, LoopTime now) {
   switch (flight_->TakeAnswer(answer, incarnation_)) {
     case Flight::Outcome::kUnderWay:
       break;
@@ -430,7 +430,7 @@ void Forwarder::OnFlightDone() {
   }
 }
 
-void Forwarder::Take(OfLook, const Answer& answer, LoopTime now) {
+void Forwarder::Take(OfLook, const RedisAnswer& answer, LoopTime now) {
   heard_at_ = now;
   if (answer.is_error()) return Fail(answer.text);
   if (auto why = NoMaster(answer.text)) return Fail(*why);

@@ -98,7 +98,7 @@ class Forwarder {
   void OnJournalBlocked(bool blocked) { blocked_ = blocked; }
 
   void OnConnected();
-  void OnAnswer(const Answer& answer, LoopTime now);
+  void OnAnswer(const RedisAnswer& answer, LoopTime now);
   /// `by_server`: it has closed the connection, rather than fallen silent.
   void OnDisconnected(bool by_server);
   /// Once a turn of the loop: sends what may be sent.
@@ -125,10 +125,10 @@ class Forwarder {
   struct OfLook {};  // INFO, when idle
   using Awaited = std::variant<OfGreeting, OfFlight, OfPlacing, OfLook>;
 
-  void Take(OfGreeting, const Answer& answer, LoopTime now);
-  void Take(OfFlight, const Answer& answer, LoopTime now);
-  void Take(OfPlacing placing, const Answer& answer, LoopTime now);
-  void Take(OfLook, const Answer& answer, LoopTime now);
+  void Take(OfGreeting, const RedisAnswer& answer, LoopTime now);
+  void Take(OfFlight, const RedisAnswer& answer, LoopTime now);
+  void Take(OfPlacing placing, const RedisAnswer& answer, LoopTime now);
+  void Take(OfLook, const RedisAnswer& answer, LoopTime now);
 
   void Follow(AheadStream& stream, Placing::Step step);
   void Do(AheadStream&, const Placing::Wait&) {}

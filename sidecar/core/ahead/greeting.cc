@@ -14,7 +14,7 @@ constexpr std::string_view kNeedsTransactions =
     "--ack disk needs transactions, and Redis refuses them: give the sidecar's user +multi +exec +watch, or use "
     "--ack redis";
 
-bool IsDenied(const Answer& answer) {
+bool IsDenied(const RedisAnswer& answer) {
   return answer.is_error() && (IsNoPermission(answer.text) || answer.text.starts_with("ERR unknown command"));
 }
 
@@ -58,7 +58,7 @@ void Greeting::AskForGuard() {
   Add(Ask::kInfoAgain, MakeCommand({"INFO"}));
 }
 
-Greeting::Step Greeting::TakeAnswer(const Answer& answer) {
+Greeting::Step Greeting::TakeAnswer(const RedisAnswer& answer) {
   switch (asked_[answered_++]) {
     case Ask::kLogin:
       if (answer.is_error()) return Refused{std::string(answer.text)};
@@ -91,7 +91,7 @@ Greeting::Step Greeting::TakeAnswer(const Answer& answer) {
   return Wait{};
 }
 
-Greeting::Step Greeting::TakeInfo(const Answer& answer, bool again) {
+Greeting::Step Greeting::TakeInfo(const RedisAnswer& answer, bool again) {
   if (answer.is_error()) return Refused{std::string(answer.text), IsNoPermission(answer.text)};
   if (InfoField(answer.text, "cluster_enabled") == "1")
     return Refused{"the server is in cluster mode, which is not supported: give the address of a single server",

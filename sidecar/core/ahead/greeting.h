@@ -40,7 +40,7 @@ class Greeting {
   Greeting(const RedisUrl& url, std::string mended);
 
   Send Begin();
-  Step TakeAnswer(const Answer& answer);
+  Step TakeAnswer(const RedisAnswer& answer);
 
   const Incarnation& incarnation() const { return incarnation_; }
   /// This user may not touch the guard: promises hold only if a change of roles closes connections.
@@ -52,7 +52,7 @@ class Greeting {
 
   void Add(Ask ask, std::string command);
   void AskForGuard();
-  Step TakeInfo(const Answer& answer, bool again);
+  Step TakeInfo(const RedisAnswer& answer, bool again);
 
   std::vector<Ask> asked_;
   size_t answered_ = 0;

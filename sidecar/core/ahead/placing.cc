@@ -13,35 +13,35 @@ namespace {
 
 constexpr std::string_view kNoSuchKey = "ERR no such key";
 
-std::optional<StreamId> IdOfEntry(const Answer& entry) {
-  if (entry.kind != Answer::Kind::kArray || entry.elements.empty()) return std::nullopt;
+std::optional<StreamId> IdOfEntry(const RedisAnswer& entry) {
+  if (entry.kind != RedisAnswer::Kind::kArray || entry.elements.empty()) return std::nullopt;
   return ParseStreamId(entry.elements[0].text);
 }
 
 /// Is this the only entry of the answer, and does it say what the row says?
-bool Holds(const Answer& answer, const JournalRow& row) {
-  if (answer.kind != Answer::Kind::kArray || answer.elements.size() != 1) return false;
-  const Answer& entry = answer.elements[0];
+bool Holds(const RedisAnswer& answer, const JournalRow& row) {
+  if (answer.kind != RedisAnswer::Kind::kArray || answer.elements.size() != 1) return false;
+  const RedisAnswer& entry = answer.elements[0];
   if (entry.elements.size() != 2 || IdOfEntry(entry) != row.id) return false;
   std::vector<std::string_view> args;
   SPROCKETS_ASSERT(ParseWholeCommand(row.xadd, &args));
-  const std::vector<Answer>& fields = entry.elements[1].elements;
+  const std::vector<RedisAnswer>& fields = entry.elements[1].elements;
   return std::equal(fields.begin(), fields.end(), args.begin() + static_cast<std::ptrdiff_t>(row.id_word) + 1,
-                    args.end(), [](const Answer& field, std::string_view word) { return field.text == word; });
+                    args.end(), [](const RedisAnswer& field, std::string_view word) { return field.text == word; });
 }
 
 }  // namespace
 
-std::optional<StreamFacts> StreamFacts::In(const Answer& answer) {
+std::optional<StreamFacts> StreamFacts::In(const RedisAnswer& answer) {
   if (answer.is_error()) return answer.text.starts_with(kNoSuchKey) ? std::optional(StreamFacts{}) : std::nullopt;
-  if (answer.kind != Answer::Kind::kArray) return std::nullopt;
+  if (answer.kind != RedisAnswer::Kind::kArray) return std::nullopt;
   StreamFacts facts;
   int64_t length = -1;
   int64_t added = -2;
   bool has_top = false;
   for (size_t i = 0; i + 1 < answer.elements.size(); i += 2) {
     const std::string_view name = answer.elements[i].text;
-    const Answer& value = answer.elements[i + 1];
+    const RedisAnswer& value = answer.elements[i + 1];
     if (name == "length") length = value.integer;
     if (name == "entries-added") added = value.integer;
     if (name == "max-deleted-entry-id") facts.max_deleted = ParseStreamId(value.text).value_or(kStreamBegin);
@@ -59,11 +59,11 @@ std::optional<StreamFacts> StreamFacts::In(const Answer& answer) {
 Placing::Placing(PlacingPolicy policy, StreamId base, StreamId committed, StreamId landed_before)
     : policy_(policy), base_(base), committed_(committed), landed_before_(landed_before) {}
 
-Placing::Step Placing::TakeAnswer(const Answer& answer, std::span<const EntryTag> tags) {
+Placing::Step Placing::TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags) {
   return state_ == State::kLookingUp ? TakeLookUp(answer) : TakeFacts(answer, tags);
 }
 
-Placing::Step Placing::TakeFacts(const Answer& answer, std::span<const EntryTag> tags) {
+Placing::Step Placing::TakeFacts(const RedisAnswer& answer, std::span<const EntryTag> tags) {
   const auto facts = StreamFacts::In(answer);
   if (!facts) {
     if (answer.is_error() && ClassifyRedisError(answer.text) == RefusalScope::kStream) return Refused{answer.text};
@@ -105,7 +105,7 @@ Placing::Step Placing::TakePage(JournalPage page) {
   return LookUp{std::move(page.rows)};
 }
 
-Placing::Step Placing::TakeLookUp(const Answer& answer) {
+Placing::Step Placing::TakeLookUp(const RedisAnswer& answer) {
   if (answer.is_error()) return Broken{answer.text};
   const JournalRow& row = looked_up_[answers_++];
   if (!found_ && Holds(answer, row)) found_ = row.id;  // it and all below it landed

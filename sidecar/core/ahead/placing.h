@@ -30,7 +30,7 @@ struct StreamFacts {
   bool nothing_removed = false;   // as many entries as were ever added
 
   /// 0-0 where there is no such key. Nothing if it is no answer to XINFO STREAM.
-  static std::optional<StreamFacts> In(const Answer& answer);
+  static std::optional<StreamFacts> In(const RedisAnswer& answer);
 };
 
 /// What to do with an event of which nobody can say whether it landed.
@@ -86,7 +86,7 @@ class Placing {
 
   Step Begin() { return Ask{}; }
   /// Of XINFO STREAM, or of the next look-up.
-  Step TakeAnswer(const Answer& answer, std::span<const EntryTag> tags);
+  Step TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags);
   Step TakePage(JournalPage page);
   Step TakeMoved();
 
@@ -97,8 +97,8 @@ class Placing {
  private:
   enum class State { kAsking, kSearching, kLookingUp, kAskingAgain, kReading, kMoving };
 
-  Step TakeFacts(const Answer& answer, std::span<const EntryTag> tags);
-  Step TakeLookUp(const Answer& answer);
+  Step TakeFacts(const RedisAnswer& answer, std::span<const EntryTag> tags);
+  Step TakeLookUp(const RedisAnswer& answer);
   Step Search(StreamId up_to);
   Step AskAgain(StreamId found);
   Step ReadOn(StreamId above);

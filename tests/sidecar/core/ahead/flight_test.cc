@@ -13,9 +13,9 @@ namespace {
 
 const Incarnation kServer{"run", "repl"};
 
-Answer Said(std::string_view text) {
-  Answer answer;
-  answer.kind = text.starts_with('-') ? Answer::Kind::kError : Answer::Kind::kText;
+RedisAnswer Said(std::string_view text) {
+  RedisAnswer answer;
+  answer.kind = text.starts_with('-') ? RedisAnswer::Kind::kError : RedisAnswer::Kind::kText;
   answer.text = text.starts_with('-') ? text.substr(1) : text;
   return answer;
 }
@@ -45,24 +45,24 @@ Flight FlightOf(Streams& streams) {
   return flight;
 }
 
-Flight::Outcome Give(Flight& flight, const std::vector<std::string_view>& queued, const Answer& exec,
+Flight::Outcome Give(Flight& flight, const std::vector<std::string_view>& queued, const RedisAnswer& exec,
                      std::string_view info = "role:master\r\nmaster_replid:repl\r\n") {
-  std::vector<Answer> answers = {Said("OK")};
+  std::vector<RedisAnswer> answers = {Said("OK")};
   for (const std::string_view each : queued) answers.push_back(Said(each));
   answers.push_back(exec);
   answers.push_back(Said("OK"));
   answers.push_back(Said(info));
   REQUIRE(answers.size() == flight.answers());
-  for (const Answer& answer : answers) {
+  for (const RedisAnswer& answer : answers) {
     const Flight::Outcome outcome = flight.TakeAnswer(answer, kServer);
     if (outcome != Flight::Outcome::kUnderWay) return outcome;
   }
   return Flight::Outcome::kUnderWay;
 }
 
-Answer Results(const std::vector<std::string_view>& each) {
-  Answer answer;
-  answer.kind = Answer::Kind::kArray;
+RedisAnswer Results(const std::vector<std::string_view>& each) {
+  RedisAnswer answer;
+  answer.kind = RedisAnswer::Kind::kArray;
   for (const std::string_view text : each) answer.elements.push_back(Said(text));
   return answer;
 }
@@ -117,9 +117,9 @@ TEST_CASE("a stream that this user may not write is left out, and nothing was ap
 TEST_CASE("whatever says that this is not the server any more that was placed ends the connection") {
   Streams streams;
   const std::vector<std::string_view> queued = {kQueued, kQueued, kQueued};
-  const Answer added = Results({"10-1", "10-2", "10-3"});
+  const RedisAnswer added = Results({"10-1", "10-2", "10-3"});
   Flight replaced = FlightOf(streams);
-  CHECK(Give(replaced, queued, Answer()) == Flight::Outcome::kBroken);
+  CHECK(Give(replaced, queued, RedisAnswer()) == Flight::Outcome::kBroken);
   Flight replica = FlightOf(streams);
   CHECK(Give(replica, {"-READONLY replica", kQueued, kQueued}, Said("-EXECABORT discarded")) ==
         Flight::Outcome::kBroken);

@@ -17,27 +17,27 @@ StreamId Ours(uint64_t ms) {
   return *NextEntryId(7, {ms, 0}, ms);
 }
 
-Answer TextAnswer(std::string_view text) {
-  Answer answer;
-  answer.kind = Answer::Kind::kText;
+RedisAnswer TextAnswer(std::string_view text) {
+  RedisAnswer answer;
+  answer.kind = RedisAnswer::Kind::kText;
   answer.text = text;
   return answer;
 }
-Answer NumberAnswer(int64_t value) {
-  Answer answer;
-  answer.kind = Answer::Kind::kInteger;
+RedisAnswer NumberAnswer(int64_t value) {
+  RedisAnswer answer;
+  answer.kind = RedisAnswer::Kind::kInteger;
   answer.integer = value;
   return answer;
 }
-Answer ListAnswer(std::vector<Answer> elements) {
-  Answer answer;
-  answer.kind = Answer::Kind::kArray;
+RedisAnswer ListAnswer(std::vector<RedisAnswer> elements) {
+  RedisAnswer answer;
+  answer.kind = RedisAnswer::Kind::kArray;
   answer.elements = std::move(elements);
   return answer;
 }
-Answer ErrorAnswer(std::string_view text) {
-  Answer answer;
-  answer.kind = Answer::Kind::kError;
+RedisAnswer ErrorAnswer(std::string_view text) {
+  RedisAnswer answer;
+  answer.kind = RedisAnswer::Kind::kError;
   answer.text = text;
   return answer;
 }
@@ -46,8 +46,9 @@ Answer ErrorAnswer(std::string_view text) {
 class Texts {
  public:
   std::string_view operator()(StreamId id) { return texts_.emplace_back(ToString(id)); }
-  Answer Xinfo(StreamId top, std::optional<StreamId> first, int64_t length, int64_t added, StreamId max_deleted = {}) {
-    Answer entry;
+  RedisAnswer Xinfo(StreamId top, std::optional<StreamId> first, int64_t length, int64_t added,
+                    StreamId max_deleted = {}) {
+    RedisAnswer entry;
     if (first) entry = ListAnswer({TextAnswer((*this)(*first)), ListAnswer({})});
     return ListAnswer({TextAnswer("length"), NumberAnswer(length), TextAnswer("last-generated-id"),
                        TextAnswer((*this)(top)), TextAnswer("max-deleted-entry-id"), TextAnswer((*this)(max_deleted)),
@@ -105,7 +106,7 @@ TEST_CASE("under a foreign top, what is found landed with all below it, and what
   const auto look_up = placing.TakePage({1, {Row(Ours(30)), Row(Ours(20)), Row(Ours(10))}, true});
   REQUIRE(std::get<Placing::LookUp>(look_up).rows.size() == 3);
   const std::string id = ToString(Ours(20));
-  const Answer found = ListAnswer({ListAnswer(
+  const RedisAnswer found = ListAnswer({ListAnswer(
       {TextAnswer(id), ListAnswer({TextAnswer("f"), TextAnswer("1"), TextAnswer("event_id"), TextAnswer("e")})})});
   CHECK(std::holds_alternative<Placing::Wait>(placing.TakeAnswer(ListAnswer({}), kTags)));
   CHECK(std::holds_alternative<Placing::Wait>(placing.TakeAnswer(found, kTags)));
@@ -124,7 +125,7 @@ TEST_CASE("an entry of another text under our id is not ours") {
   (void)placing.TakeAnswer(texts.Xinfo({60, 0}, Ours(10), 2, 2), kTags);
   (void)placing.TakePage({1, {Row(Ours(20))}, true});
   const std::string id = ToString(Ours(20));
-  const Answer other = ListAnswer({ListAnswer(
+  const RedisAnswer other = ListAnswer({ListAnswer(
       {TextAnswer(id), ListAnswer({TextAnswer("f"), TextAnswer("2"), TextAnswer("event_id"), TextAnswer("e")})})});
   (void)placing.TakeAnswer(other, kTags);
   const auto read = placing.TakeAnswer(texts.Xinfo({60, 0}, Ours(10), 2, 2), kTags);
