@@ -32,10 +32,10 @@ bool Holds(const RedisAnswer& answer, const JournalRow& row) {
 
 }  // namespace
 
-std::optional<StreamFacts> StreamFacts::In(const RedisAnswer& answer) {
-  if (answer.is_error()) return answer.text.starts_with(kNoSuchKey) ? std::optional(StreamFacts{}) : std::nullopt;
+std::optional<StreamInfo> StreamInfo::In(const RedisAnswer& answer) {
+  if (answer.is_error()) return answer.text.starts_with(kNoSuchKey) ? std::optional(StreamInfo{}) : std::nullopt;
   if (answer.kind != RedisAnswer::Kind::kArray) return std::nullopt;
-  StreamFacts facts;
+  StreamInfo facts;
   int64_t length = -1;
   int64_t added = -2;
   bool has_top = false;
@@ -64,7 +64,7 @@ Placing::Step Placing::TakeAnswer(const RedisAnswer& answer, std::span<const Ent
 }
 
 Placing::Step Placing::TakeFacts(const RedisAnswer& answer, std::span<const EntryTag> tags) {
-  const auto facts = StreamFacts::In(answer);
+  const auto facts = StreamInfo::In(answer);
   if (!facts) {
     if (answer.is_error() && ClassifyRedisError(answer.text) == RefusalScope::kStream) return Refused{answer.text};
     return Broken{answer.is_error() ? answer.text : "what Redis answers to XINFO STREAM is not understood"};

@@ -23,14 +23,14 @@
 namespace sprockets {
 
 /// What XINFO STREAM says.
-struct StreamFacts {
+struct StreamInfo {
   StreamId top;  // last-generated-id
   StreamId max_deleted;
   std::optional<StreamId> first;  // entry; nothing: the stream is empty
   bool nothing_removed = false;   // as many entries as were ever added
 
   /// 0-0 where there is no such key. Nothing if it is no answer to XINFO STREAM.
-  static std::optional<StreamFacts> In(const RedisAnswer& answer);
+  static std::optional<StreamInfo> In(const RedisAnswer& answer);
 };
 
 /// What to do with an event of which nobody can say whether it landed.
@@ -110,7 +110,7 @@ class Placing {
   const StreamId committed_;
   const StreamId landed_before_;
   State state_ = State::kAsking;
-  StreamFacts facts_;
+  StreamInfo facts_;
   std::vector<JournalRow> looked_up_;
   size_t answers_ = 0;  // of them
   bool search_ends_ = false;
