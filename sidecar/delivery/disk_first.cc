@@ -74,6 +74,7 @@ void DiskFirst::OnJournalBlocked(const JournalBlocked& blocked) {
 
 // What is in the journal is forwarded by the next life.
 void DiskFirst::Stop() {
+  acceptor_.Stop();
   link_.Stop();
   journal_.Stop();
   std::vector<LandedMark> marks = forwarder_.TakeMarks();

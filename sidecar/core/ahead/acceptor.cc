@@ -163,6 +163,10 @@ void Acceptor::OnOutcome(SpillOutcome outcome) {
   intake_.Recycle(std::move(event));
 }
 
+void Acceptor::Stop() {
+  for (Held& held : std::exchange(held_, {})) Refuse(std::move(held.event), "the sidecar stops");
+}
+
 void Acceptor::OnMoved(const EventView& event, StreamId id) {
   Window::Entry* entry = window_.Find(hasher_.Of(event));
   if (entry != nullptr && entry->state == Window::State::kLanded) entry->id = id;

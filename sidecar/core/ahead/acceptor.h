@@ -56,6 +56,8 @@ class Acceptor : public EventSink {
   void OnEarlierEvents(const EarlierEvents& events, bool complete);
   /// Of an event that Accept has sent to the journal.
   void OnOutcome(SpillOutcome outcome);
+  /// Answers what waits for the journals to be read. Nothing is accepted after that.
+  void Stop();
   /// An event has another id now: later copies are told that one.
   void OnMoved(const EventView& event, StreamId id);
   /// A COMMIT failed and is tried again, or is not any more.

@@ -45,6 +45,8 @@ void Forwarder::Restore(const LandedMark& mark) {
   stream.landed = stream.landed_before = mark.landed;
   stream.landed_in = {mark.run_id, mark.replication_id};
   stream.top = mark.top;
+  // Its journals may be gone, dropped when they had landed: ids go on above theirs all the same.
+  stream.assigned = std::max({stream.assigned, mark.landed, mark.top});
   stream.rows.GoBack(mark.landed);
   marks_[mark.stream] = mark;
 }
@@ -292,6 +294,7 @@ void Forwarder::Refuse(AheadStream& stream, std::string_view why) {
 
 void Forwarder::Land(AheadStream& stream, StreamId landed) {
   stream.landed = std::max(stream.landed, landed);
+  stream.top = std::max(stream.top, stream.landed);
   stream.landed_before = std::max(stream.landed_before, stream.landed);
   stream.rows.Pass(stream.landed);
 }

@@ -176,6 +176,26 @@ TEST_CASE("until the journals are read an event with a client's id waits, for it
   CHECK(desk.replies.count(fresh) == 1);
 }
 
+TEST_CASE("what waits for the journals when the sidecar stops is answered RETRY") {
+  Desk desk;
+  desk.acceptor.OnEarlierEvents({}, /*complete=*/false);
+  const uint64_t one = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  desk.acceptor.Stop();
+  CHECK(desk.replies[one] == "-RETRY the sidecar stops\r\n");
+  CHECK(desk.acceptor.unanswered() == 0);
+}
+
+TEST_CASE("ids go on above those of journals that are gone, however far the clock goes back") {
+  Desk desk;
+  LandedMark mark;
+  mark.stream = "s";
+  mark.landed = {90'000, 7ull << 32 | 5u << 16};
+  desk.forwarder.Restore(mark);
+  desk.Send({"XADD", "s", "*", "f", "1"});
+  REQUIRE(desk.journal.size() == 1);
+  CHECK(*desk.journal[0].id > mark.landed);
+}
+
 TEST_CASE("what is no event, or one stream too many, is INVALID") {
   Desk desk;
   CHECK(desk.replies[desk.Send({"XADD", "s", "5-1", "f", "1"})].starts_with("-INVALID an explicit id"));
