@@ -1,6 +1,6 @@
 // Finds out what of a stream has landed, at the beginning of each connection and when Redis refuses rows as too low;
-// and moves what another writer's entries have overtaken. WRITE-AHEAD's rule: in any dataset, if an entry of ours is
-// there, all of ours with lower ids are or were there. Pure.
+// and moves what another writer's entries have overtaken. The rule that it rests on: in any dataset, if an entry of
+// ours is there, all of ours with lower ids are or were there. Pure.
 //
 //   asking ─► done: the top is ours, or below every row in question
 //      └► searching ⇄ looking up, newest row first ─► asking again ─► reading ⇄ moving ─► done

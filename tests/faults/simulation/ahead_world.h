@@ -1,5 +1,5 @@
 // A world around the forwarder of `--ack disk`: the real one, over simulated servers, a simulated journal and a clock
-// that jumps, with everything going wrong that WRITE-AHEAD's promises name. All of it is drawn from one seed.
+// that jumps, with everything going wrong that the promises of this mode name. All of it is drawn from one seed.
 #pragma once
 
 #include <cstdint>
