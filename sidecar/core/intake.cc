@@ -93,4 +93,34 @@ EntryIdReply::EntryIdReply(StreamId id) {
   size_ = static_cast<size_t>(out - bytes_);
 }
 
+std::string SpilledReply(int64_t ticket) {
+  std::string reply;
+  AppendSimple(reply, "0-" + std::to_string(ticket));
+  return reply;
+}
+
+bool AnswerCopy(WindowEntry& entry, ReplyTo to) {
+  switch (entry.state) {
+    case WindowEntry::State::kPending:
+      if (!entry.waiters) entry.waiters = std::make_unique<std::vector<ReplyTo>>();
+      entry.waiters->push_back(to);
+      return true;
+    case WindowEntry::State::kLanded:
+      to.Reply(EntryIdReply(entry.id));
+      return true;
+    case WindowEntry::State::kSpilled:
+      to.Reply(SpilledReply(entry.ticket));
+      return true;
+    case WindowEntry::State::kUnknown:
+      return false;
+  }
+  return false;
+}
+
+void AnswerWaiters(WindowEntry* entry, std::string_view resp) {
+  if (entry == nullptr || !entry->waiters) return;
+  const auto waiters = std::move(entry->waiters);
+  for (const ReplyTo& waiter : *waiters) waiter.Reply(resp);
+}
+
 }  // namespace sprockets

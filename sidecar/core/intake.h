@@ -12,6 +12,7 @@
 
 #include "shared/redis/event.h"
 #include "sidecar/core/traffic.h"
+#include "sidecar/core/window_index.h"
 
 namespace sprockets {
 
@@ -66,5 +67,14 @@ class EntryIdReply {
   char bytes_[64];
   size_t size_;
 };
+
+/// "+0-<ticket>": an id that XADD * never gives.
+std::string SpilledReply(int64_t ticket);
+
+/// Another copy of an event that the window knows came: it is answered as the first one was, or waits for that answer.
+/// False: nobody knows what became of the first one.
+bool AnswerCopy(WindowEntry& entry, ReplyTo to);
+/// Those copies that wait get this answer. `entry` may be null: then there are none.
+void AnswerWaiters(WindowEntry* entry, std::string_view resp);
 
 }  // namespace sprockets

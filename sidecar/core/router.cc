@@ -15,13 +15,6 @@ constexpr int64_t kFirstTailPage = 8;           // entries
 constexpr int64_t kTailPageBytes = 256 * 1024;  // what the later pages aim at
 constexpr int64_t kMostTailPage = 1000;         // entries
 
-// "+0-<ticket>": an id that XADD * never gives.
-std::string SpilledReply(int64_t ticket) {
-  std::string reply;
-  AppendSimple(reply, "0-" + std::to_string(ticket));
-  return reply;
-}
-
 }  // namespace
 
 Router::Router(RouterOptions options, IdentityHasher hasher, RouterSinks sinks)
@@ -89,25 +82,15 @@ bool Router::SettledByWindow(Event& event, const EventIdentity& identity) {
     return true;
   }
   ++counters_.deduplicated;
-  switch (entry->state) {
-    case Window::State::kPending:
-      if (!entry->waiters) entry->waiters = std::make_unique<std::vector<ReplyTo>>();
-      entry->waiters->push_back(event->reply_to);
-      break;
-    case Window::State::kLanded:
-      event->reply_to.Reply(EntryIdReply(entry->id));
-      break;
-    case Window::State::kSpilled:
-      event->reply_to.Reply(SpilledReply(entry->ticket));
-      break;
-    case Window::State::kUnknown:
-      // It may be stored somewhere already, so it is never sent directly: the drain settles it.
-      window_.SetPendingAgain(entry);
-      event->entry = entry;
-      Spill(std::move(event), Doubt{entry->id, std::nullopt}, /*was_sent=*/false);
-      return true;
+  if (AnswerCopy(*entry, event->reply_to)) {
+    intake_.Recycle(std::move(event));
+    return true;
   }
-  intake_.Recycle(std::move(event));
+  // It may be stored somewhere already, so it is never sent directly: the drain settles it.
+  const Doubt doubt{entry->id, std::nullopt};
+  window_.SetPendingAgain(entry);
+  event->entry = entry;
+  Spill(std::move(event), doubt, /*was_sent=*/false);
   return true;
 }
 
@@ -413,9 +396,7 @@ void Router::OnEarlierEvents(const EarlierEvents& events, bool complete) {
 
 void Router::Answer(PendingEvent& event, std::string_view resp) {
   event.reply_to.Reply(resp);
-  if (event.entry == nullptr || !event.entry->waiters) return;
-  const auto waiters = std::move(event.entry->waiters);
-  for (const ReplyTo& waiter : *waiters) waiter.Reply(resp);
+  AnswerWaiters(event.entry, resp);
 }
 
 void Router::AnswerLanded(PendingEvent& event, StreamId id) {

@@ -62,7 +62,7 @@ struct SpillRequest {
   StreamId tail;          // the last id of its stream that was seen
   // With --ack disk.
   std::optional<StreamId> id = {};  // of its entry
-  int64_t origin = 0;          // it is moved: the ticket of its first row; 0: it is the first
+  int64_t origin = 0;               // it is moved: the ticket of its first row; 0: it is the first
 };
 
 struct SpillOutcome {

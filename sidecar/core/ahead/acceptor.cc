@@ -1,5 +1,7 @@
 #include "sidecar/core/ahead/acceptor.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "shared/base/result.h"
@@ -50,7 +52,7 @@ void Acceptor::Accept(ReplyTo to, std::span<const std::string_view> args, std::s
   event->received = received;
   if (has_clients_id) {
     if (folder_unread_ && window_.Find(identity) == nullptr) {
-      held_.push_back({std::move(event), identity});
+      held_.push_back({std::move(event), identity, now});
       return;
     }
     if (SettledByWindow(event, identity)) return;
@@ -72,24 +74,9 @@ bool Acceptor::SettledByWindow(Event& event, const EventIdentity& identity) {
     return false;
   }
   ++counters_.deduplicated;
-  switch (entry->state) {
-    case Window::State::kPending:
-      if (!entry->waiters) entry->waiters = std::make_unique<std::vector<ReplyTo>>();
-      entry->waiters->push_back(event->reply_to);
-      break;
-    case Window::State::kLanded:
-      event->reply_to.Reply(EntryIdReply(entry->id));
-      break;
-    case Window::State::kSpilled: {
-      std::string reply;
-      AppendSimple(reply, "0-" + std::to_string(entry->ticket));
-      event->reply_to.Reply(reply);
-      break;
-    }
-    case Window::State::kUnknown:
-      ++counters_.refused;
-      event->reply_to.Reply(ErrorLine("RETRY " + std::string(kWaitsForDrain)));
-      break;
+  if (!AnswerCopy(*entry, event->reply_to)) {
+    ++counters_.refused;
+    event->reply_to.Reply(ErrorLine("RETRY " + std::string(kWaitsForDrain)));
   }
   intake_.Recycle(std::move(event));
   return true;
@@ -112,7 +99,7 @@ void Acceptor::Journal(Event event, WallTime received, LoopTime now) {
   }
   event->number = next_number_++;
   pending_.emplace_hint(pending_.end(), event->number,
-                        Pending{event->reply_to, now, std::string(view_.event_id()), false});
+                        Pending{event->reply_to, event->entry, now, std::string(view_.event_id()), false});
   queue_bytes_ += static_cast<int64_t>(event->wire.size());
   SpillRequest request;
   request.event = std::move(event);
@@ -129,9 +116,7 @@ void Acceptor::Refuse(Event event, std::string_view why) {
 
 void Acceptor::AnswerAll(const PendingEvent& event, bool asker_too, std::string_view resp) {
   if (asker_too) event.reply_to.Reply(resp);
-  if (event.entry == nullptr || !event.entry->waiters) return;
-  const auto waiters = std::move(event.entry->waiters);
-  for (const ReplyTo& waiter : *waiters) waiter.Reply(resp);
+  AnswerWaiters(event.entry, resp);
 }
 
 void Acceptor::OnOutcome(SpillOutcome outcome) {
@@ -178,15 +163,24 @@ void Acceptor::OnBlocked(bool blocked, std::string_view why) {
   forwarder_->OnJournalBlocked(blocked);
 }
 
-// The rows are committed as soon as the disk allows, and a retry with the event id then gets the entry's id.
 void Acceptor::CheckPatience(LoopTime now) {
+  const auto waits_too_long = [&](LoopTime since) { return now.ms - since.ms >= options_.patience_ms; };
+  const auto first =
+      std::find_if(held_.begin(), held_.end(), [&](const Held& held) { return !waits_too_long(held.since); });
+  std::vector<Held> refused(std::make_move_iterator(held_.begin()), std::make_move_iterator(first));
+  held_.erase(held_.begin(), first);
+  for (Held& held : refused) Refuse(std::move(held.event), "what the journals hold is still being read");
   if (!blocked_) return;
+  // The rows are committed as soon as the disk allows, and a retry with the event id is then told the entry's id. A
+  // retry that comes meanwhile waits no longer than until the next look.
   for (auto& [number, pending] : pending_) {
-    if (now.ms - pending.since.ms < options_.patience_ms) break;
+    if (!waits_too_long(pending.since)) break;
+    const std::string unknown = ErrorLine("UNKNOWN " + Escape(pending.event_id) + " " + Escape(blocked_why_));
+    AnswerWaiters(pending.entry, unknown);
     if (std::exchange(pending.answered, true)) continue;
     ++answered_early_;
     ++counters_.unknown;
-    pending.to.Reply(ErrorLine("UNKNOWN " + Escape(pending.event_id) + " " + Escape(blocked_why_)));
+    pending.to.Reply(unknown);
   }
 }
 
@@ -197,7 +191,7 @@ void Acceptor::OnEarlierEvents(const EarlierEvents& events, bool complete) {
   if (folder_unread_) return;
   for (Held& held : std::exchange(held_, {})) {
     const WallTime received = held.event->received;
-    if (!SettledByWindow(held.event, held.identity)) Journal(std::move(held.event), received, LoopTime{});
+    if (!SettledByWindow(held.event, held.identity)) Journal(std::move(held.event), received, held.since);
   }
 }
 

@@ -62,10 +62,10 @@ class Acceptor : public EventSink {
   void OnMoved(const EventView& event, StreamId id);
   /// A COMMIT failed and is tried again, or is not any more.
   void OnBlocked(bool blocked, std::string_view why);
-  /// Answers UNKNOWN to clients that have waited too long. Once a second.
+  /// Answers clients that have waited too long: for a COMMIT that is tried again, UNKNOWN; for the journals to be read,
+  /// RETRY. Once a second.
   void CheckPatience(LoopTime now);
 
-  const Window& window() const { return window_; }
   const IdentityHasher& hasher() const { return hasher_; }
   const std::string& event_id_field() const { return intake_.event_id_field(); }
   const AcceptorCounters& counters() const { return counters_; }
@@ -79,6 +79,7 @@ class Acceptor : public EventSink {
   /// An event on its way to disk.
   struct Pending {
     ReplyTo to;
+    WindowEntry* entry = nullptr;  // pending as long as this is
     LoopTime since;
     std::string event_id;
     bool answered = false;  // UNKNOWN
@@ -86,6 +87,7 @@ class Acceptor : public EventSink {
   struct Held {
     Event event;
     EventIdentity identity;
+    LoopTime since;
   };
 
   bool SettledByWindow(Event& event, const EventIdentity& identity);

@@ -110,7 +110,8 @@ void Flight::TakeResults(Part& part, const RedisAnswer* results) {
   size_t too_low = 0;
   for (size_t i = 0; i < part.rows.size(); ++i) {
     const RedisAnswer& result = results[i];
-    if (!result.is_error()) continue;
+    if (result.kind == RedisAnswer::Kind::kText) continue;
+    if (!result.is_error()) return Break("what Redis answers to an XADD is not understood");
     if (result.text.starts_with(kTooLow)) {
       ++too_low;
     } else if (ClassifyRedisError(result.text) == RefusalScope::kStream) {

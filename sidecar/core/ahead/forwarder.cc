@@ -288,6 +288,7 @@ void Forwarder::Refuse(AheadStream& stream, std::string_view why) {
   stream.refusal = why;
   stream.placing.reset();
   stream.state = AheadStream::State::kRefused;
+  stream.read.reset();
   stream.rows.GoBack(stream.landed);  // its page is memory that others need
   stream.retry_at = {now_.ms + stream.backoff.NextMs(counters_.flights)};
 }

@@ -45,7 +45,6 @@ class Greeting {
   const Incarnation& incarnation() const { return incarnation_; }
   /// This user may not touch the guard: promises hold only if a change of roles closes connections.
   bool guarded() const { return guarded_; }
-  const std::string& run_id() const { return incarnation_.run_id; }
 
  private:
   enum class Ask { kLogin, kOther, kInfo, kMulti, kQueued, kExec, kSetGuard, kWatch, kInfoAgain };

@@ -139,7 +139,11 @@ TEST_CASE("while a COMMIT is tried again nothing new is taken, and who waits too
   CHECK(desk.replies[one] == "-UNKNOWN e disk I/O error\r\n");
   CHECK(desk.replies[own] == "-UNKNOWN us-1 disk I/O error\r\n");
   CHECK(desk.acceptor.unanswered() == 0);
-  // A retry waits for the same row, and gets its id.
+  // A retry waits for the same row: until the next look, or until it gets the row's id.
+  const uint64_t early = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  CHECK(desk.replies.count(early) == 0);
+  desk.acceptor.CheckPatience(LoopTime{6'000});
+  CHECK(desk.replies[early] == "-UNKNOWN e disk I/O error\r\n");
   const uint64_t retry = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
   desk.replies.clear();
   const StreamId id = *desk.journal[0].id;
@@ -174,6 +178,20 @@ TEST_CASE("until the journals are read an event with a client's id waits, for it
   REQUIRE(desk.journal.size() == 1);
   desk.Commit();
   CHECK(desk.replies.count(fresh) == 1);
+}
+
+TEST_CASE("an event waits for the journals to be read, but not for ever") {
+  Desk desk;
+  desk.acceptor.OnEarlierEvents({}, /*complete=*/false);
+  const uint64_t one = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  desk.loop_ms = 3'000;
+  const uint64_t later = desk.Send({"XADD", "s", "*", "f", "2", "event_id", "f"});
+  desk.acceptor.CheckPatience(LoopTime{5'000});
+  CHECK(desk.replies[one].starts_with("-RETRY what the journals hold"));
+  CHECK(desk.replies.count(later) == 0);
+  CHECK(desk.acceptor.unanswered() == 1);
+  desk.acceptor.OnEarlierEvents({}, /*complete=*/true);
+  CHECK(desk.journal.size() == 1);
 }
 
 TEST_CASE("what waits for the journals when the sidecar stops is answered RETRY") {

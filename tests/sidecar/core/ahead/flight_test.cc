@@ -129,6 +129,10 @@ TEST_CASE("whatever says that this is not the server any more that was placed en
   CHECK(Give(demoted, queued, added, "role:slave\r\nmaster_replid:repl\r\n") == Flight::Outcome::kBroken);
   Flight strange = FlightOf(streams);
   CHECK(Give(strange, queued, Results({"10-1"})) == Flight::Outcome::kBroken);
+  Flight nothing = FlightOf(streams);
+  RedisAnswer with_nil = added;
+  with_nil.elements[1] = RedisAnswer();
+  CHECK(Give(nothing, queued, with_nil) == Flight::Outcome::kBroken);
 }
 
 TEST_CASE("a flight holds no more than it may, but always one row") {
