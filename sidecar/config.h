@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "shared/ahead/placing.h"
 #include "shared/base/log.h"
 #include "shared/base/result.h"
 #include "shared/redis/url.h"
-#include "sidecar/core/ahead/placing.h"
 #include "sidecar/core/skip_rules.h"
 
 namespace sprockets {

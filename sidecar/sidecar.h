@@ -8,11 +8,11 @@
 
 #include <uv.h>
 
+#include "shared/ahead/row_supply.h"
 #include "shared/base/result.h"
 #include "shared/spill/disk_folder.h"
 #include "sidecar/admin/admin.h"
 #include "sidecar/config.h"
-#include "sidecar/core/ahead/row_supply.h"
 #include "sidecar/core/intake.h"
 #include "sidecar/delivery/delivery.h"
 #include "sidecar/disk/disk.h"

@@ -56,14 +56,16 @@ pure() {
 may shared/base
 may shared/redis shared/base/
 may shared/spill shared/base/ shared/redis/
+may shared/ahead shared/base/ shared/redis/ shared/spill/spilled.h
+may shared/journal shared/base/ shared/redis/ shared/spill/ shared/ahead/
 
 # Whoever brings events or takes them knows what travels, not who decides; only the link's side speaks to the router.
 loop='sidecar/loop_clock.h sidecar/uv_handles.h'
-may sidecar/core shared/redis/ shared/spill/spilled.h shared/base/
+may sidecar/core shared/ahead/ shared/redis/ shared/spill/spilled.h shared/base/
 may sidecar/door shared/base/ shared/redis/ sidecar/core/traffic.h sidecar/core/relay sidecar/core/skip_rules.h $loop
-may sidecar/redis shared/base/ shared/redis/ sidecar/core/ $loop
+may sidecar/redis shared/base/ shared/redis/ shared/ahead/ sidecar/core/ $loop
 may sidecar/disk shared/ sidecar/core/traffic.h sidecar/core/stream_state.h sidecar/core/window.h \
-  sidecar/core/seal_policy.h sidecar/core/skip_rules.h sidecar/core/ahead/ $loop
+  sidecar/core/seal_policy.h sidecar/core/skip_rules.h $loop
 may sidecar/delivery shared/ sidecar/core/ sidecar/disk/ sidecar/redis/ $loop
 may sidecar/admin shared/ sidecar/core/ sidecar/disk/ sidecar/door/ sidecar/redis/ sidecar/delivery/ $loop
 
@@ -79,7 +81,7 @@ may replayer/structure shared/base/ shared/redis/ replayer/postgres/ replayer/re
 may replayer/commands shared/ replayer/
 
 # Decisions, and the values that they are about.
-pure sidecar/core/*.* sidecar/core/ahead/*
+pure sidecar/core/*.* shared/ahead/*
 pure replayer/drain/batch.h replayer/drain/searches.h sidecar/door/local_commands.* sidecar/door/routes.* sidecar/admin/status.h
 pure shared/redis/*.h shared/redis/settle.cc shared/spill/spilled.h shared/spill/skipped_key.h shared/spill/known_connections.* shared/spill/file_names.*
 

@@ -21,7 +21,7 @@ namespace {
 constexpr int32_t kApplicationId = 0x53505253;  // "SPRS"
 constexpr int32_t kFormatVersion = 1;
 constexpr int32_t kStateVersionOfJournals = 2;  // since the first tag
-constexpr int64_t kRoomPages = 256;           // for KnownConnections::kMost rows and their index, twice over
+constexpr int64_t kRoomPages = 256;             // for KnownConnections::kMost rows and their index, twice over
 constexpr int64_t kMostInWalBytes = kRoomPages / 2 * Database::kPageBytes;  // the other half is for the next commit
 
 constexpr std::string_view kSchema = R"sql(

@@ -2,6 +2,7 @@
 
 #include "shared/redis/error.h"
 #include "shared/redis/info.h"
+#include "shared/redis/login.h"
 #include "shared/redis/resp.h"
 
 namespace sprockets {
@@ -22,11 +23,6 @@ bool CommandDenied(const Handshake::Answer& answer) {
 }
 
 }  // namespace
-
-std::string AuthCommand(const RedisUrl& url) {
-  if (!url.user.empty()) return MakeCommand({"AUTH", url.user, url.password});
-  return url.password.empty() ? std::string() : MakeCommand({"AUTH", url.password});
-}
 
 std::vector<HandshakeStep> HandshakeSteps(const RedisUrl& url) {
   using Kind = HandshakeStep::Kind;

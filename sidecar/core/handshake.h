@@ -11,9 +11,6 @@
 
 namespace sprockets {
 
-/// How to log in; empty: not at all.
-std::string AuthCommand(const RedisUrl& url);
-
 /// One command of the handshake, in RESP; they are sent in one go.
 struct HandshakeStep {
   enum class Kind { kAuth, kSelect, kName, kInfo, kClientId, kMayKill, kMayRange, kMayXinfo, kAppendFsync } kind;

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "sidecar/core/ahead/acceptor.h"
-#include "sidecar/core/ahead/forwarder.h"
+#include "shared/ahead/forwarder.h"
+#include "shared/journal/journal_contents.h"
+#include "sidecar/core/acceptor.h"
 #include "sidecar/delivery/delivery.h"
 #include "sidecar/disk/disk.h"
 #include "sidecar/disk/journal.h"
-#include "sidecar/disk/journal_contents.h"
 #include "sidecar/loop_clock.h"
 #include "sidecar/redis/ahead_link.h"
 

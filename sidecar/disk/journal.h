@@ -13,9 +13,9 @@
 
 #include <uv.h>
 
+#include "shared/ahead/forwarder.h"
+#include "shared/ahead/journal.h"
 #include "shared/spill/folder.h"
-#include "sidecar/core/ahead/forwarder.h"
-#include "sidecar/core/ahead/journal.h"
 #include "sidecar/disk/disk.h"
 #include "sidecar/disk/journal_reader.h"
 #include "sidecar/loop_clock.h"

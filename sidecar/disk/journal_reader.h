@@ -16,9 +16,9 @@
 #include <thread>
 #include <vector>
 
+#include "shared/ahead/journal.h"
+#include "shared/journal/journal_pages.h"
 #include "shared/spill/folder.h"
-#include "sidecar/core/ahead/journal.h"
-#include "sidecar/disk/journal_pages.h"
 
 namespace sprockets {
 

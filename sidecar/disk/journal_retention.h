@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "shared/journal/journal_contents.h"
 #include "shared/spill/folder.h"
 #include "shared/spill/state_file.h"
-#include "sidecar/disk/journal_contents.h"
 
 namespace sprockets {
 

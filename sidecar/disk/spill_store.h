@@ -14,13 +14,13 @@
 #include <variant>
 #include <vector>
 
+#include "shared/journal/journal_contents.h"
 #include "shared/redis/connection_id.h"
 #include "shared/spill/file.h"
 #include "shared/spill/folder.h"
 #include "shared/spill/state_file.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/disk/folder_reader.h"
-#include "sidecar/disk/journal_contents.h"
 #include "sidecar/disk/journal_retention.h"
 #include "sidecar/disk/recommit.h"
 #include "sidecar/disk/room.h"

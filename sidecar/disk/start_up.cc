@@ -7,6 +7,7 @@
 
 #include "shared/base/log.h"
 #include "shared/spill/file.h"
+#include "shared/spill/file_trouble.h"
 #include "sidecar/disk/folder_reader.h"
 
 namespace sprockets {

@@ -10,9 +10,9 @@
 
 #include <uv.h>
 
+#include "shared/ahead/forwarder.h"
 #include "shared/base/backoff.h"
 #include "shared/redis/url.h"
-#include "sidecar/core/ahead/forwarder.h"
 #include "sidecar/loop_clock.h"
 #include "sidecar/redis/pipeline.h"
 #include "sidecar/uv_handles.h"

@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <utility>
 
+#include "shared/redis/login.h"
 #include "shared/redis/resp.h"
-#include "sidecar/core/handshake.h"
 #include "sidecar/redis/relay_pool.h"
 
 namespace sprockets {

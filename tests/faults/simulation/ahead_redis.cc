@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "shared/ahead/greeting.h"
 #include "shared/base/result.h"
 #include "shared/redis/resp.h"
-#include "sidecar/core/ahead/greeting.h"
 
 namespace sprockets::sim {
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "sidecar/core/ahead/forwarder.h"
+#include "shared/ahead/forwarder.h"
 #include "tests/faults/simulation/ahead_redis.h"
 
 namespace sprockets::sim {

@@ -1,5 +1,5 @@
 // What a start knows of its journals before it has read their rows.
-#include "sidecar/disk/journal_contents.h"
+#include "shared/journal/journal_contents.h"
 
 #include <chrono>
 

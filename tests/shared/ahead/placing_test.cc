@@ -1,5 +1,5 @@
 // What landed, by what Redis says of a stream.
-#include "sidecar/core/ahead/placing.h"
+#include "shared/ahead/placing.h"
 
 #include <deque>
 #include <optional>

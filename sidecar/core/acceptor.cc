@@ -1,4 +1,4 @@
-#include "sidecar/core/ahead/acceptor.h"
+#include "sidecar/core/acceptor.h"
 
 #include <algorithm>
 #include <iterator>

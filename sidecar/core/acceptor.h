@@ -15,9 +15,9 @@
 #include <string_view>
 #include <vector>
 
+#include "shared/ahead/forwarder.h"
 #include "shared/base/moment.h"
 #include "shared/redis/event.h"
-#include "sidecar/core/ahead/forwarder.h"
 #include "sidecar/core/intake.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/core/window.h"

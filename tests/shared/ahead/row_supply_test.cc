@@ -1,5 +1,5 @@
 // Which rows come next, while memory forgets some, pages arrive late and rows are moved.
-#include "sidecar/core/ahead/row_supply.h"
+#include "shared/ahead/row_supply.h"
 
 #include <catch2/catch.hpp>
 

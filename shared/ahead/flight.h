@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "shared/ahead/ahead_stream.h"
+#include "shared/ahead/journal.h"
 #include "shared/redis/answer.h"
-#include "sidecar/core/ahead/ahead_stream.h"
-#include "sidecar/core/ahead/journal.h"
 
 namespace sprockets {
 

@@ -1,4 +1,4 @@
-#include "sidecar/core/ahead/row_supply.h"
+#include "shared/ahead/row_supply.h"
 
 #include <algorithm>
 #include <utility>

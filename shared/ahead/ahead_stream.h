@@ -6,11 +6,11 @@
 #include <optional>
 #include <string>
 
+#include "shared/ahead/placing.h"
+#include "shared/ahead/row_supply.h"
 #include "shared/base/backoff.h"
 #include "shared/base/moment.h"
 #include "shared/redis/stream_id.h"
-#include "sidecar/core/ahead/placing.h"
-#include "sidecar/core/ahead/row_supply.h"
 
 namespace sprockets {
 

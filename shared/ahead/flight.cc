@@ -1,14 +1,14 @@
-#include "sidecar/core/ahead/flight.h"
+#include "shared/ahead/flight.h"
 
 #include <span>
 #include <utility>
 
+#include "shared/ahead/entry_id.h"
+#include "shared/ahead/greeting.h"
 #include "shared/base/result.h"
 #include "shared/redis/error.h"
 #include "shared/redis/info.h"
 #include "shared/redis/resp.h"
-#include "sidecar/core/ahead/entry_id.h"
-#include "sidecar/core/ahead/greeting.h"
 
 namespace sprockets {
 

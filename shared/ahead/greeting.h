@@ -13,10 +13,9 @@
 #include <variant>
 #include <vector>
 
+#include "shared/ahead/journal.h"
 #include "shared/redis/answer.h"
 #include "shared/redis/url.h"
-#include "sidecar/core/ahead/journal.h"
-#include "sidecar/core/handshake.h"
 
 namespace sprockets {
 

@@ -1,12 +1,12 @@
-#include "sidecar/disk/journal_pages.h"
+#include "shared/journal/journal_pages.h"
 
 #include <algorithm>
 #include <limits>
 
 #include "shared/base/log.h"
 #include "shared/base/text.h"
+#include "shared/spill/file_trouble.h"
 #include "shared/spill/journal_index.h"
-#include "sidecar/disk/folder_reader.h"
 
 namespace sprockets {
 

@@ -1,4 +1,4 @@
-#include "sidecar/core/ahead/journal.h"
+#include "shared/ahead/journal.h"
 
 #include "shared/base/result.h"
 #include "shared/redis/resp.h"

@@ -1,12 +1,12 @@
 // What the answers to a transaction mean for each of its streams.
-#include "sidecar/core/ahead/flight.h"
+#include "shared/ahead/flight.h"
 
 #include <string>
 #include <vector>
 
 #include <catch2/catch.hpp>
 
-#include "sidecar/core/ahead/entry_id.h"
+#include "shared/ahead/entry_id.h"
 
 namespace sprockets {
 namespace {

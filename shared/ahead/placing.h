@@ -15,10 +15,10 @@
 #include <variant>
 #include <vector>
 
+#include "shared/ahead/entry_id.h"
+#include "shared/ahead/journal.h"
 #include "shared/redis/answer.h"
 #include "shared/redis/stream_id.h"
-#include "sidecar/core/ahead/entry_id.h"
-#include "sidecar/core/ahead/journal.h"
 
 namespace sprockets {
 

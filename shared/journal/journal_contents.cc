@@ -1,11 +1,11 @@
-#include "sidecar/disk/journal_contents.h"
+#include "shared/journal/journal_contents.h"
 
 #include <algorithm>
 #include <memory>
 #include <string_view>
 #include <utility>
 
-#include "sidecar/disk/folder_reader.h"
+#include "shared/spill/file_trouble.h"
 
 namespace sprockets {
 

@@ -16,17 +16,17 @@
 #include <variant>
 #include <vector>
 
+#include "shared/ahead/ahead_stream.h"
+#include "shared/ahead/entry_id.h"
+#include "shared/ahead/flight.h"
+#include "shared/ahead/greeting.h"
+#include "shared/ahead/journal.h"
 #include "shared/base/backoff.h"
 #include "shared/base/fifo.h"
 #include "shared/base/moment.h"
 #include "shared/redis/answer.h"
 #include "shared/redis/url.h"
 #include "shared/spill/spilled.h"
-#include "sidecar/core/ahead/ahead_stream.h"
-#include "sidecar/core/ahead/entry_id.h"
-#include "sidecar/core/ahead/flight.h"
-#include "sidecar/core/ahead/greeting.h"
-#include "sidecar/core/ahead/journal.h"
 
 namespace sprockets {
 

@@ -1,4 +1,4 @@
-#include "sidecar/core/ahead/forwarder.h"
+#include "shared/ahead/forwarder.h"
 
 #include <algorithm>
 #include <utility>

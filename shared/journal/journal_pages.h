@@ -14,11 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "shared/ahead/journal.h"
 #include "shared/base/result.h"
 #include "shared/redis/stream_id.h"
 #include "shared/spill/file.h"
 #include "shared/spill/folder.h"
-#include "sidecar/core/ahead/journal.h"
 
 namespace sprockets {
 

@@ -1,4 +1,4 @@
-#include "sidecar/core/ahead/entry_id.h"
+#include "shared/ahead/entry_id.h"
 
 #include <algorithm>
 #include <limits>

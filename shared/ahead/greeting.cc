@@ -1,9 +1,10 @@
-#include "sidecar/core/ahead/greeting.h"
+#include "shared/ahead/greeting.h"
 
 #include <utility>
 
 #include "shared/redis/error.h"
 #include "shared/redis/info.h"
+#include "shared/redis/login.h"
 #include "shared/redis/resp.h"
 
 namespace sprockets {

@@ -1,5 +1,5 @@
 // What a client is told with --ack disk, and when.
-#include "sidecar/core/ahead/acceptor.h"
+#include "sidecar/core/acceptor.h"
 
 #include <map>
 #include <string>

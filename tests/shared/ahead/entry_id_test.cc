@@ -1,5 +1,5 @@
 // Ids that nobody else makes, and that only go on.
-#include "sidecar/core/ahead/entry_id.h"
+#include "shared/ahead/entry_id.h"
 
 #include <limits>
 #include <random>

@@ -1,4 +1,4 @@
-#include "sidecar/core/ahead/placing.h"
+#include "shared/ahead/placing.h"
 
 #include <algorithm>
 #include <utility>

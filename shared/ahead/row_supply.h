@@ -10,8 +10,8 @@
 #include <deque>
 #include <unordered_map>
 
+#include "shared/ahead/journal.h"
 #include "shared/redis/stream_id.h"
-#include "sidecar/core/ahead/journal.h"
 
 namespace sprockets {
 
