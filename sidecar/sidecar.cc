@@ -264,6 +264,7 @@ void Sidecar::EndTurn() {
   clock_.ReadWall();
   clients_->Resume();
   delivery_->EndTurn();
+  admin_->EndTurn();
   relay_->Flush();
   disk_->Submit();
   skips_->Submit();

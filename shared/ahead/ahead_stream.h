@@ -47,6 +47,7 @@ struct AheadStream {
     StreamId to;
   };
   std::optional<Read> read;
+  bool refill_wanted = false;   // what landed is forgotten as soon as nothing of it is on its way
   size_t moving = 0;            // rows on their way to the journal under new ids
   uint32_t moves_in_a_row = 0;  // since rows of it last landed
 

@@ -114,6 +114,31 @@ void Forwarder::OnMoved(AheadStream& stream, std::vector<JournalRow> rows) {
   if (stream.placing && stream.moving == 0) Follow(stream, stream.placing->TakeMoved());
 }
 
+// What landed is forgotten at once: a kill must not make a later life believe it of streams that others have filled.
+void Forwarder::Hold(LoopTime until) {
+  hold_until_ = until;
+  for (const auto& [name, stream] : streams_) Refill(*stream);
+}
+
+bool Forwarder::hold_begins() const {
+  const auto is_placing = [](const auto& each) { return each.second->state == AheadStream::State::kPlacing; };
+  return hold_until_ && (flight_ || std::any_of(streams_.begin(), streams_.end(), is_placing));
+}
+
+void Forwarder::Refill(AheadStream& stream) {
+  stream.refill_wanted = true;
+  ForgetWhatLanded(stream);
+}
+
+// Not while a flight or a placing may say of the stream what was true before.
+void Forwarder::ForgetWhatLanded(AheadStream& stream) {
+  if (!stream.refill_wanted || flight_ || stream.state == AheadStream::State::kPlacing || stream.moving > 0) return;
+  stream.refill_wanted = false;
+  stream.landed_in = {};
+  stream.landed = kStreamBegin;
+  stream.rows.GoBack(kStreamBegin);
+}
+
 std::vector<LandedMark> Forwarder::TakeMarks() {
   std::vector<LandedMark> changed;
   for (const auto& [name, stream] : streams_) {
@@ -129,10 +154,12 @@ std::vector<LandedMark> Forwarder::TakeMarks() {
 }
 
 bool Forwarder::idle() const {
-  const auto is_done = [](const auto& each) {
-    return each.second->state == AheadStream::State::kReady && !each.second->has_rows_to_send();
+  const auto is_done = [this](const auto& each) {
+    const AheadStream& stream = *each.second;
+    return stream.state == AheadStream::State::kReady && !stream.has_rows_to_send() && !stream.refill_wanted &&
+           stream.landed_in == incarnation_;
   };
-  return ready() && placing_begun_ && !flight_ && moving_ == 0 &&
+  return ready() && placing_begun_ && !hold_until_ && !flight_ && moving_ == 0 &&
          std::all_of(streams_.begin(), streams_.end(), is_done);
 }
 
@@ -191,18 +218,20 @@ void Forwarder::BeginPlacing() {
   if (placing_begun_ || blocked_ || moving_ > 0) return;
   placing_begun_ = true;
   for (const auto& [name, stream] : streams_) {
-    if (stream->landed_in != incarnation_) {
-      stream->landed_in = incarnation_;
-      stream->landed = kStreamBegin;
-      stream->rows.GoBack(kStreamBegin);
-    }
-    if (stream->has_rows_to_send()) {
-      BeginPlacing(*stream);
-    } else {
-      stream->state = AheadStream::State::kReady;
-    }
+    Place(*stream);
     if (state_ != State::kReady) return;
   }
+}
+
+// What landed in another dataset may be missing from this one.
+void Forwarder::Place(AheadStream& stream) {
+  if (stream.landed_in != incarnation_) {
+    stream.landed_in = incarnation_;
+    stream.landed = kStreamBegin;
+    stream.rows.GoBack(kStreamBegin);
+  }
+  if (stream.has_rows_to_send()) return BeginPlacing(stream);
+  stream.state = AheadStream::State::kReady;
 }
 
 void Forwarder::BeginPlacing(AheadStream& stream) {
@@ -305,7 +334,14 @@ void Forwarder::Land(AheadStream& stream, StreamId landed) {
 void Forwarder::Tick(LoopTime now, uint64_t wall_ms) {
   now_ = now;
   wall_ms_ = wall_ms;
+  for (const auto& [name, stream] : streams_) ForgetWhatLanded(*stream);
+  if (hold_until_ && now >= *hold_until_) hold_until_.reset();
   if (state_ != State::kReady) return;
+  if (!hold_until_) GoOn();
+  if (state_ == State::kReady) Look();
+}
+
+void Forwarder::GoOn() {
   BeginPlacing();
   if (state_ != State::kReady || !placing_begun_ || blocked_) return;
   for (const auto& [name, stream] : streams_) {
@@ -313,14 +349,20 @@ void Forwarder::Tick(LoopTime now, uint64_t wall_ms) {
       stream->state = AheadStream::State::kReady;
       stream->landed_in = incarnation_;
     }
-    if (stream->state == AheadStream::State::kRefused && now >= stream->retry_at && stream->moving == 0)
-      BeginPlacing(*stream);
+    const bool was_forgotten = stream->state == AheadStream::State::kReady && stream->landed_in != incarnation_;
+    const bool is_due =
+        stream->state == AheadStream::State::kRefused && now_ >= stream->retry_at && stream->moving == 0;
+    if (was_forgotten) Place(*stream);
+    if (is_due) BeginPlacing(*stream);
+    if (state_ != State::kReady) return;
   }
-  if (!flight_ && now >= resume_at_) Fly();
-  if (awaited_.empty() && now.ms - heard_at_.ms >= kLookMs) {
-    Await(OfLook{});
-    link_->Send(MakeCommand({"INFO", "replication"}), 1);
-  }
+  if (!flight_ && now_ >= resume_at_) Fly();
+}
+
+void Forwarder::Look() {
+  if (!awaited_.empty() || now_.ms - heard_at_.ms < kLookMs) return;
+  Await(OfLook{});
+  link_->Send(MakeCommand({"INFO", "replication"}), 1);
 }
 
 void Forwarder::Fly() {

@@ -104,6 +104,16 @@ class Forwarder {
   /// Once a turn of the loop: sends what may be sent.
   void Tick(LoopTime now, uint64_t wall_ms);
 
+  /// Until then nothing is placed or sent but what is on its way: somebody else is at work on the streams. What landed
+  /// is forgotten, as by Refill. A later call takes the place of an earlier one.
+  void Hold(LoopTime until);
+  /// It is held, and something is still on its way. What an abandoned connection carried is not counted.
+  bool hold_begins() const;
+  std::optional<LoopTime> hold_until() const { return hold_until_; }
+  /// Its owner has removed entries, or put others in their place: everything that the journal holds of the stream and
+  /// that lies above its last entry is sent again.
+  void Refill(AheadStream& stream);
+
   /// The marks that have changed since the last call. They are written down lazily: they may lag, and never lead.
   std::vector<LandedMark> TakeMarks();
   const std::map<std::string, std::unique_ptr<AheadStream>, std::less<>>& streams() const { return streams_; }
@@ -130,6 +140,7 @@ class Forwarder {
   void Take(OfPlacing placing, const RedisAnswer& answer, LoopTime now);
   void Take(OfLook, const RedisAnswer& answer, LoopTime now);
 
+  void ForgetWhatLanded(AheadStream& stream);
   void Follow(AheadStream& stream, Placing::Step step);
   void Do(AheadStream&, const Placing::Wait&) {}
   void Do(AheadStream& stream, const Placing::Ask&);
@@ -148,11 +159,14 @@ class Forwarder {
   void OnReady();
   void CountDecided(AheadStream& stream);
   void BeginPlacing();
+  void Place(AheadStream& stream);
   void BeginPlacing(AheadStream& stream);
   void Read(AheadStream& stream, bool down, StreamId above, StreamId to);
   void Refuse(AheadStream& stream, std::string_view why);
   void Land(AheadStream& stream, StreamId landed);
   void OnFlightDone();
+  void GoOn();
+  void Look();
   void Fly();
   void AddAlone(Flight& flight);
   void AddAll(Flight& flight);
@@ -187,6 +201,7 @@ class Forwarder {
   LoopTime now_;
   uint64_t wall_ms_ = 0;
   LoopTime resume_at_;  // Redis took nothing
+  std::optional<LoopTime> hold_until_;
   Backoff backoff_{50, 5'000};
   LoopTime heard_at_;        // when INFO was last answered
   std::string last_stream_;  // that flew: the next flight begins behind it

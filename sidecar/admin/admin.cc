@@ -12,11 +12,49 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kReportPatienceMs = 1'000;  // then STATUS is answered without the disk
+constexpr int64_t kLongestHoldS = 24 * 60 * 60;
+
+std::string ErrorReply(std::string_view why) {
+  std::string reply;
+  AppendError(reply, "ERR " + Escape(why));
+  return reply;
+}
 
 }  // namespace
 
-Admin::Admin(const Delivery* delivery, const RelayPool* relay, Disk* disk, SkipStore* skips, const LoopClock* clock)
+Admin::Admin(Delivery* delivery, const RelayPool* relay, Disk* disk, SkipStore* skips, const LoopClock* clock)
     : delivery_(delivery), relay_(relay), disk_(disk), skips_(skips), clock_(clock), started_(clock->Wall()) {}
+
+void Admin::Answer(std::span<const std::string_view> args, ReplyTo to) {
+  const auto is = [&](std::string_view name, size_t words) { return args.size() == words && IsCommand(args[0], name); };
+  if (is("status", 1)) return AnswerStatus(to);
+  if (is("seal", 1)) return AnswerSeal(to);
+  if (is("hold", 2)) return AnswerHold(args[1], to);
+  if (is("refill", 2)) return AnswerRefill(args[1], to);
+  to.Reply(ErrorReply("SPROCKETS takes STATUS, SEAL, HOLD seconds or REFILL stream"));
+}
+
+// It ends by itself, so that nobody can forget it.
+void Admin::AnswerHold(std::string_view seconds, ReplyTo to) {
+  const Result<int64_t> wanted = ParseInteger(seconds, 0, kLongestHoldS);
+  if (!wanted.ok())
+    return to.Reply(
+        ErrorReply("SPROCKETS HOLD takes a number of seconds, 0 to " + std::to_string(kLongestHoldS) + "; 0 ends it"));
+  const Status done = delivery_->Hold(wanted.value() * 1000);
+  if (!done.ok()) return to.Reply(ErrorReply(done.error().message));
+  if (wanted.value() > 0) return hold_waiting_.push_back(to);
+  to.Reply("+OK\r\n");
+}
+
+void Admin::AnswerRefill(std::string_view stream, ReplyTo to) {
+  const Status done = delivery_->Refill(stream);
+  to.Reply(done.ok() ? "+OK\r\n" : ErrorReply(done.error().message));
+}
+
+void Admin::EndTurn() {
+  if (hold_waiting_.empty() || delivery_->hold_begins()) return;
+  for (const ReplyTo& to : std::exchange(hold_waiting_, {})) to.Reply("+OK\r\n");
+}
 
 // However many ask, the folder is looked at once for all of them.
 void Admin::AnswerStatus(ReplyTo to) {

@@ -1,5 +1,5 @@
-// Answers those who ask for STATUS or SEAL. Both need the disk, which may hang: STATUS is then answered with what was
-// known last. Loop thread only.
+// Answers SPROCKETS. STATUS and SEAL need the disk, which may hang: STATUS is then answered with what was known last.
+// HOLD is answered once nothing is on its way to Redis. Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -21,26 +21,31 @@ namespace sprockets {
 
 class Admin : public AdminCommands {
  public:
-  Admin(const Delivery* delivery, const RelayPool* relay, Disk* disk, SkipStore* skips, const LoopClock* clock);
+  Admin(Delivery* delivery, const RelayPool* relay, Disk* disk, SkipStore* skips, const LoopClock* clock);
 
   // AdminCommands
-  void AnswerStatus(ReplyTo to) override;
-  void AnswerSeal(ReplyTo to) override;
+  void Answer(std::span<const std::string_view> args, ReplyTo to) override;
   ServerInfo Info() const override;
 
   void OnDescribed(SpillReport report);
   void OnSkipsLooked();
   void OnSealed(const Sealed& sealed);
+  /// Once a turn of the loop.
+  void EndTurn();
   /// Ends the patience with the disk. Once a second.
   void CheckPatience();
   /// Somebody waits for an answer.
-  bool is_asked() const { return !status_waiting_.empty() || !seal_waiting_.empty(); }
+  bool is_asked() const { return !status_waiting_.empty() || !seal_waiting_.empty() || !hold_waiting_.empty(); }
 
  private:
+  void AnswerStatus(ReplyTo to);
+  void AnswerSeal(ReplyTo to);
+  void AnswerHold(std::string_view seconds, ReplyTo to);
+  void AnswerRefill(std::string_view stream, ReplyTo to);
   void AnswerIfLooked();
   void AnswerWaiting();
 
-  const Delivery* const delivery_;
+  Delivery* const delivery_;
   const RelayPool* const relay_;
   Disk* const disk_;
   SkipStore* const skips_;
@@ -53,6 +58,7 @@ class Admin : public AdminCommands {
   std::optional<WallTime> described_;
   std::unordered_map<uint64_t, ReplyTo> seal_waiting_;  // by token
   uint64_t next_token_ = 1;
+  std::vector<ReplyTo> hold_waiting_;
 };
 
 }  // namespace sprockets

@@ -40,11 +40,8 @@ Json JournalJson(const JournalFacts& journal) {
                        {"landed", ToString(stream.landed)},
                        {"refusal", stream.refusal}});
   }
-  return {{"lag_ms", journal.lag_ms},
-          {"behind", std::move(streams)},
-          {"ahead_of_clock_ms", journal.ahead_of_clock_ms},
-          {"guard", journal.guarded},
-          {"blocked", journal.blocked}};
+  return {{"lag_ms", journal.lag_ms}, {"behind", std::move(streams)}, {"ahead_of_clock_ms", journal.ahead_of_clock_ms},
+          {"guard", journal.guarded}, {"blocked", journal.blocked},   {"held_ms", journal.held_ms}};
 }
 
 Json SpillJson(const SpillReport& spill) {

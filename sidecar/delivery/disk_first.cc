@@ -72,6 +72,20 @@ void DiskFirst::OnJournalBlocked(const JournalBlocked& blocked) {
   acceptor_.OnBlocked(blocked.blocked, blocked.why);
 }
 
+Status DiskFirst::Hold(int64_t for_ms) {
+  forwarder_.Hold({clock_->Now().ms + for_ms});
+  LogWarning(for_ms > 0 ? "forwarding-held" : "forwarding-goes-on", {{"for_ms", for_ms}});
+  return {};
+}
+
+Status DiskFirst::Refill(std::string_view stream) {
+  AheadStream* const found = forwarder_.FindStream(stream);
+  if (found == nullptr) return Error{ErrorCode::kNotFound, "no journal holds this stream"};
+  LogInfo("refill-asked", {{"stream", stream}});
+  forwarder_.Refill(*found);
+  return {};
+}
+
 // What is in the journal is forwarded by the next life.
 void DiskFirst::Stop() {
   acceptor_.Stop();
@@ -106,6 +120,7 @@ JournalFacts DiskFirst::Journaled(WallTime now) const {
   JournalFacts facts;
   facts.guarded = forwarder_.guarded();
   facts.blocked = acceptor_.blocked();
+  if (const auto until = forwarder_.hold_until()) facts.held_ms = std::max<int64_t>(0, until->ms - clock_->Now().ms);
   for (const auto& [name, stream] : forwarder_.streams()) {
     const StreamId committed = stream->rows.committed();
     const int64_t ahead_ms = static_cast<int64_t>(stream->assigned.ms) - now.ms;

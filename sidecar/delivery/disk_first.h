@@ -43,6 +43,9 @@ class DiskFirst : public Delivery, private ForwarderNotices {
   void OnRecorded(const Recorded&) override {}
   void OnSealed(const Sealed& sealed) override { journal_.OnSealed(sealed); }
   void OnJournalBlocked(const JournalBlocked& blocked) override;
+  Status Hold(int64_t for_ms) override;
+  bool hold_begins() const override { return forwarder_.hold_begins(); }
+  Status Refill(std::string_view stream) override;
   void Stop() override;
   size_t unanswered() const override { return acceptor_.unanswered(); }
   bool nothing_in_flight() const override { return true; }

@@ -34,6 +34,9 @@ class RedisFirst : public Delivery {
   void OnRecorded(const Recorded& recorded) override { redis_.OnRecorded(recorded); }
   void OnSealed(const Sealed&) override {}
   void OnJournalBlocked(const JournalBlocked&) override {}
+  Status Hold(int64_t) override { return NoJournal(); }
+  bool hold_begins() const override { return false; }
+  Status Refill(std::string_view) override { return NoJournal(); }
   void Stop() override;
   size_t unanswered() const override { return router_.events_unanswered(); }
   bool nothing_in_flight() const override { return router_.events_in_flight() == 0; }
@@ -43,6 +46,10 @@ class RedisFirst : public Delivery {
   void LogStopped() const override;
 
  private:
+  static Status NoJournal() {
+    return Error{ErrorCode::kRefused, "this sidecar has no journal: it runs with --ack redis"};
+  }
+
   Disk* const disk_;
   DegradationLog log_;
   Upstream redis_;

@@ -1,6 +1,9 @@
 // The commands that somebody behind the door answers.
 #pragma once
 
+#include <span>
+#include <string_view>
+
 #include "sidecar/core/traffic.h"
 #include "sidecar/door/local_commands.h"
 
@@ -9,8 +12,8 @@ namespace sprockets {
 class AdminCommands {
  public:
   virtual ~AdminCommands() = default;
-  virtual void AnswerStatus(ReplyTo to) = 0;
-  virtual void AnswerSeal(ReplyTo to) = 0;
+  /// SPROCKETS; `args` stand behind it.
+  virtual void Answer(std::span<const std::string_view> args, ReplyTo to) = 0;
   /// For INFO; the door itself counts its clients.
   virtual ServerInfo Info() const = 0;
 };

@@ -251,11 +251,8 @@ Connection::Handled Connection::AnswerHere() {
     line_->Send(MakeCommand({"HELLO", std::to_string(client_.protocol)}));
   }
   switch (outcome) {
-    case LocalOutcome::kAdminStatus:
-      clients_->admin().AnswerStatus(NextSlot());
-      return Handled::kDone;
-    case LocalOutcome::kAdminSeal:
-      clients_->admin().AnswerSeal(NextSlot());
+    case LocalOutcome::kAdmin:
+      clients_->admin().Answer(args.subspan(1), NextSlot());
       return Handled::kDone;
     case LocalOutcome::kAnswered:
     case LocalOutcome::kAnswerAndClose:

@@ -224,10 +224,8 @@ LocalOutcome AnswerLocally(Args args, ClientInfo* client, const ServerInfo& serv
     AppendError(*reply, "ERR This instance has cluster support disabled");
   } else if (is("role")) {
     Role(reply);
-  } else if (is("sprockets") && args.size() == 2 && IsCommand(args[1], "status")) {
-    return LocalOutcome::kAdminStatus;
-  } else if (is("sprockets") && args.size() == 2 && IsCommand(args[1], "seal")) {
-    return LocalOutcome::kAdminSeal;
+  } else if (is("sprockets")) {
+    return LocalOutcome::kAdmin;
   } else {
     Unknown(args, reply);
   }

@@ -20,8 +20,7 @@ struct ServerInfo {
 enum class LocalOutcome {
   kAnswered,        // the reply was appended
   kAnswerAndClose,  // QUIT
-  kAdminStatus,     // SPROCKETS STATUS: somebody else must answer
-  kAdminSeal,       // SPROCKETS SEAL
+  kAdmin,           // SPROCKETS …: somebody else must answer
 };
 
 /// Answers any command but XADD, in the client's protocol, as a Redis without data would; an unknown one gets -ERR and

@@ -109,6 +109,59 @@ TEST_CASE("ahead: a backlog that memory does not hold is read from the journal, 
   CHECK(comparison.ExactlyOnce());
 }
 
+TEST_CASE("ahead: REFILL brings back a stream that was deleted, and HOLD keeps it still for whoever fills it",
+          "[ahead]") {
+  const Stack stack(AheadOptions());
+  std::vector<std::string> told;
+  for (int i = 0; i < 100; ++i) told.push_back(stack.Xadd("s", {"n", std::to_string(i)}).text);
+  AwaitLanded(stack);
+  RespClient redis = stack.redis.Connect();
+  RespClient door = stack.sidecar.Connect();
+
+  // A stream that was deleted is its owner's business, until he asks for it.
+  redis.Call({"DEL", "s"});
+  told.push_back(stack.Xadd("s", {"n", "100"}).text);
+  AwaitLanded(stack);
+  CHECK(stack.Length("s") == 1);
+  redis.Call({"DEL", "s"});
+  CHECK(door.Call({"SPROCKETS", "REFILL", "s"}).text == "OK");
+  Await("the refill", [&] { return stack.Length("s") == told.size(); });
+  CHECK(IdsIn(stack, "s") == told);
+
+  // While it is held, somebody puts another stream in its place, which lacks the end.
+  CHECK(door.Call({"SPROCKETS", "HOLD", "3600"}).text == "OK");
+  CHECK(stack.sidecar.Status().at("journal").at("held_ms") > 3'000'000);
+  told.push_back(stack.Xadd("s", {"n", "101"}).text);
+  redis.Call({"DEL", "s"});
+  for (int i = 0; i < 60; ++i) redis.Call({"XADD", "s", told[i], "n", std::to_string(i)});
+  std::this_thread::sleep_for(300ms);
+  CHECK(stack.Length("s") == 60);
+  CHECK(door.Call({"SPROCKETS", "HOLD", "0"}).text == "OK");
+  Await("the refill", [&] { return stack.Length("s") == told.size(); });
+  CHECK(IdsIn(stack, "s") == told);
+
+  CHECK(door.Call({"SPROCKETS", "REFILL", "unknown"}).IsError("ERR"));
+  CHECK(door.Call({"SPROCKETS", "HOLD", "-1"}).IsError("ERR"));
+  CHECK(door.Call({"SPROCKETS", "HOLD"}).IsError("ERR"));
+}
+
+TEST_CASE("ahead: a hold outlives kills in so far as nothing is believed of streams that others may have filled",
+          "[ahead]") {
+  Stack stack(AheadOptions());
+  std::vector<std::string> told;
+  for (int i = 0; i < 100; ++i) told.push_back(stack.Xadd("s", {"n", std::to_string(i)}).text);
+  AwaitLanded(stack);
+  RespClient redis = stack.redis.Connect();
+  CHECK(stack.sidecar.Connect().Call({"SPROCKETS", "HOLD", "3600"}).text == "OK");
+  std::this_thread::sleep_for(300ms);  // so long a mark may lag
+  redis.Call({"DEL", "s"});
+  for (int i = 0; i < 60; ++i) redis.Call({"XADD", "s", told[i], "n", std::to_string(i)});
+  stack.sidecar.Kill9();
+  stack.sidecar.Start();
+  Await("the refill", [&] { return stack.Length("s") == told.size(); });
+  CHECK(IdsIn(stack, "s") == told);
+}
+
 uint64_t Seed() {
   if (const char* given = std::getenv("SPROCKETS_TEST_SEED")) return std::strtoull(given, nullptr, 10);
   return std::random_device()();

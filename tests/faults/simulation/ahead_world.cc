@@ -311,7 +311,7 @@ void AheadWorld::GoOn(bool in_peace) {
 bool AheadWorld::AnyFault() {
   AheadRedis::Server& server = active();
   const std::string stream = "stream" + std::to_string(random_() % kStreams);
-  switch (random_() % 12) {
+  switch (random_() % 14) {
     case 0:
       if (faults_.redis_kills-- <= 0 || !server.up) return false;
       Say("kill -9 of Redis");
@@ -378,6 +378,18 @@ bool AheadWorld::AnyFault() {
       if (faults_.sidecar_kills-- <= 0) return false;
       KillSidecar();
       return true;
+    case 12:
+      if (faults_.holds-- <= 0) return false;
+      Say("HOLD");
+      forwarder_->Hold({steady_ms_ + static_cast<int64_t>(random_() % 300)});
+      return true;
+    case 13: {
+      AheadStream* const held = forwarder_->FindStream(stream);
+      if (held == nullptr || faults_.refills-- <= 0) return false;
+      Say("REFILL " + stream);
+      forwarder_->Refill(*held);
+      return true;
+    }
     case 10:
       if (faults_.deadlines-- <= 0) return false;
       Say("deadline");

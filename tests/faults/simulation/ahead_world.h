@@ -31,6 +31,8 @@ struct AheadFaults {
   int sidecar_kills = 2;
   int deadlines = 3;
   int commit_failures = 2;
+  int holds = 2;
+  int refills = 2;
   size_t most = 0;      // MAXLEN of every XADD; 0: none
   bool poison = false;  // Redis closes the connection over one of the events
 };

@@ -93,8 +93,8 @@ TEST_CASE("anything else is an unknown command, in one line, and nothing of it r
 
 TEST_CASE("status and seal are left to somebody who knows") {
   ClientInfo client;
-  CHECK(Answer({"sprockets", "status"}, &client, LocalOutcome::kAdminStatus).empty());
-  CHECK(Answer({"SPROCKETS", "SEAL"}, &client, LocalOutcome::kAdminSeal).empty());
+  CHECK(Answer({"sprockets", "status"}, &client, LocalOutcome::kAdmin).empty());
+  CHECK(Answer({"SPROCKETS", "SEAL"}, &client, LocalOutcome::kAdmin).empty());
 }
 
 TEST_CASE("a file is sealed when Redis has been back for a while, not at each flap") {
