@@ -7,6 +7,7 @@
 #include "shared/base/process.h"
 #include "shared/base/text.h"
 #include "sidecar/config.h"
+#include "sidecar/delivery/facts.h"
 #include "sidecar/redis/probe.h"
 #include "sidecar/sidecar.h"
 
@@ -15,8 +16,22 @@ namespace {
 
 constexpr int kKeptHeapBytes = 4 << 20;
 
+std::string MissingForJournal(const ProbedRedis& redis) {
+  std::string missing;
+  const auto add = [&](bool may, std::string_view what) {
+    if (!may) missing.append(missing.empty() ? "" : "; ").append(what);
+  };
+  add(redis.server.may_xinfo, "XINFO: no stream can be placed, so nothing is sent");
+  add(redis.server.may_range, "XRANGE: an event that another writer's entry may have overtaken cannot be looked for");
+  add(redis.may_guard,
+      "SET and WATCH of the key sprockets:guard: a replaced dataset is noticed only if it closes "
+      "connections");
+  return missing;
+}
+
 int Probe(const SidecarConfig& config) {
-  const ProbedRedis redis = ProbeRedis(config.redis, config.redis_timeout_ms);
+  const bool is_journal = config.ack == SidecarConfig::Ack::kDisk;
+  const ProbedRedis redis = ProbeRedis(config.redis, config.redis_timeout_ms, is_journal);
   const std::string server = config.redis.ForLogs();
   if (redis.verdict != ProbedRedis::Verdict::kUsable) {
     const bool refused = redis.verdict == ProbedRedis::Verdict::kRefused;
@@ -30,8 +45,9 @@ int Probe(const SidecarConfig& config) {
     std::printf("redis: %s answers, is a master and takes the login; version %s\n", server.c_str(),
                 Escape(redis.server.version).c_str());
   }
-  std::printf("an acknowledgement: %s\n", std::string(MeaningOf(redis.server.durability())).c_str());
-  const std::string missing = redis.server.MissingRights();
+  const std::string_view meaning = is_journal ? kMeaningOfJournal : MeaningOf(redis.server.durability());
+  std::printf("an acknowledgement: %s\n", std::string(meaning).c_str());
+  const std::string missing = is_journal ? MissingForJournal(redis) : redis.server.MissingRights();
   if (!missing.empty()) std::printf("missing rights: %s\n", missing.c_str());
   std::puts("the configuration is valid");
   return kSidecarStopped;

@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "shared/ahead/placing.h"
 #include "shared/ahead/row_supply.h"
@@ -35,7 +37,9 @@ struct AheadStream {
     kRefused,  // alone (WRONGTYPE, NOPERM, no id left): it is placed again at `retry_at`
   };
   State state = State::kUnplaced;
-  std::optional<Placing> placing;
+  std::unique_ptr<Placement> placing;
+  /// Salvaged rows lie above the first and up to the second, and have not been looked for yet.
+  std::optional<std::pair<StreamId, StreamId>> salvaged;
   LoopTime retry_at;
   Backoff backoff{500, 30'000};
   std::string refusal;  // the last one; empty: none

@@ -56,6 +56,16 @@ void Forwarder::AddMoved(int64_t origin, int64_t ticket) {
   current = std::max(current, ticket);
 }
 
+void Forwarder::AddSalvaged(AheadStream& stream, StreamId above, StreamId up_to) {
+  if (!stream.salvaged) stream.salvaged.emplace(above, up_to);
+  stream.salvaged->first = std::min(stream.salvaged->first, above);
+  stream.salvaged->second = std::max(stream.salvaged->second, up_to);
+}
+
+bool Forwarder::has_salvaged() const {
+  return std::any_of(streams_.begin(), streams_.end(), [](const auto& each) { return each.second->salvaged; });
+}
+
 std::optional<StreamId> Forwarder::NextId(AheadStream& stream, uint64_t now_ms) {
   const auto id = NextEntryId(tags_.back(), std::max(stream.assigned, stream.top), now_ms);
   if (id) stream.assigned = *id;
@@ -157,7 +167,7 @@ bool Forwarder::idle() const {
   const auto is_done = [this](const auto& each) {
     const AheadStream& stream = *each.second;
     return stream.state == AheadStream::State::kReady && !stream.has_rows_to_send() && !stream.refill_wanted &&
-           stream.landed_in == incarnation_;
+           stream.landed_in == incarnation_ && !stream.salvaged;
   };
   return ready() && placing_begun_ && !hold_until_ && !flight_ && moving_ == 0 &&
          std::all_of(streams_.begin(), streams_.end(), is_done);
@@ -230,14 +240,20 @@ void Forwarder::Place(AheadStream& stream) {
     stream.landed = kStreamBegin;
     stream.rows.GoBack(kStreamBegin);
   }
-  if (stream.has_rows_to_send()) return BeginPlacing(stream);
+  if (stream.has_rows_to_send() || stream.salvaged) return BeginPlacing(stream);
   stream.state = AheadStream::State::kReady;
 }
 
 void Forwarder::BeginPlacing(AheadStream& stream) {
   stream.state = AheadStream::State::kPlacing;
   stream.read.reset();
-  stream.placing.emplace(options_.placing, stream.landed, stream.rows.committed(), stream.landed_before);
+  if (stream.salvaged) {
+    const auto& [above, up_to] = *stream.salvaged;
+    stream.placing = std::make_unique<PlacingOfSalvaged>(options_.placing, above, up_to, stream.landed_before);
+  } else {
+    stream.placing =
+        std::make_unique<Placing>(options_.placing, stream.landed, stream.rows.committed(), stream.landed_before);
+  }
   Follow(stream, stream.placing->Begin());
 }
 
@@ -245,6 +261,7 @@ void Forwarder::Take(OfPlacing placing, const RedisAnswer& answer, LoopTime) {
   AheadStream& stream = *placing.stream;
   Placing::Step step = stream.placing->TakeAnswer(answer, tags_);
   stream.top = std::max(stream.top, stream.placing->top());
+  CountDecided(stream);
   Follow(stream, std::move(step));
 }
 
@@ -291,6 +308,11 @@ void Forwarder::Do(AheadStream& stream, const Placing::Move& move) {
 }
 
 void Forwarder::Do(AheadStream& stream, const Placing::Done& done) {
+  if (stream.salvaged) {
+    stream.salvaged.reset();
+    stream.placing.reset();
+    return Place(stream);
+  }
   if (done.landed < stream.landed_before) ++counters_.refills;
   stream.placing.reset();
   stream.state = AheadStream::State::kReady;

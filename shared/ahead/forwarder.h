@@ -86,6 +86,8 @@ class Forwarder {
   void Restore(const LandedMark& mark);
   /// The event that began as `origin` has `ticket` for its current row, and a higher one than before.
   void AddMoved(int64_t origin, int64_t ticket);
+  /// Rows above `above`, up to `up_to`, are salvaged, among others.
+  void AddSalvaged(AheadStream& stream, StreamId above, StreamId up_to);
 
   /// An id for a new event, which is above all others of its stream. Nothing: the stream has no id left.
   std::optional<StreamId> NextId(AheadStream& stream, uint64_t now_ms);
@@ -118,6 +120,8 @@ class Forwarder {
   std::vector<LandedMark> TakeMarks();
   const std::map<std::string, std::unique_ptr<AheadStream>, std::less<>>& streams() const { return streams_; }
   const ForwarderCounters& counters() const { return counters_; }
+  /// Salvaged rows are left that have not been looked for.
+  bool has_salvaged() const;
   bool ready() const { return state_ == State::kReady; }
   bool guarded() const { return guarded_; }
   /// Of the server that was greeted last.

@@ -9,17 +9,9 @@
 
 namespace sprockets {
 
-namespace {
-
-constexpr std::string_view kNeedsTransactions =
-    "--ack disk needs transactions, and Redis refuses them: give the sidecar's user +multi +exec +watch, or use "
-    "--ack redis";
-
 bool IsDenied(const RedisAnswer& answer) {
   return answer.is_error() && (IsNoPermission(answer.text) || answer.text.starts_with("ERR unknown command"));
 }
-
-}  // namespace
 
 std::optional<std::string> NoMaster(std::string_view info) {
   if (InfoField(info, "loading") == "1") return "LOADING the server is loading its data";

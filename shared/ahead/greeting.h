@@ -61,6 +61,13 @@ class Greeting {
   bool guarded_ = true;
 };
 
+/// What to say where MULTI or EXEC is denied.
+inline constexpr std::string_view kNeedsTransactions =
+    "--ack disk needs transactions, and Redis refuses them: give the sidecar's user +multi +exec +watch, or use "
+    "--ack redis";
+/// This user may not, or this server cannot.
+bool IsDenied(const RedisAnswer& answer);
+
 /// INFO, as far as it concerns `--ack disk`: nothing if this is a master that takes commands, else why not.
 std::optional<std::string> NoMaster(std::string_view info);
 

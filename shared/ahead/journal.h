@@ -19,8 +19,9 @@ struct JournalRow {
   int64_t ticket = 0;  // over all streams; of two rows of a stream the one with the higher id has the higher ticket
   int64_t origin = 0;  // the ticket of the event's first row: of a moved event, another one
   StreamId id;
-  std::string xadd;    // the whole command, id included
-  size_t id_word = 0;  // which of its words the id is; the fields stand behind it
+  std::string xadd;       // the whole command, id included
+  size_t id_word = 0;     // which of its words the id is; the fields stand behind it
+  bool salvaged = false;  // from a damaged journal, at a time when later rows may have gone past it
 
   size_t bytes() const { return xadd.size() + sizeof(JournalRow); }
 

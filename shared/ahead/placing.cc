@@ -56,20 +56,47 @@ std::optional<StreamInfo> StreamInfo::In(const RedisAnswer& answer) {
   return has_top ? std::optional(facts) : std::nullopt;
 }
 
-Placing::Placing(PlacingPolicy policy, StreamId base, StreamId committed, StreamId landed_before)
-    : policy_(policy), base_(base), committed_(committed), landed_before_(landed_before) {}
+// ---- What both ways share
 
-Placing::Step Placing::TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags) {
-  return state_ == State::kLookingUp ? TakeLookUp(answer) : TakeFacts(answer, tags);
-}
-
-Placing::Step Placing::TakeFacts(const RedisAnswer& answer, std::span<const EntryTag> tags) {
+std::optional<Placement::Step> Placement::KeepFacts(const RedisAnswer& answer) {
   const auto facts = StreamInfo::In(answer);
   if (!facts) {
     if (answer.is_error() && ClassifyRedisError(answer.text) == RefusalScope::kStream) return Refused{answer.text};
     return Broken{answer.is_error() ? answer.text : "what Redis answers to XINFO STREAM is not understood"};
   }
   facts_ = *facts;
+  return std::nullopt;
+}
+
+// Whoever is not there was never there: nothing above the first entry was deleted, or nothing at all was removed.
+bool Placement::IsProvenOvertaken(StreamId id) const {
+  return facts_.max_deleted < id && (facts_.nothing_removed || (facts_.first && *facts_.first < id));
+}
+
+bool Placement::IsMoved(StreamId id) {
+  if (IsProvenOvertaken(id)) {
+    ++counts_.overtaken;
+    return true;
+  }
+  if (id <= landed_before_ && policy_.refill == Refill::kReport) {
+    ++counts_.reported;
+    return false;
+  }
+  ++counts_.unproven;
+  return policy_.unproven == Unproven::kAppend;
+}
+
+// ---- Rows as they were committed
+
+Placing::Placing(PlacingPolicy policy, StreamId base, StreamId committed, StreamId landed_before)
+    : Placement(policy, landed_before), base_(base), committed_(committed) {}
+
+Placing::Step Placing::TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags) {
+  return state_ == State::kLookingUp ? TakeLookUp(answer) : TakeFacts(answer, tags);
+}
+
+Placing::Step Placing::TakeFacts(const RedisAnswer& answer, std::span<const EntryTag> tags) {
+  if (auto no_facts = KeepFacts(answer)) return *std::move(no_facts);
   if (state_ == State::kAskingAgain) return ReadOn(*found_);
   if (facts_.top <= base_) return Done{base_};
   // A row that was given its id and is not committed yet lies above what is committed, and is no candidate.
@@ -136,22 +163,57 @@ Placing::Step Placing::TakeMoved() {
   return reading_ends_ ? Step(Done{std::min(facts_.top, committed_)}) : ReadOn(read_to_);
 }
 
-// Whoever is not there was never there: nothing above the first entry was deleted, or nothing at all was removed.
-bool Placing::IsProvenOvertaken(StreamId id) const {
-  return facts_.max_deleted < id && (facts_.nothing_removed || (facts_.first && *facts_.first < id));
+// ---- Salvaged rows
+
+PlacingOfSalvaged::PlacingOfSalvaged(PlacingPolicy policy, StreamId above, StreamId up_to, StreamId landed_before)
+    : Placement(policy, landed_before), read_to_(above), up_to_(up_to) {}
+
+Placement::Step PlacingOfSalvaged::TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag>) {
+  return state_ == State::kLookingUp ? TakeLookUp(answer) : TakeFacts(answer);
 }
 
-bool Placing::IsMoved(StreamId id) {
-  if (IsProvenOvertaken(id)) {
-    ++counts_.overtaken;
-    return true;
-  }
-  if (id <= landed_before_ && policy_.refill == Refill::kReport) {
-    ++counts_.reported;
-    return false;
-  }
-  ++counts_.unproven;
-  return policy_.unproven == Unproven::kAppend;
+// Those above the top are next to be sent, as all others are.
+Placement::Step PlacingOfSalvaged::TakeFacts(const RedisAnswer& answer) {
+  if (auto no_facts = KeepFacts(answer)) return *std::move(no_facts);
+  if (state_ == State::kAsking) return ReadOn();
+  std::erase_if(missing_, [this](const JournalRow& row) { return !IsMoved(row.id); });
+  if (missing_.empty()) return ReadOn();
+  state_ = State::kMoving;
+  return Move{std::exchange(missing_, {})};
+}
+
+Placement::Step PlacingOfSalvaged::ReadOn() {
+  const StreamId up_to = std::min(up_to_, facts_.top);
+  if (reading_ends_ || up_to <= read_to_) return Done{read_to_};
+  state_ = State::kReading;
+  return ReadUp{read_to_, up_to};
+}
+
+Placement::Step PlacingOfSalvaged::TakePage(JournalPage page) {
+  SPROCKETS_ASSERT(state_ == State::kReading);
+  reading_ends_ = page.is_last;
+  if (!page.rows.empty()) read_to_ = page.rows.back().id;
+  std::erase_if(page.rows, [](const JournalRow& row) { return !row.salvaged; });
+  if (page.rows.empty()) return ReadOn();
+  state_ = State::kLookingUp;
+  rows_ = page.rows;
+  answers_ = 0;
+  return LookUp{std::move(page.rows)};
+}
+
+Placement::Step PlacingOfSalvaged::TakeLookUp(const RedisAnswer& answer) {
+  if (answer.is_error()) return Broken{answer.text};
+  JournalRow& row = rows_[answers_++];
+  if (!Holds(answer, row)) missing_.push_back(std::move(row));
+  if (answers_ < rows_.size()) return Wait{};
+  if (missing_.empty()) return ReadOn();
+  state_ = State::kAskingAgain;
+  return Ask{};
+}
+
+Placement::Step PlacingOfSalvaged::TakeMoved() {
+  SPROCKETS_ASSERT(state_ == State::kMoving);
+  return ReadOn();
 }
 
 }  // namespace sprockets

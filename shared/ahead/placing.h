@@ -43,7 +43,8 @@ struct PlacingPolicy {
   Refill refill = Refill::kReport;
 };
 
-class Placing {
+/// Whatever finds out what of a stream's rows landed: it says what to do next, and is told what came of it.
+class Placement {
  public:
   // What to do next.
   struct Ask {};  // XINFO STREAM
@@ -80,19 +81,45 @@ class Placing {
     bool none() const { return overtaken + unproven + reported == 0; }
   };
 
-  /// Of the rows above `base` those up to `committed` may have landed. Those up to `landed_before` had, in this or in
-  /// another dataset. `same`: this is the dataset in which `base` landed.
-  Placing(PlacingPolicy policy, StreamId base, StreamId committed, StreamId landed_before);
+  virtual ~Placement() = default;
 
   Step Begin() { return Ask{}; }
   /// Of XINFO STREAM, or of the next look-up.
-  Step TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags);
-  Step TakePage(JournalPage page);
-  Step TakeMoved();
+  virtual Step TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags) = 0;
+  virtual Step TakePage(JournalPage page) = 0;
+  virtual Step TakeMoved() = 0;
 
   /// What was decided since the last call.
   Counts TakeCounts() { return std::exchange(counts_, {}); }
   StreamId top() const { return facts_.top; }
+
+ protected:
+  /// Rows up to `landed_before` had landed, in this or in another dataset.
+  Placement(PlacingPolicy policy, StreamId landed_before) : policy_(policy), landed_before_(landed_before) {}
+
+  /// Nothing: the answer is in facts_.
+  std::optional<Step> KeepFacts(const RedisAnswer& answer);
+  /// A row that is not there: it is to be moved, or else left where it is. It is counted.
+  bool IsMoved(StreamId id);
+  StreamInfo facts_;
+
+ private:
+  bool IsProvenOvertaken(StreamId id) const;
+
+  const PlacingPolicy policy_;
+  const StreamId landed_before_;
+  Counts counts_;
+};
+
+/// Of a stream's rows as they were committed, one after the other.
+class Placing : public Placement {
+ public:
+  /// Of the rows above `base` those up to `committed` may have landed.
+  Placing(PlacingPolicy policy, StreamId base, StreamId committed, StreamId landed_before);
+
+  Step TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags) override;
+  Step TakePage(JournalPage page) override;
+  Step TakeMoved() override;
 
  private:
   enum class State { kAsking, kSearching, kLookingUp, kAskingAgain, kReading, kMoving };
@@ -102,22 +129,43 @@ class Placing {
   Step Search(StreamId up_to);
   Step AskAgain(StreamId found);
   Step ReadOn(StreamId above);
-  bool IsProvenOvertaken(StreamId id) const;
-  bool IsMoved(StreamId id);
 
-  const PlacingPolicy policy_;
   const StreamId base_;
   const StreamId committed_;
-  const StreamId landed_before_;
   State state_ = State::kAsking;
-  StreamInfo facts_;
   std::vector<JournalRow> looked_up_;
   size_t answers_ = 0;  // of them
   bool search_ends_ = false;
   std::optional<StreamId> found_;
   StreamId read_to_;
   bool reading_ends_ = false;
-  Counts counts_;
+};
+
+/// Of the salvaged rows of a damaged journal: while they could not be read, later rows went past them, so the rule says
+/// nothing of them, and each is looked for.
+class PlacingOfSalvaged : public Placement {
+ public:
+  /// The salvaged rows lie above `above`, up to `up_to`, among others.
+  PlacingOfSalvaged(PlacingPolicy policy, StreamId above, StreamId up_to, StreamId landed_before);
+
+  Step TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags) override;
+  Step TakePage(JournalPage page) override;
+  Step TakeMoved() override;
+
+ private:
+  enum class State { kAsking, kReading, kLookingUp, kAskingAgain, kMoving };
+
+  Step TakeFacts(const RedisAnswer& answer);
+  Step TakeLookUp(const RedisAnswer& answer);
+  Step ReadOn();
+
+  StreamId read_to_;
+  const StreamId up_to_;
+  State state_ = State::kAsking;
+  std::vector<JournalRow> rows_;  // of the page; then those of them that are not there
+  size_t answers_ = 0;
+  std::vector<JournalRow> missing_;
+  bool reading_ends_ = false;
 };
 
 }  // namespace sprockets

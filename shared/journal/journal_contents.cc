@@ -63,13 +63,22 @@ Result<JournalFile> ReadJournal(SpillFile& journal) {
   file.bytes = journal.info().bytes;
   ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, journal.UncountedStreams());
   for (const SpilledStream& stream : streams) {
+    bool salvaged = false;
     const auto take = [&](const SpilledEvent& row) {
+      salvaged = row.doubt.has_value();
       file.last_ids[stream.name] = *row.id;
       file.newest_received_ms = std::max(file.newest_received_ms, row.received_ms);
       return false;
     };
     // A damaged row says nothing of its id; the one before it does.
-    RETURN_IF_ERROR(journal.VisitNewestFirst(stream, 0, 0, take, [](int64_t, std::string_view) {}));
+    const auto pass_over = [](int64_t, std::string_view) {};
+    RETURN_IF_ERROR(journal.VisitNewestFirst(stream, 0, 0, take, pass_over));
+    if (!salvaged) continue;
+    const auto take_first = [&](const SpilledEvent& row) {
+      file.first_ids[stream.name] = *row.id;
+      return false;
+    };
+    RETURN_IF_ERROR(journal.Visit(stream, 0, 0, take_first, pass_over));
   }
   return file;
 }

@@ -14,11 +14,6 @@ namespace {
 
 constexpr size_t kMostOpen = 4;
 
-/// The highest id below `id`, which is above 0-0.
-StreamId Before(StreamId id) {
-  return id.seq > 0 ? StreamId{id.ms, id.seq - 1} : StreamId{id.ms - 1, std::numeric_limits<uint64_t>::max()};
-}
-
 }  // namespace
 
 // Files are chosen by the ids that they hold, not by their numbers: a salvaged one has a new number, and old rows.
@@ -218,6 +213,7 @@ bool JournalPages::Take(const SpilledEvent& row, int64_t number, Reading* readin
   reading->full = rows.size() >= kPageRows || reading->bytes >= kPageBytes;
   if (reading->full) return false;
   rows.push_back(JournalRow::Of(row.ticket, row.origin == 0 ? row.ticket : row.origin, id, row.event));
+  rows.back().salvaged = row.doubt.has_value();
   reading->bytes += rows.back().bytes();
   reading->at = id;
   reading->place = Place{number, row.ticket, id, read.down};

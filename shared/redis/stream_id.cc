@@ -46,4 +46,8 @@ std::optional<StreamId> Next(StreamId id) {
   return std::nullopt;
 }
 
+StreamId Before(StreamId id) {
+  return id.seq > 0 ? StreamId{id.ms, id.seq - 1} : StreamId{id.ms - 1, std::numeric_limits<uint64_t>::max()};
+}
+
 }  // namespace sprockets

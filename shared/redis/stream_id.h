@@ -30,5 +30,7 @@ std::string_view WriteStreamId(StreamId id, char* out);
 
 /// The smallest id above `id`; nothing above the largest one.
 std::optional<StreamId> Next(StreamId id);
+/// The largest id below `id`, which is above 0-0.
+StreamId Before(StreamId id);
 
 }  // namespace sprockets

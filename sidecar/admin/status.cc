@@ -17,9 +17,6 @@ constexpr std::string_view StateOf(bool takes_events) {
   return takes_events ? "closed" : "open";
 }
 
-constexpr std::string_view kMeaningOfJournal =
-    "an acknowledged event is on the sidecar's disk: what Redis forgets, the sidecar sends again";
-
 Json RedisJson(const RedisFacts& redis) {
   return {{"state", redis.connected ? "connected" : "disconnected"},
           {"breaker", StateOf(redis.takes_events)},

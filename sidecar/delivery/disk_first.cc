@@ -25,6 +25,11 @@ DiskFirst::DiskFirst(uv_loop_t* loop, const LoopClock* clock, Options options, c
   for (const auto& [name, id] : contents.committed) forwarder_.AddStream(name, id);
   for (const auto& [name, mark] : marks) forwarder_.Restore(mark);
   for (const auto& [origin, ticket] : contents.current) forwarder_.AddMoved(origin, ticket);
+  for (const JournalFile& file : contents.files) {
+    for (const auto& [name, first] : file.first_ids)
+      forwarder_.AddSalvaged(*forwarder_.FindStream(name), Before(first), file.last_ids.find(name)->second);
+  }
+  has_salvaged_ = forwarder_.has_salvaged();
   journal_.Start(&forwarder_);
 }
 
@@ -45,6 +50,10 @@ void DiskFirst::EndTurn() {
 }
 
 void DiskFirst::EverySecond() {
+  if (has_salvaged_ && !forwarder_.has_salvaged()) {
+    has_salvaged_ = false;
+    disk_->NoteSalvagedPlaced();
+  }
   acceptor_.CheckPatience(clock_->Now());
   journal_.KeepHouse();
   disk_->KeepJournal();
@@ -125,7 +134,7 @@ JournalFacts DiskFirst::Journaled(WallTime now) const {
     const StreamId committed = stream->rows.committed();
     const int64_t ahead_ms = static_cast<int64_t>(stream->assigned.ms) - now.ms;
     facts.ahead_of_clock_ms = std::max(facts.ahead_of_clock_ms, ahead_ms);
-    if (committed <= stream->landed && stream->refusal.empty()) continue;
+    if (committed <= stream->landed && stream->refusal.empty() && !stream->salvaged) continue;
     // Since the first row that has not landed; where that is not in memory, since the last one that has.
     const JournalRow* next = stream->rows.Next();
     const StreamId since = next != nullptr ? next->id : stream->landed;

@@ -71,6 +71,7 @@ class DiskFirst : public Delivery, private ForwarderNotices {
   Acceptor acceptor_;
   int64_t marked_ms_ = 0;  // when marks were last written down
   bool was_guarded_ = true;
+  bool has_salvaged_ = false;  // rows that have not been looked for
 };
 
 }  // namespace sprockets

@@ -27,6 +27,10 @@ struct RedisFacts {
   std::string last_error;                                       // what Redis refused, or why there is no connection
 };
 
+/// What an acknowledgement means with --ack disk.
+inline constexpr std::string_view kMeaningOfJournal =
+    "an acknowledged event is on the sidecar's disk: what Redis forgets, the sidecar sends again";
+
 /// Of the journal, with --ack disk.
 struct JournalFacts {
   struct Stream {

@@ -68,6 +68,7 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
                    [&](ReadFolderJob) { ReadFolder(); },
                    [&](KeepJournalJob) {},
                    [&](const LandedJob& landed) { NoteLanded(landed); },
+                   [&](SalvagedPlacedJob) { retention_.NoteSalvagedPlaced(); },
                },
                job);
   }

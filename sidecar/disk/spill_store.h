@@ -39,8 +39,10 @@ struct KeepJournalJob {};  // --ack disk: a failed COMMIT is tried again, journa
 struct LandedJob {
   std::vector<LandedMark> marks;  // those that have changed; the last one is of the life that Redis lives now
 };
+/// With --ack disk: the rows of salvaged journals were looked for, so these journals may go as others do.
+struct SalvagedPlacedJob {};
 using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob, ReadFolderJob,
-                              KeepJournalJob, LandedJob>;
+                              KeepJournalJob, LandedJob, SalvagedPlacedJob>;
 
 // What comes back. A SpillOutcome and a Recorded are, too.
 struct Sealed {

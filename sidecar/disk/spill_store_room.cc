@@ -41,10 +41,11 @@ Status SpillStore::CheckDisk(int64_t wanted) {
 }
 
 // What this sidecar never sent can be refused. What it sent and knows nothing of finds a place as long as that is
-// allowed.
+// allowed; so does an event that was acknowledged and is moved, for which its stream waits.
 void SpillStore::RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error) {
   const auto refused = std::stable_partition(batch->begin(), batch->end(), [this](const SpillRequest* request) {
-    return request->was_sent && room_.AllowsDoubt(static_cast<int64_t>(request->event->wire.size()));
+    return (request->was_sent || request->origin != 0) &&
+           room_.AllowsDoubt(static_cast<int64_t>(request->event->wire.size()));
   });
   std::vector<SpillRequest*> without_room(refused, batch->end());
   batch->erase(refused, batch->end());

@@ -5,9 +5,15 @@
 
 #include <uv.h>
 
+#include "shared/ahead/greeting.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
+#include "shared/redis/error.h"
+#include "shared/redis/login.h"
+#include "shared/redis/resp.h"
 #include "sidecar/redis/link.h"
+#include "sidecar/redis/pipeline.h"
+#include "sidecar/redis/replies.h"
 #include "sidecar/uv_handles.h"
 
 namespace sprockets {
@@ -61,9 +67,79 @@ class Probe : private RedisLinkEvents {
   std::optional<RecordJob> recorded_;
 };
 
+/// Transactions and the guard, as --ack disk needs them. The guard is set only where it stands already, to what it is.
+class TransactionProbe : private RedisPipelineEvents {
+ public:
+  TransactionProbe(uv_loop_t* loop, const RedisUrl& url, int64_t timeout_ms)
+      : loop_(loop), pipeline_(loop, url, timeout_ms, this) {
+    if (std::string auth = AuthCommand(url); !auth.empty()) Add(Ask::kLogin, std::move(auth));
+    if (url.database != 0) Add(Ask::kLogin, MakeCommand({"SELECT", std::to_string(url.database)}));
+    Add(Ask::kTransaction, MakeCommand({"MULTI"}));
+    Add(Ask::kTransaction, MakeCommand({"EXEC"}));
+    Add(Ask::kRange, MakeCommand({"XRANGE", "sprockets:probe", "-", "+", "COUNT", "1"}));
+    Add(Ask::kGuard, MakeCommand({"SET", kGuardKey, "1", "XX"}));
+    Add(Ask::kGuard, MakeCommand({"WATCH", kGuardKey}));
+    pipeline_.Connect();
+  }
+  /// Why it cannot be used; empty: it can.
+  const std::string& why() const { return why_; }
+  bool refused() const { return refused_; }
+  bool may_guard() const { return may_guard_; }
+  bool may_range() const { return may_range_; }
+
+ private:
+  enum class Ask { kLogin, kTransaction, kRange, kGuard };
+
+  void Add(Ask ask, std::string command) {
+    asked_.push_back(ask);
+    commands_ += command;
+  }
+  void End(std::string why, bool refused) {
+    why_ = std::move(why);
+    refused_ = refused;
+    uv_stop(loop_);
+  }
+
+  // RedisPipelineEvents
+  void OnConnected() override {
+    pipeline_.Append(commands_, asked_.size());
+    pipeline_.Flush();
+  }
+  void OnReply(const redisReply& reply) override {
+    const RedisAnswer answer = WholeAnswer(reply);
+    const Ask ask = asked_[answered_++];
+    if (ask == Ask::kGuard && IsDenied(answer)) may_guard_ = false;
+    if (ask == Ask::kRange && IsDenied(answer)) may_range_ = false;
+    if (why_.empty() && ask == Ask::kTransaction && answer.is_error())
+      End(std::string(IsDenied(answer) ? kNeedsTransactions : answer.text), /*refused=*/true);
+    if (answered_ == asked_.size()) uv_stop(loop_);
+  }
+  void OnClosed(const std::string& why, bool) override { End(why, /*refused=*/false); }
+
+  uv_loop_t* const loop_;
+  std::vector<Ask> asked_;
+  std::string commands_;
+  size_t answered_ = 0;
+  std::string why_;
+  bool refused_ = false;
+  bool may_guard_ = true;
+  bool may_range_ = true;
+  RedisPipeline pipeline_;
+};
+
+void ProbeTransactions(uv_loop_t* loop, const RedisUrl& url, int64_t timeout_ms, ProbedRedis* probed) {
+  const TransactionProbe probe(loop, url, timeout_ms);
+  uv_run(loop, UV_RUN_DEFAULT);
+  probed->why = probe.why();
+  probed->may_guard = probe.may_guard();
+  probed->server.may_range = probe.may_range();
+  if (probed->why.empty()) return;
+  probed->verdict = probe.refused() ? ProbedRedis::Verdict::kRefused : ProbedRedis::Verdict::kUnreachable;
+}
+
 }  // namespace
 
-ProbedRedis ProbeRedis(const RedisUrl& url, int64_t timeout_ms) {
+ProbedRedis ProbeRedis(const RedisUrl& url, int64_t timeout_ms, bool for_journal) {
   InitLog(LogFormat::kText, LogLevel::kNone);  // what it would say is the caller's to say
   uv_loop_t loop;
   SPROCKETS_ASSERT(uv_loop_init(&loop) == 0);
@@ -77,6 +153,14 @@ ProbedRedis ProbeRedis(const RedisUrl& url, int64_t timeout_ms) {
                                   : "not all of it was answered within " + FormatDuration(kMostTimeouts * timeout_ms);
     const bool refused = !probed.server.refusal.empty();
     probed.verdict = probed.why.empty() ? Verdict::kUsable : refused ? Verdict::kRefused : Verdict::kUnreachable;
+    if (for_journal && probed.why.empty() && probed.server.run_id.empty()) {
+      probed.verdict = Verdict::kRefused;
+      probed.why = "--ack disk needs INFO, to tell one life of the server from the next: give the sidecar's user +info";
+    }
+  }
+  if (for_journal && probed.why.empty()) {
+    uv_run(&loop, UV_RUN_DEFAULT);  // the first connection ends
+    ProbeTransactions(&loop, url, timeout_ms, &probed);
   }
   uv_run(&loop, UV_RUN_DEFAULT);
   SPROCKETS_ASSERT(uv_loop_close(&loop) == 0);

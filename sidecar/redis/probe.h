@@ -16,11 +16,12 @@ struct ProbedRedis {
     kRefused,      // it answers, and cannot be used: the login, the database, a replica, a cluster
   };
   Verdict verdict = Verdict::kUnreachable;
-  std::string why;   // it cannot be used
-  Handshake server;  // what it says of itself
+  std::string why;        // it cannot be used
+  Handshake server;       // what it says of itself
+  bool may_guard = true;  // with `for_journal`: the key that tells when the dataset was replaced
 };
 
-/// Runs a loop of its own until it knows.
-ProbedRedis ProbeRedis(const RedisUrl& url, int64_t timeout_ms);
+/// Runs a loop of its own until it knows. `for_journal`: whether --ack disk can use it.
+ProbedRedis ProbeRedis(const RedisUrl& url, int64_t timeout_ms, bool for_journal);
 
 }  // namespace sprockets

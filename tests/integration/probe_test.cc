@@ -100,6 +100,40 @@ TEST_CASE("what a Redis is worth, and which rights are missing, is said before t
   CHECK(sidecar.out.find("CLIENT KILL") != std::string::npos);
 }
 
+TEST_CASE("what --ack disk needs of a Redis is asked for before the sidecar starts", "[probe]") {
+  const Probes probes;
+  const Strings narrow = {"on", "nopass", "~*", "+xadd", "+xinfo", "+xrange", "+info", "+client"};
+  Strings options = {"--appendonly", "no"};
+  const auto add_user = [&](const char* name, Strings more) {
+    options.insert(options.end(), {"--user", name});
+    options.insert(options.end(), narrow.begin(), narrow.end());
+    options.insert(options.end(), more.begin(), more.end());
+  };
+  add_user("all", {"+multi", "+exec", "+watch", "+set"});
+  add_user("guardless", {"+multi", "+exec"});
+  add_user("none", {});
+  ProbedServer redis(probes.folder, "redis", options);
+  const auto probe = [&](const std::string& user) {
+    return RunSidecar(probes.folder.path(),
+                      {"--socket", "door", "--spill-dir", "spill", "--redis", UrlOf(redis, user + ":@"), "--ack",
+                       "disk", "--redis-timeout", "2s", "--check-config", "--probe"});
+  };
+  const RunResult all = probe("all");
+  INFO(all.out << all.err);
+  CHECK(all.exit_code == 0);
+  CHECK(all.out.find("on the sidecar's disk") != std::string::npos);
+  CHECK(all.out.find("missing rights") == std::string::npos);
+  const RunResult guardless = probe("guardless");
+  INFO(guardless.out << guardless.err);
+  CHECK(guardless.exit_code == 0);
+  CHECK(guardless.out.find("sprockets:guard") != std::string::npos);
+  const RunResult none = probe("none");
+  INFO(none.out << none.err);
+  CHECK(none.exit_code == 4);
+  CHECK(none.err.find("+multi") != std::string::npos);
+  CHECK(redis.Call({"EXISTS", "sprockets:guard"}).integer == 0);
+}
+
 /// Answers every command likewise; without an answer, with a text that comes a byte at a time and has no end.
 constexpr const char* kStrangeServer = R"py(
 import socket, sys, threading, time

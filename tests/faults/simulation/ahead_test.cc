@@ -52,6 +52,11 @@ TEST_CASE("ahead: other writers overtake, and nothing is lost or doubled that wa
   CHECK(all.overtaken > 0);
 }
 
+TEST_CASE("ahead: rows of a damaged journal that are salvaged later are neither lost nor doubled", "[ahead]") {
+  const ForwarderCounters all = RequireOverSeeds(2000, {.sidecar_kills = 4, .quarantines = 3});
+  CHECK(all.overtaken > 0);
+}
+
 TEST_CASE("ahead: a row over which connections break holds up nobody", "[ahead]") {
   RequireOverSeeds(500, {.poison = true});
 }

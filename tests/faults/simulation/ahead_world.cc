@@ -50,12 +50,37 @@ void AheadWorld::Start() {
   forwarder_ = std::make_unique<Forwarder>(Options(random_), tags_, this, this, this);
   std::map<std::string, StreamId> committed;
   for (const Row& row : journal_) {
+    if (row.out_of_reach) continue;
     committed[row.stream] = std::max(committed[row.stream], row.row.id);
     next_ticket_ = std::max(next_ticket_, row.ticket + 1);
     if (row.row.origin != row.ticket) forwarder_->AddMoved(row.row.origin, row.ticket);
   }
   for (const auto& [name, id] : committed) forwarder_->AddStream(name, id).assigned = id;
   for (const auto& [name, mark] : marks_) forwarder_->Restore(mark);
+  for (const Row& row : journal_) {
+    if (row.row.salvaged && !row.out_of_reach)
+      forwarder_->AddSalvaged(*forwarder_->FindStream(row.stream), {row.row.id.ms, row.row.id.seq - 1}, row.row.id);
+  }
+}
+
+// A file turns out to be damaged at a start, and its rows are out of reach until somebody salvages it. An event that
+// was not answered, and comes again meanwhile, is a new one; so only others are taken.
+void AheadWorld::Quarantine() {
+  if (journal_.empty()) return;
+  const int64_t from = journal_[random_() % journal_.size()].ticket;
+  const int64_t up_to = from + static_cast<int64_t>(random_() % 4);
+  for (Row& row : journal_) {
+    const bool is_answered = events_[row.event].fate == Event::Fate::kAcknowledged;
+    const bool is_moved = std::any_of(journal_.begin(), journal_.end(), [&](const Row& other) {
+      return other.row.origin == row.row.origin && other.ticket != row.ticket;
+    });
+    if (row.ticket >= from && row.ticket <= up_to && is_answered && !is_moved) row.out_of_reach = true;
+  }
+  foreign_ = true;  // order is not kept, nor are ids
+}
+
+void AheadWorld::Salvage() {
+  for (Row& row : journal_) row.row.salvaged = std::exchange(row.out_of_reach, false) || row.row.salvaged;
 }
 
 void AheadWorld::KillSidecar() {
@@ -73,6 +98,8 @@ void AheadWorld::KillSidecar() {
   for (Event& event : events_) {
     if (event.fate == Event::Fate::kWaiting) event.fate = Event::Fate::kUnsent;
   }
+  if (Chance(50)) Salvage();
+  if (faults_.quarantines-- > 0) Quarantine();
   Start();
 }
 
@@ -168,7 +195,7 @@ void AheadWorld::GivePage() {
   for (const Row& row : journal_) {
     const StreamId id = row.row.id;
     const bool fits = wanted.down ? id > wanted.above && id < wanted.to : id > wanted.above && id <= wanted.to;
-    if (row.stream == wanted.stream && fits) inside.push_back(&row.row);
+    if (row.stream == wanted.stream && fits && !row.out_of_reach) inside.push_back(&row.row);
   }
   std::sort(inside.begin(), inside.end(), [&](const JournalRow* one, const JournalRow* other) {
     return wanted.down ? one->id > other->id : one->id < other->id;
@@ -425,6 +452,11 @@ bool AheadWorld::Settle() {
     server.up = true;
     server.hung = false;
     server.refusal.clear();
+  }
+  if (std::any_of(journal_.begin(), journal_.end(), [](const Row& row) { return row.out_of_reach; })) {
+    Salvage();
+    faults_.quarantines = 0;
+    KillSidecar();
   }
   for (int step = 0; step < kSettlingSteps; ++step) {
     if (done()) return true;

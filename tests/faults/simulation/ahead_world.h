@@ -31,6 +31,7 @@ struct AheadFaults {
   int sidecar_kills = 2;
   int deadlines = 3;
   int commit_failures = 2;
+  int quarantines = 0;
   int holds = 2;
   int refills = 2;
   size_t most = 0;      // MAXLEN of every XADD; 0: none
@@ -63,6 +64,7 @@ class AheadWorld : public ForwarderLink, public JournalSource, public ForwarderN
     std::string stream;
     JournalRow row;
     size_t event;
+    bool out_of_reach = false;  // its file is quarantined
   };
   struct Commit {
     std::vector<Row> rows;
@@ -93,6 +95,8 @@ class AheadWorld : public ForwarderLink, public JournalSource, public ForwarderN
   void Say(const std::string& what) const;
   void Start();
   void KillSidecar();
+  void Quarantine();
+  void Salvage();
   void SendEvent();
   void CommitOne(bool may_fail);
   void Persist(const Commit& commit);

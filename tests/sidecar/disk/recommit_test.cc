@@ -120,6 +120,8 @@ TEST_CASE("a failure before COMMIT is a refusal, and stores nothing") {
 
 TEST_CASE("a moved event waits for room, its stream with it, and others do not wait") {
   JournalWorld world;
+  world.options.most_doubt_bytes = 0;
+  world.Restart();
   world.Process(RequestOf("s", 1), RequestOf("t", 2));
   world.order.clear();
   world.faults.free_bytes = 0;
@@ -147,6 +149,17 @@ TEST_CASE("a moved event waits for room, its stream with it, and others do not w
     world.store->Close(true);
     CHECK(world.order == std::vector<std::string>{"refused", "refused"});
   }
+}
+
+TEST_CASE("at a full quota a moved event is written all the same, as much as one connection may carry") {
+  JournalWorld world;
+  world.options.spill_max_bytes = 1;
+  world.options.most_doubt_bytes = 1'000;
+  world.Restart();
+  const std::string large(600, 'x');
+  world.Process(RequestOf("s", 1));
+  world.Process(RequestOf("s", 3, 1, large), RequestOf("t", 4, 2, large));
+  CHECK(world.order == std::vector<std::string>{"refused", "spilled"});
 }
 
 TEST_CASE("a moved event whose COMMIT fails is committed again like others") {
