@@ -13,8 +13,8 @@
 --     "github_id" ANY, "amount" ANY …    -- the fields of the stream's first event in this file, in its order
 --   ) STRICT;
 --
--- A file of --ack disk is a journal (user_version 2 instead of 1): its sidecar has told the client the id of the entry that
--- each event becomes. There the table of a stream has two columns more behind _ticket, which _checksum covers, too:
+-- A file of --ack disk is a journal (user_version 2 instead of 1; 3 if its sidecar does not sync each commit, --fsync-interval):
+-- its sidecar has told the client the id of the entry that each event becomes. There the table of a stream has two columns more behind _ticket, which _checksum covers, too:
 --
 --     _id          TEXT NOT NULL,        -- the entry's id, as Redis writes it
 --     _origin      INTEGER,              -- the event was moved, because others had overtaken it: the ticket of its first row, in

@@ -39,6 +39,10 @@ constexpr std::array kOptions = {
            "redis"},
     Option{"retain", "DURATION", "with --ack disk: keep events that Redis has for this long, in case it forgets them",
            "24h"},
+    Option{"fsync-interval", "DURATION",
+           "with --ack disk: sync the disk so often, at most 1s, instead of before each answer; a power cut may then "
+           "lose the events that were answered since the last sync; 0 syncs before each answer",
+           "0"},
     Option{"refill", "WHAT",
            "with --ack disk: 'report' or 'append' events that Redis had, that it does not have any more, and that may "
            "have been deleted on purpose; only with other writers on the stream",
@@ -109,6 +113,10 @@ Result<SidecarConfig> Read(const Options& options) {
   ASSIGN_OR_RETURN(const size_t ack, options.Choice("ack", kAcks));
   config.ack = ack == 0 ? SidecarConfig::Ack::kRedis : SidecarConfig::Ack::kDisk;
   ASSIGN_OR_RETURN(config.retain_ms, options.DurationMs("retain"));
+  ASSIGN_OR_RETURN(config.fsync_interval_ms, options.DurationMs("fsync-interval"));
+  if (config.fsync_interval_ms > 1000) return UsageError(options.Origin("fsync-interval") + ": must be at most 1s");
+  if (config.fsync_interval_ms > 0 && config.ack == SidecarConfig::Ack::kRedis)
+    return UsageError(options.Origin("fsync-interval") + ": belongs to --ack disk");
   static constexpr std::array<std::string_view, 2> kRefills = {"report", "append"};
   ASSIGN_OR_RETURN(const size_t refill, options.Choice("refill", kRefills));
   config.placing.refill = refill == 0 ? Refill::kReport : Refill::kAppend;

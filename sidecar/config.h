@@ -21,6 +21,7 @@ struct SidecarConfig {
   RedisUrl redis;
   std::string spill_dir;
   Ack ack = Ack::kRedis;           // what an acknowledgement means
+  int64_t fsync_interval_ms = 0;   // ack disk: 0 syncs before each answer
   int64_t retain_ms = 86'400'000;  // ack disk: so long may Redis forget what has landed
   PlacingPolicy placing;           // ack disk: what becomes of events that cannot be proven
   int64_t redis_timeout_ms = 250;  // without any progress: of a connect, and of the commands in flight

@@ -188,6 +188,7 @@ Result<std::unique_ptr<Delivery>> Sidecar::MakeDiskFirst(OpenedFolder* opened, c
   auto delivery = std::make_unique<DiskFirst>(&loop_, &clock_, std::move(options), *folder_, contents,
                                               opened->state->landed(), disk_.get());
   spill->names_entries = true;
+  spill->sync_every_ms = config_.fsync_interval_ms;
   spill->retain_ms = config_.retain_ms;
   spill->earlier_journals = std::move(contents.files);
   *moved = std::move(contents.current);

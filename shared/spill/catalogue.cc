@@ -21,7 +21,8 @@ Status FinishTotals(Database& database, std::span<const SealedStream> streams) {
 Database::Options SpillDatabaseOptions() {
   Database::Options options;
   options.application_id = kSpillApplicationId;
-  options.user_version = kJournalFormatVersion;
+  options.user_version = kLateSyncedJournalVersion;
+  options.late_synced_version = kLateSyncedJournalVersion;
   options.cache_bytes = 4 * 1024 * 1024;
   options.busy_timeout_ms =
       30'000;  // the sidecar reads a file at its start for seconds, while the drainer commits to it

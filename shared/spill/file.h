@@ -24,7 +24,8 @@ namespace sprockets {
 
 inline constexpr int32_t kSpillApplicationId = 0x5350524b;  // "SPRK"
 inline constexpr int32_t kSpillFormatVersion = 1;
-inline constexpr int32_t kJournalFormatVersion = 2;  // of files that name entries: programs of before refuse them
+inline constexpr int32_t kJournalFormatVersion = 2;      // of files that name entries: programs of before refuse them
+inline constexpr int32_t kLateSyncedJournalVersion = 3;  // the same, but its commits were not synced one by one
 
 /// What stands as _anchor of a doubt that needs no proof; it begins at 0-0.
 inline constexpr std::string_view kRepeatAnchor = "repeat";
@@ -39,6 +40,7 @@ struct SpillWriterOptions {
   std::string server = {};        // likewise, its address: RedisUrl::Server
   bool connections_lost = false;  // connections of earlier lives are not known: no fence covers all (see StateFile)
   bool names_entries = false;     // a journal (--ack disk): each row says which entry of its stream the event becomes
+  bool sync_commits = true;       // false, in a journal: a power cut may lose what was committed since the last Sync
 };
 
 /// An event on its way into a spill file.
@@ -76,6 +78,8 @@ class SpillWriter {
   /// mark it suspect, begin a new one.
   virtual Status Commit() = 0;
   virtual void Rollback() = 0;
+  /// Without sync_commits: what was committed outlasts a power cut from now on. An error is as bad as one of Commit.
+  virtual Status Sync() = 0;
 
   virtual int64_t number() const = 0;
   virtual int64_t rows() const = 0;                // committed

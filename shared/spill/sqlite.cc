@@ -296,6 +296,7 @@ Status Database::InspectHeader(const Options& options, bool* is_wal) {
   const int32_t application_id = BigEndian32(&header[kApplicationIdAt]);
   const int32_t version = BigEndian32(&header[kUserVersionAt]);
   if (application_id != options.application_id) return Error{ErrorCode::kForeign, "another program made this file"};
+  late_synced_ = options.late_synced_version != 0 && version == options.late_synced_version;
   if (version > options.user_version) {
     return Error{ErrorCode::kForeign, "it has format " + std::to_string(version) +
                                           ", made by a newer version; this program knows format " +
@@ -321,7 +322,7 @@ Status Database::Configure(const Options& options) {
   // For a new file. Only after the first read is it known which size one that is there has.
   RETURN_IF_ERROR(Execute("PRAGMA page_size=" + std::to_string(options.page_bytes)));
   // EXTRA: as FULL, and without a WAL a commit is the deletion of its journal, which must outlast a power cut, too.
-  RETURN_IF_ERROR(SetPragma("synchronous", "3"));
+  RETURN_IF_ERROR(SetPragma("synchronous", options.sync_commits ? "3" : "1"));
   RETURN_IF_ERROR(SetPragma("cell_size_check", "1"));
   RETURN_IF_ERROR(SetPragma("wal_autocheckpoint", "0"));
   const auto count_pages = [](void* counter, sqlite3*, const char*, int pages) {
@@ -354,7 +355,7 @@ Status Database::EnterJournal(const Options& options) {
   if (!mode.ok()) return std::move(mode).error();
   if (mode.value() == "delete") return {};
   if (Status whole = RefuseDamagedWal(); !whole.ok()) {
-    if (!options.accept_damaged_wal || whole.error().code != ErrorCode::kCorrupt) return whole;
+    if (!(options.accept_damaged_wal || late_synced_) || whole.error().code != ErrorCode::kCorrupt) return whole;
     wal_damage_ = whole.error().message;
   }
   RETURN_IF_ERROR(Checkpoint());
@@ -445,6 +446,14 @@ Status Database::Checkpoint(WalRoom room) {
   if (sqlite3_wal_checkpoint_v2(database_.get(), "main", mode, nullptr, nullptr) != SQLITE_OK) return Failure();
   *wal_pages_ = 0;
   return {};
+}
+
+Status Database::SyncWal() {
+  sqlite3_file* wal = nullptr;
+  sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+  if (wal == nullptr || wal->pMethods == nullptr) return {};  // it has none: nothing was committed
+  if (wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) == SQLITE_OK) return {};
+  return Error{ErrorCode::kIo, "cannot sync " + path_.native() + "-wal: " + std::generic_category().message(errno)};
 }
 
 Status Database::LeaveWal() {

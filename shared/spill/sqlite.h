@@ -75,6 +75,11 @@ class Database {
     /// A WAL in which commits stand behind a damaged frame is kCorrupt, for SQLite would drop them without a word.
     /// True: it may.
     bool accept_damaged_wal = false;
+    /// False: a commit is in the WAL, and outlasts a kill; a power cut only after SyncWal.
+    bool sync_commits = true;
+    /// The version of files whose commits were not synced: of these a power cut loses the last ones in any order, and
+    /// their WAL is accepted as if it were damaged. 0: there are none.
+    int32_t late_synced_version = 0;
     int64_t max_bytes = 0;            // of the database without its WAL (max_page_count); beyond it kFull. 0: no limit
     int64_t page_bytes = kPageBytes;  // of a file that is created; one that is there keeps its own
     int64_t cache_bytes = 2 * 1024 * 1024;
@@ -109,6 +114,10 @@ class Database {
   };
   /// Moves the WAL into the database and syncs.
   Status Checkpoint(WalRoom room = WalRoom::kRelease);
+  /// With sync_commits off: what was committed outlasts a power cut.
+  Status SyncWal();
+  /// From now on, each commit does.
+  Status SyncEachCommit() { return SetPragma("synchronous", "3"); }
   /// From WAL to rollback journal; afterwards there is no -wal file and other processes may open it. Call after
   /// Checkpoint.
   Status LeaveWal();
@@ -144,6 +153,7 @@ class Database {
 
   std::filesystem::path path_;
   std::string wal_damage_;
+  bool late_synced_ = false;
   int64_t page_bytes_ = 0;
   std::unique_ptr<int> wal_pages_;  // SQLite counts here, so it must not move
   std::unique_ptr<sqlite3, Closer> database_;

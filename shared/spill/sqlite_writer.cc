@@ -120,7 +120,11 @@ Status SqliteWriter::Impl::Start(const DiskFolder& folder) {
   database_options.journal = Database::Journal::kWal;
   database_options.max_bytes = options.max_bytes;
   database_options.page_bytes = kPageBytes;
-  database_options.user_version = options.names_entries ? kJournalFormatVersion : kSpillFormatVersion;
+  SPROCKETS_ASSERT(options.sync_commits || options.names_entries);
+  database_options.sync_commits = options.sync_commits;
+  database_options.user_version = !options.names_entries ? kSpillFormatVersion
+                                  : options.sync_commits ? kJournalFormatVersion
+                                                         : kLateSyncedJournalVersion;
   database_options.initialize = [this](Database& created) { return InitializeFile(created, options); };
   ASSIGN_OR_RETURN(database, Database::Open(file.path, database_options));
   RETURN_IF_ERROR(batch.Register(*database));
@@ -324,6 +328,11 @@ Status SqliteWriter::Commit() {
   return {};
 }
 
+Status SqliteWriter::Sync() {
+  SPROCKETS_ASSERT(impl_->database && !impl_->open);
+  return impl_->database->SyncWal();
+}
+
 void SqliteWriter::Rollback() {
   if (!impl_->open) return;
   for (Impl::StreamTable* stream : impl_->touched) stream->totals = stream->committed;
@@ -392,6 +401,7 @@ Status SqliteWriter::Seal(const SpillFolder& folder) {
 Status SqliteWriter::Impl::Finish() {
   std::vector<SealedStream> sealed;
   for (const auto& [name, stream] : streams) sealed.push_back({stream->id, stream->totals});
+  RETURN_IF_ERROR(database->SyncEachCommit());
   RETURN_IF_ERROR(database->Checkpoint());
   RETURN_IF_ERROR(database->LeaveWal());
   return WriteTotals(*database, sealed);

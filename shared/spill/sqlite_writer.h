@@ -19,6 +19,7 @@ class SqliteWriter final : public SpillWriter {
   Status AddConnections(std::span<const ConnectionId> connections) override;
   Status Commit() override;
   void Rollback() override;
+  Status Sync() override;
   int64_t number() const override;
   int64_t rows() const override;
   int64_t FileBytes() const override;

@@ -76,6 +76,7 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
   // Its doubts came in the same turn.
   if (connection_ended && !live_) NoteNothingInFlight();
   if (!options_.names_entries) return;
+  SyncIfDue();
   TellBlocked();
   retention_.KeepHouse();
 }
@@ -221,6 +222,7 @@ Status SpillStore::Store(Batch batch, std::vector<int64_t>* tickets) {
   Status committed = file_->Commit();
   commit_failed_ = !committed.ok();
   commit_failed_ ? tally_.Rollback() : tally_.Commit();
+  if (options_.sync_every_ms > 0 && unsynced_since_ms_ == 0) unsynced_since_ms_ = SteadyClockMs();
   return committed;
 }
 
@@ -288,8 +290,10 @@ Status SpillStore::OpenFile() {
   options.server = options_.server;
   options.connections_lost = state_->connections_lost();
   options.names_entries = options_.names_entries;
+  options.sync_commits = options_.sync_every_ms == 0;
   ASSIGN_OR_RETURN(file_, folder_.CreateActive(options));
   tails_.clear();
+  unsynced_since_ms_ = 0;
   LogInfo("spill-file-begun", {{"number", number}});
   return {};
 }

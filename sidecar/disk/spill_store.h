@@ -81,6 +81,7 @@ class SpillStore {
                                          // connection may carry
     // With --ack disk.
     bool names_entries = false;                      // files are journals: each SpillRequest has an id
+    int64_t sync_every_ms = 0;                       // 0: with each commit
     int64_t retain_ms = 24 * 60 * 60 * 1000;         // journals whose events have landed are kept so long, if there is
                                                      // room
     std::vector<JournalFile> earlier_journals = {};  // as ReadJournals has found them
@@ -97,6 +98,9 @@ class SpillStore {
   void Close(bool nothing_in_flight);
   /// Files that no drainer may trust, and whose marker could not be written yet: a SealJob tries again.
   size_t unmarked() const { return distrusted_.size(); }
+  /// In so many milliseconds SyncIfDue has something to do; nothing: it has not.
+  std::optional<int64_t> SyncDueMs() const;
+  void SyncIfDue();
   /// Committed rows of the active file.
   int64_t active_rows() const { return file_ == nullptr ? 0 : file_->rows(); }
 
@@ -168,6 +172,7 @@ class SpillStore {
   JournalTally tally_;  // of file_
   Recommit recommit_;
   std::string blocked_why_;
+  int64_t unsynced_since_ms_ = 0;  // on the steady clock; 0: everything is synced
   bool blocked_told_ = false;
   bool moves_wait_told_ = false;
   bool landed_not_noted_ = false;  // the last time

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/redis/resp.h"
 #include "sidecar/disk/spill_store.h"
@@ -109,6 +110,18 @@ void SpillStore::GiveUp() {
     outcome.request = std::move(move);
     PostOne(std::move(outcome));
   }
+}
+
+std::optional<int64_t> SpillStore::SyncDueMs() const {
+  if (unsynced_since_ms_ == 0 || file_ == nullptr) return std::nullopt;
+  return std::max<int64_t>(0, unsynced_since_ms_ + options_.sync_every_ms - SteadyClockMs());
+}
+
+// What was answered since the last sync may be lost if this one fails, and the power with it: that is what was chosen.
+void SpillStore::SyncIfDue() {
+  if (SyncDueMs() != 0) return;
+  unsynced_since_ms_ = 0;
+  if (const Status synced = file_->Sync(); !synced.ok()) Distrust(synced.error());
 }
 
 void SpillStore::NoteLanded(const LandedJob& job) {

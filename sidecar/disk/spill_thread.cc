@@ -1,5 +1,6 @@
 #include "sidecar/disk/spill_thread.h"
 
+#include <chrono>
 #include <iterator>
 #include <pthread.h>
 #include <utility>
@@ -61,9 +62,18 @@ void SpillThread::Run() {
   for (;;) {
     {
       std::unique_lock lock(mutex_);
-      work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (queue_.empty()) break;
+      const auto has_work = [this] { return stopping_ || !queue_.empty(); };
+      if (const auto due_ms = store_->SyncDueMs()) {
+        work_.wait_for(lock, std::chrono::milliseconds(*due_ms), has_work);
+      } else {
+        work_.wait(lock, has_work);
+      }
+      if (queue_.empty() && stopping_) break;
       jobs.swap(queue_);
+    }
+    if (jobs.empty()) {
+      store_->SyncIfDue();
+      continue;
     }
     store_->Process(jobs);
     Publish();

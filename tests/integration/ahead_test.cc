@@ -203,6 +203,23 @@ TEST_CASE("ahead: the rows of a damaged journal are sent once they are salvaged,
   CHECK(times.size() > 900);
 }
 
+TEST_CASE("ahead: with --fsync-interval a kill of the sidecar still loses nothing", "[ahead]") {
+  Stack::Options options = AheadOptions({"--fsync-interval", "20ms"});
+  options.redis_up = false;
+  Stack stack(options);
+  std::vector<std::string> told;
+  for (int i = 0; i < 600; ++i) {
+    told.push_back(stack.Xadd("s", {"n", std::to_string(i)}).text);
+    if (i % 200 == 199) {
+      stack.sidecar.Kill9();
+      stack.sidecar.Start();
+    }
+  }
+  stack.redis.Start();
+  AwaitLanded(stack);
+  CHECK(IdsIn(stack, "s") == told);
+}
+
 uint64_t Seed() {
   if (const char* given = std::getenv("SPROCKETS_TEST_SEED")) return std::strtoull(given, nullptr, 10);
   return std::random_device()();

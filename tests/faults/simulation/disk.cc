@@ -51,6 +51,7 @@ class SimulatedWriter final : public SpillWriter {
   }
   Status Commit() override;
   void Rollback() override {}
+  Status Sync() override { return {}; }
 
   int64_t number() const override { return number_; }
   int64_t rows() const override {

@@ -144,7 +144,7 @@ TEST_CASE("suspect files keep their name and are left alone") {
 TEST_CASE("a file of a newer version or of another program is an error and stays byte for byte as it is") {
   Fixture fixture;
   fixture.SpillAndSeal(Bounties(3));
-  const auto change = GENERATE(as<std::string>{}, "PRAGMA user_version = 3", "PRAGMA application_id = 1");
+  const auto change = GENERATE(as<std::string>{}, "PRAGMA user_version = 4", "PRAGMA application_id = 1");
   {
     Database raw = OpenRaw(fixture.folder);
     Must(raw.Execute(change));

@@ -96,6 +96,36 @@ TEST_CASE("a journal is read from its end with the same names") {
   CHECK(expected == 0);
 }
 
+TEST_CASE("what a power cut leaves of commits that were not synced one by one is an end, and otherwise it is damage") {
+  const bool late = GENERATE(true, false);
+  JournalFixture fixture;
+  SpillWriterOptions options = JournalOptions(1);
+  options.sync_commits = !late;
+  {
+    auto writer = Must(fixture.folder.CreateActive(options));
+    for (int64_t n = 1; n <= 10; ++n) {
+      Must(writer->Begin());
+      Must(writer->Append(n, 1000, Bounty(static_cast<int>(n)).View(), std::nullopt, {}, EntryOf(n)));
+      Must(writer->Commit());
+      Must(writer->Sync());
+    }
+    writer->Abandon();
+  }
+  const std::string wal_path = fixture.folder.PathOf(1, State::kActive).native() + "-wal";
+  std::string wal = ReadBytes(wal_path);
+  wal[wal.size() / 2] ^= 1;
+  WriteBytes(wal_path, wal);
+  const RecoveryReport report = Must(RecoverLeftBehind(fixture.folder));
+  CHECK(report.quarantined.size() == (late ? 0 : 1));
+  if (!late) return;
+  CHECK(report.rows > 0);
+  CHECK(report.rows < 10);
+  SqliteFile file = fixture.OnlyFileOpened();
+  CHECK(file.names_entries());
+  Must(file.Verify());
+  CHECK(ReadAll(file).size() == static_cast<size_t>(report.rows));
+}
+
 TEST_CASE("people can read a journal's entry ids beside the fields") {
   JournalFixture fixture;
   auto writer = fixture.Journal();

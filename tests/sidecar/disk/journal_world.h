@@ -52,6 +52,7 @@ class FaultyWriter final : public SpillWriter {
     return Fault("commit");
   }
   void Rollback() override { writer_->Rollback(); }
+  Status Sync() override { return writer_->Sync(); }
   int64_t number() const override { return writer_->number(); }
   int64_t rows() const override { return writer_->rows(); }
   int64_t FileBytes() const override { return writer_->FileBytes(); }

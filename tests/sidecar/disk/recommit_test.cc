@@ -153,11 +153,13 @@ TEST_CASE("a moved event waits for room, its stream with it, and others do not w
 
 TEST_CASE("at a full quota a moved event is written all the same, as much as one connection may carry") {
   JournalWorld world;
+  const std::string large(600, 'x');
+  world.Process(RequestOf("s", 1, 0, large), RequestOf("t", 2, 0, large));
+  world.order.clear();
   world.options.spill_max_bytes = 1;
   world.options.most_doubt_bytes = 1'000;
   world.Restart();
-  const std::string large(600, 'x');
-  world.Process(RequestOf("s", 1));
+  world.Process(RequestOf("s", 5));
   world.Process(RequestOf("s", 3, 1, large), RequestOf("t", 4, 2, large));
   CHECK(world.order == std::vector<std::string>{"refused", "spilled"});
 }
