@@ -1,6 +1,7 @@
-// xadd_latency SOCKET CLIENTS PER_SECOND SECONDS: sends XADDs at a fixed rate, whether or not earlier ones are
-// answered, and prints as JSON how long they took. The time of each begins when it was due and not when it was sent:
-// whatever holds one up, and with it those behind it, counts for all of them. One thread.
+// xadd_latency SOCKET CLIENTS PER_SECOND SECONDS [PIPELINE]: sends XADDs at a fixed rate, whether or not earlier ones
+// are answered, and prints as JSON how long they took. The time of each begins when it was due and not when it was
+// sent: whatever holds one up, and with it those behind it, counts for all of them. PIPELINE of them, or 1, are due
+// together, on one connection. One thread.
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -138,6 +139,7 @@ struct Load {
   size_t clients = 0;
   int64_t per_second = 0;
   int64_t seconds = 0;
+  int64_t pipeline = 1;
 
   int64_t warm_up() const { return per_second / 2; }  // events; they are not counted
   int64_t events() const { return warm_up() + per_second * seconds; }
@@ -161,7 +163,9 @@ class Generator {
   const Distribution& late() const { return late_; }
 
  private:
-  int64_t Due(int64_t event) const { return begun_ + event * kSecond / load_.per_second; }
+  int64_t Due(int64_t event) const {
+    return begun_ + event / load_.pipeline * load_.pipeline * kSecond / load_.per_second;
+  }
 
   Status Turn() {
     int64_t now = Now();
@@ -176,7 +180,7 @@ class Generator {
     char id[40];
     std::snprintf(id, sizeof id, "72d3162e-cc78-11e3-%04x-%012lld", static_cast<unsigned>(begun_ & 0xffff),
                   static_cast<long long>(sent_));
-    Client& client = clients_[static_cast<size_t>(sent_) % clients_.size()];
+    Client& client = clients_[static_cast<size_t>(sent_ / load_.pipeline) % clients_.size()];
     return client.Send(Due(sent_++), id);
   }
 
@@ -226,11 +230,16 @@ void Print(const Distribution& took, const Distribution& late) {
 }
 
 Status Main(std::span<char* const> args) {
-  if (args.size() != 5) return UsageError("usage: xadd_latency SOCKET CLIENTS PER_SECOND SECONDS");
+  if (args.size() != 5 && args.size() != 6)
+    return UsageError("usage: xadd_latency SOCKET CLIENTS PER_SECOND SECONDS [PIPELINE]");
   ASSIGN_OR_RETURN(const int64_t clients, ParseInteger(args[2], 1, 1000));
   ASSIGN_OR_RETURN(const int64_t per_second, ParseInteger(args[3], 2, 1'000'000));
   ASSIGN_OR_RETURN(const int64_t seconds, ParseInteger(args[4], 1, 3600));
-  Generator generator({args[1], static_cast<size_t>(clients), per_second, seconds});
+  Load load{args[1], static_cast<size_t>(clients), per_second, seconds};
+  if (args.size() == 6) {
+    ASSIGN_OR_RETURN(load.pipeline, ParseInteger(args[5], 1, 1000));
+  }
+  Generator generator(load);
   RETURN_IF_ERROR(generator.Run());
   Print(generator.took(), generator.late());
   return {};

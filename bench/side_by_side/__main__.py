@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import ahead
 import allocations
 import drain
 import forward
@@ -33,6 +34,7 @@ SUBJECTS = {
     **latency.SUBJECTS,
     **relay.SUBJECTS,
     **spill.SUBJECTS,
+    **ahead.SUBJECTS,
     **drain.SUBJECTS,
     **rebuild.SUBJECTS,
     **memory.SUBJECTS,

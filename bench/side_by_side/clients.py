@@ -44,6 +44,10 @@ def wait_until_forwarding(sidecar):
     sidecar.wait_until(lambda: status(sidecar)["redis"]["breaker"] == "closed", "a connection to Redis")
 
 
+def wait_until_connected(sidecar):
+    sidecar.wait_until(lambda: status(sidecar)["redis"]["state"] == "connected", "a connection to Redis")
+
+
 def expect_length(redis, events, entry):
     length = int(redis_cli(redis.socket, "XLEN", STREAM))
     repeated = 0.001 if entry == CLIENT_ID else 0  # now and then a random id comes twice

@@ -49,11 +49,13 @@ class Lab:
         return max(step, int(full * self.scale) // step * step)
 
     @contextlib.contextmanager
-    def redis(self, port=0):
-        """Without AOF: what is compared is the way into Redis, not its disk. Port 0: there is only the Unix socket."""
+    def redis(self, port=0, folder=None, appendfsync=None):
+        """Port 0: there is only the Unix socket. Without `appendfsync` there is no AOF: then what is compared is the way
+        into Redis, not its disk."""
         socket = self.folder / "redis.sock"
+        aof = ["--appendonly", "yes", "--appendfsync", appendfsync] if appendfsync else ["--appendonly", "no"]
         redis = Process(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--unixsocket", str(socket),
-                         "--dir", str(self.folder), "--save", "", "--appendonly", "no"], self.folder / "redis.log")
+                         "--dir", str(folder or self.folder), "--save", "", *aof], self.folder / "redis.log")
         redis.socket = socket
         try:
             redis.wait_until(lambda: redis_cli(socket, "PING") == "PONG", "PONG")
