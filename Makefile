@@ -31,7 +31,7 @@ configure-tests: build/.setup-test
 everything: configure-tests
 	@cmake --build --preset $(PRESET)
 
-demo: configure-tests ## Kill Redis under load and count: each acknowledged event is in its stream exactly once. Then empty and rebuild it
+demo: configure-tests ## Kill Redis under load and count: each acknowledged event is in its stream exactly once. Then empty it, and get it back from PostgreSQL and from journals
 	@cmake --build --preset $(PRESET) --target sprockets-demo
 	@build/bin/sprockets-demo
 

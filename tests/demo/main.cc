@@ -1,6 +1,7 @@
 // The main job on real parts, told as a story: events go through the sidecar, Redis is killed in the middle,
 // acknowledgements go on, Redis comes back with what it had, the spill is drained, and every acknowledgement is checked
-// against the streams. Then Redis is emptied, and comes back from PostgreSQL.
+// against the streams. Then Redis is emptied, and comes back from PostgreSQL. At last another Redis, which keeps
+// nothing on disk, is killed, and gets its entries back from the sidecar.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "shared/base/text.h"
+#include "tests/demo/forgetful_redis.h"
 #include "tests/demo/story.h"
 #include "tests/demo/total_loss.h"
 #include "tests/harness/ledger.h"
@@ -31,14 +33,6 @@ constexpr size_t kPipeline = 16;
 constexpr auto kPause = 20ms;
 constexpr size_t kEventsBeforeTheKill = kEvents / 4;
 constexpr auto kRedisAway = 3s;
-
-size_t EntriesInStreams(const RedisServer& redis) {
-  RespClient connection = redis.Connect();
-  size_t entries = 0;
-  for (const Reply& key : connection.Call({"KEYS", "*"}).elements)
-    entries += static_cast<size_t>(connection.Call({"XLEN", key.text}).integer);
-  return entries;
-}
 
 void KillRedisInTheMiddle(RedisServer& redis, const Load& clients) {
   clients.AwaitAcknowledged(kEventsBeforeTheKill);
@@ -106,6 +100,9 @@ int TellTheStory() {
     std::printf("\n");
     TellTitle("What lives in PostgreSQL survives a Redis that lost everything");
     TellTheTotalLoss(folder, redis);
+    std::printf("\n");
+    TellTitle("With --ack disk, a Redis that keeps nothing on disk gets everything back");
+    TellOfAForgetfulRedis(folder.path() / "forgetful");
   }
   return Conclude(comparison);
 }

@@ -29,4 +29,12 @@ void Tell(const std::string& what, const std::string& outcome) {
   std::fflush(stdout);
 }
 
+size_t EntriesInStreams(const RedisServer& redis) {
+  RespClient connection = redis.Connect();
+  size_t entries = 0;
+  for (const Reply& key : connection.Call({"KEYS", "*"}).elements)
+    entries += static_cast<size_t>(connection.Call({"XLEN", key.text}).integer);
+  return entries;
+}
+
 }  // namespace sprockets::harness
