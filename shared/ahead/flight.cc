@@ -14,6 +14,8 @@ namespace sprockets {
 
 namespace {
 
+constexpr size_t kMostRoom = 2 << 20;  // that is kept: of a flight, but not of a huge event
+
 // It has no class of its own, so the text must do (t_stream.c, xaddCommand).
 constexpr std::string_view kTooLow = "ERR The ID specified in XADD is equal or smaller";
 
@@ -28,13 +30,19 @@ bool IsPassing(std::string_view error) {
 
 }  // namespace
 
+Flight::Flight(bool guarded, std::string room) : guarded_(guarded) {
+  if (room.capacity() <= kMostRoom) commands_.swap(room);
+  commands_.clear();
+  commands_ += MakeCommand({"MULTI"});
+}
+
 bool Flight::Add(AheadStream& stream, const Limits& limits) {
   Part part{&stream, {}, {}, {}, {}};
   while (const JournalRow* row = stream.rows.Next(part.rows.size())) {
-    if (rows_ > 0 && (rows_ >= limits.rows || xadds_.size() + row->xadd.size() > limits.bytes)) break;
+    if (rows_ > 0 && (rows_ >= limits.rows || commands_.size() + row->xadd.size() > limits.bytes)) break;
     // Others' ids cannot lie inside such a part: it is overtaken whole or not at all.
     if (!part.rows.empty() && !AreNeighbours(part.rows.front().id, row->id)) break;
-    xadds_ += row->xadd;
+    commands_ += row->xadd;
     part.rows.push_back({row->ticket, row->id});
     ++rows_;
   }
@@ -43,10 +51,11 @@ bool Flight::Add(AheadStream& stream, const Limits& limits) {
   return true;
 }
 
-std::string Flight::Commands() const {
-  std::string commands = MakeCommand({"MULTI"}) + xadds_ + MakeCommand({"EXEC"});
-  if (guarded_) commands += MakeCommand({"WATCH", kGuardKey});
-  return commands + MakeCommand({"INFO", "replication"});
+std::string Flight::TakeCommands() {
+  commands_ += MakeCommand({"EXEC"});
+  if (guarded_) commands_ += MakeCommand({"WATCH", kGuardKey});
+  commands_ += MakeCommand({"INFO", "replication"});
+  return std::move(commands_);
 }
 
 Flight::Outcome Flight::TakeAnswer(const RedisAnswer& answer, const Incarnation& incarnation) {

@@ -46,15 +46,16 @@ class Flight {
     kBroken,  // the connection must go
   };
 
-  explicit Flight(bool guarded) : guarded_(guarded) {}
+  /// `room`: a string to make the commands in, whose room is used again.
+  explicit Flight(bool guarded, std::string room = {});
 
   /// Adds the next rows of a stream, as many as are neighbours and fit. False: none fits.
   bool Add(AheadStream& stream, const Limits& limits);
   bool empty() const { return parts_.empty(); }
   size_t rows() const { return rows_; }
   size_t answers() const { return rows_ + (guarded_ ? 4 : 3); }
-  /// The whole transaction.
-  std::string Commands() const;
+  /// The whole transaction, when all its rows are added. Once.
+  std::string TakeCommands();
 
   /// One answer after the other.
   Outcome TakeAnswer(const RedisAnswer& answer, const Incarnation& incarnation);
@@ -71,7 +72,7 @@ class Flight {
 
   bool guarded_;
   std::vector<Part> parts_;
-  std::string xadds_;
+  std::string commands_;
   size_t rows_ = 0;
   size_t answers_ = 0;
   Outcome outcome_ = Outcome::kDone;

@@ -388,13 +388,14 @@ void Forwarder::Look() {
 }
 
 void Forwarder::Fly() {
-  Flight flight(guarded_);
+  Flight flight(guarded_, std::move(commands_));
   alone_.empty() ? AddAll(flight) : AddAlone(flight);
+  commands_ = flight.TakeCommands();
   if (flight.empty()) return;
   flight_ = std::move(flight);
   ++counters_.flights;
   Await(OfFlight{}, flight_->answers());
-  link_->Send(flight_->Commands(), flight_->answers());
+  link_->Send(commands_, flight_->answers());
 }
 
 // As many streams as there is room for, beginning behind the last one that flew.

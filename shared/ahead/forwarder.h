@@ -201,6 +201,7 @@ class Forwarder {
   Incarnation incarnation_;
   bool guarded_ = true;
   std::optional<Flight> flight_;
+  std::string commands_;  // of the last flight: their room is used again
   Fifo<std::pair<Awaited, size_t>, 64> awaited_;
   LoopTime now_;
   uint64_t wall_ms_ = 0;

@@ -5,8 +5,19 @@
 
 namespace sprockets {
 
+namespace {
+
+constexpr size_t kBytesBesideWord = 16;   // "$<length>\r\n" and "\r\n"
+constexpr size_t kBytesBesideWords = 96;  // the header, XADD, the id
+
+}  // namespace
+
 JournalRow JournalRow::Of(int64_t ticket, int64_t origin, StreamId id, const EventView& event) {
   JournalRow row{ticket, origin, id, {}, 2 + event.options.size()};
+  size_t bytes = kBytesBesideWords + event.stream.size() + kBytesBesideWord;
+  for (const std::string_view option : event.options) bytes += option.size() + kBytesBesideWord;
+  for (const std::string_view field : event.fields) bytes += field.size() + kBytesBesideWord;
+  row.xadd.reserve(bytes);
   AppendXadd(row.xadd, event, ToString(id));
   return row;
 }

@@ -26,6 +26,7 @@ RedisAnswer WholeAnswer(const redisReply& reply) {
       break;
     case REDIS_REPLY_ARRAY:
       answer.kind = RedisAnswer::Kind::kArray;
+      answer.elements.reserve(reply.elements);
       for (size_t i = 0; i < reply.elements; ++i) answer.elements.push_back(WholeAnswer(*reply.element[i]));
       break;
     default:

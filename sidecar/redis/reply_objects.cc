@@ -34,12 +34,13 @@ const redisReplyObjectFunctions& Heap() {
 }
 
 void* CreateString(const redisReadTask* task, char* text, size_t size) {
-  const bool fits = task->parent == nullptr && task->type == REDIS_REPLY_STRING && size < sizeof short_reply.text;
+  const bool is_plain = task->type == REDIS_REPLY_STRING || task->type == REDIS_REPLY_STATUS;
+  const bool fits = task->parent == nullptr && is_plain && size < sizeof short_reply.text;
   if (!fits || short_reply.used) return Heap().createString(task, text, size);
   short_reply.used = true;
   std::memcpy(short_reply.text, text, size);
   short_reply.text[size] = '\0';
-  short_reply.reply.type = REDIS_REPLY_STRING;
+  short_reply.reply.type = task->type;
   short_reply.reply.str = short_reply.text;
   short_reply.reply.len = size;
   return &short_reply.reply;
