@@ -62,12 +62,12 @@ class Process:
         log = Path(self.log_path).read_text(errors="replace")[-2000:]
         return BenchmarkFailed(f"{what}; {self.popen.args[0]} {state}, its log ends with\n{log}")
 
-    def wait_until(self, condition, what, seconds=30):
+    def wait_until(self, condition, what, seconds=30, every=0.02):
         deadline = time.monotonic() + seconds
         while not condition():
             if self.popen.poll() is not None or time.monotonic() > deadline:
                 raise self.complaint(f"{what} did not come about")
-            time.sleep(0.02)
+            time.sleep(every)
 
 
 def run_tool(command, **options):
