@@ -161,14 +161,7 @@ void SpillStore::ReadFolder() {
 // ---- Spilling
 
 void SpillStore::SpillBatch(std::vector<SpillRequest*> batch) {
-  int64_t bytes = 0;
-  for (const SpillRequest* request : batch) bytes += static_cast<int64_t>(request->event->wire.size());
-  if (const Status room = CheckRoom(bytes); room.ok()) {
-    room_.RestoreAllowance();
-  } else {
-    RefuseForLackOfRoom(&batch, room.error());
-    if (batch.empty()) return;
-  }
+  if (!MakeRoomFor(&batch)) return;
   std::vector<int64_t> tickets;
   Status stored = Store(batch, &tickets);
   if (!stored.ok() && stored.error().code == ErrorCode::kFull && !commit_failed_ && file_ != nullptr &&

@@ -139,7 +139,8 @@ class SpillStore {
   Status DrawTicket(std::vector<int64_t>* tickets);
   Status OpenFile();
   Status OpenState();
-  Status CheckRoom(int64_t bytes);
+  bool MakeRoomFor(std::vector<SpillRequest*>* batch);
+  void AbandonIfGone();
   Status CheckDisk(int64_t wanted);
   void Refuse(std::vector<SpillRequest*> batch, const Error& error);
   void RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error);

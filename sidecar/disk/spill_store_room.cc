@@ -14,16 +14,42 @@ constexpr int64_t kLogRefusedEveryMs = 10'000;
 
 }  // namespace
 
-Status SpillStore::CheckRoom(int64_t bytes) {
-  if (file_ != nullptr && !folder_.Has(file_->number(), SpillFileInfo::State::kActive)) {
-    // Somebody has deleted it under us: what it holds is gone, and must not become more.
-    LogError("spill-file-gone", {{"number", file_->number()}, {"rows", file_->rows()}});
-    file_->Abandon();
-    file_.reset();
-    (void)tally_.Take();
+// Refuses what has no room. False: nothing is left. The quota is not for events that are moved: they were acknowledged,
+// and until they have landed no journal with a row of their stream can go, so it would never have room again.
+bool SpillStore::MakeRoomFor(std::vector<SpillRequest*>* batch) {
+  AbandonIfGone();
+  int64_t bytes = 0;
+  int64_t new_bytes = 0;
+  for (const SpillRequest* request : *batch) {
+    const auto size = static_cast<int64_t>(request->event->wire.size());
+    bytes += size;
+    new_bytes += request->origin == 0 ? size : 0;
   }
-  RETURN_IF_ERROR(CheckDisk(Room::WantedFor(bytes)));
-  return room_.CheckQuota(bytes, file_ == nullptr ? 0 : file_->FileBytes());
+  if (const Status free = CheckDisk(Room::WantedFor(bytes)); !free.ok()) {
+    RefuseForLackOfRoom(batch, free.error());
+    return !batch->empty();
+  }
+  if (new_bytes == 0) return true;
+  if (const Status room = room_.CheckQuota(new_bytes, file_ == nullptr ? 0 : file_->FileBytes()); !room.ok()) {
+    const auto counts = std::stable_partition(batch->begin(), batch->end(),
+                                              [](const SpillRequest* request) { return request->origin != 0; });
+    std::vector<SpillRequest*> new_ones(counts, batch->end());
+    batch->erase(counts, batch->end());
+    RefuseForLackOfRoom(&new_ones, room.error());
+    batch->insert(batch->end(), new_ones.begin(), new_ones.end());
+    return !batch->empty();
+  }
+  room_.RestoreAllowance();
+  return true;
+}
+
+// Somebody has deleted the file under us: what it holds is gone, and must not become more.
+void SpillStore::AbandonIfGone() {
+  if (file_ == nullptr || folder_.Has(file_->number(), SpillFileInfo::State::kActive)) return;
+  LogError("spill-file-gone", {{"number", file_->number()}, {"rows", file_->rows()}});
+  file_->Abandon();
+  file_.reset();
+  (void)tally_.Take();
 }
 
 // The WAL needs as much again, once: where that is missing, neither a checkpoint nor the next start could put its rows
