@@ -54,10 +54,10 @@ bench: everything ## Measure side by side with Redis and SQLite alone, and print
 
 SEED ?= 1
 MINUTES ?= 10
-soak: configure-tests ## Faults drawn from SEED over real processes, MINUTES each of events and of schema sets, and the books compared after each round
+MODE ?= redis disk sets
+soak: configure-tests ## Faults drawn from SEED over real processes, MINUTES for each MODE (redis and disk: what --ack is; sets: schema sets), and the books compared after each round
 	@cmake --build --preset $(PRESET) --target sprockets-soak
-	@build/bin/sprockets-soak --of events --seed $(SEED) --minutes $(MINUTES)
-	@build/bin/sprockets-soak --of sets --seed $(SEED) --minutes $(MINUTES)
+	@for mode in $(MODE); do build/bin/sprockets-soak --of $$mode --seed $(SEED) --minutes $(MINUTES) || exit 1; done
 
 compose: everything ## Run the Docker Compose lines of the documentation on this machine's engine
 	@tests/docs.py build/bin --compose

@@ -50,7 +50,9 @@ std::string Describe(const std::string& stream, const std::vector<std::string>& 
 }  // namespace
 
 Command XaddOf(const Event& event) {
-  Command command = {"XADD", event.stream, "*"};
+  Command command = {"XADD", event.stream};
+  command.insert(command.end(), event.options.begin(), event.options.end());
+  command.emplace_back("*");
   command.insert(command.end(), event.fields.begin(), event.fields.end());
   return command;
 }
@@ -84,6 +86,7 @@ void Ledger::Acknowledge(const Event& event, const std::string& reply, bool at_o
   record.acknowledged = true;
   record.reply = reply;
   record.at_once = at_once;
+  record.acknowledged_before = intended_;
 }
 
 void Ledger::Refuse(const Event& event) {
@@ -96,6 +99,11 @@ size_t Ledger::acknowledged() const {
   size_t count = 0;
   for (const auto& [key, record] : records_) count += record.acknowledged ? 1 : 0;
   return count;
+}
+
+std::map<std::string, Ledger::Record> Ledger::Records() const {
+  const std::lock_guard lock(mutex_);
+  return records_;
 }
 
 void Ledger::Comparison::Differs(const std::string& how, const Event& event) {

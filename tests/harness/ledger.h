@@ -16,9 +16,10 @@ namespace sprockets::harness {
 /// An event as a client sends it. Without an event id the sidecar makes one.
 struct Event {
   std::string stream;
-  std::string event_id;             // the value of the field event_id in `fields`; empty: there is none
-  std::vector<std::string> fields;  // name, value, …, with the event id in its place
-  bool invalid = false;             // must be answered INVALID
+  std::string event_id;                   // the value of the field event_id in `fields`; empty: there is none
+  std::vector<std::string> fields;        // name, value, …, with the event id in its place
+  bool invalid = false;                   // must be answered INVALID
+  std::vector<std::string> options = {};  // of XADD, before the id: MAXLEN and the like
 };
 
 Command XaddOf(const Event& event);
@@ -26,6 +27,17 @@ Command XaddOf(const Event& event);
 /// Events are told apart by stream and payload (all fields but event_id), so payloads must differ. Any thread.
 class Ledger {
  public:
+  struct Record {
+    Event event;
+    size_t client = 0;
+    uint64_t number = 0;  // in the order of Intend
+    bool acknowledged = false;
+    bool refused = false;
+    std::string reply = {};  // an id, or 0-<ticket>; empty: not known
+    bool at_once = false;
+    uint64_t acknowledged_before = 0;  // the events from this number on were sent when the reply had come
+  };
+
   /// Before an event is sent for the first time. Clients are told apart by number; each calls this in the order in
   /// which it sends.
   void Intend(const Event& event, size_t client = 0);
@@ -65,17 +77,12 @@ class Ledger {
   static size_t NotExactlyOnce(RespClient& redis, const std::vector<Event>& events, const std::string& led_suffix);
 
   size_t acknowledged() const;
+  /// All of them, by KeyOf, for books of another kind.
+  std::map<std::string, Record> Records() const;
+  /// By which an event is known.
+  static std::string KeyOf(const std::string& stream, const std::vector<std::string>& fields);
 
  private:
-  struct Record {
-    Event event;
-    size_t client = 0;
-    uint64_t number = 0;  // in the order of Intend
-    bool acknowledged = false;
-    bool refused = false;
-    std::string reply = {};  // an id, or 0-<ticket>; empty: not known
-    bool at_once = false;
-  };
   struct Place {
     std::string id;    // of its entry
     size_t index = 0;  // in its stream
@@ -83,7 +90,6 @@ class Ledger {
   /// Adds to `result` what stands in another order than it was sent in.
   void CompareOrder(const std::map<std::string, Place>& places, const std::set<std::string>& never_sent,
                     Comparison& result) const;
-  static std::string KeyOf(const std::string& stream, const std::vector<std::string>& fields);
 
   mutable std::mutex mutex_;
   std::map<std::string, Record> records_;  // Guarded by mutex_

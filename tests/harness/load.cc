@@ -48,7 +48,10 @@ void Load::Run(size_t client, CarefulClient connection) {
   uint64_t pipelines = 0;
   for (uint64_t n = client; n < options_.events && !stopping_; n += options_.clients) {
     const uint64_t turn = n / options_.clients;
-    pipeline.push_back(SampleEvent(options_.first_event + n, impatient ? turn % 2 == 0 : options_.always_id));
+    Event event = SampleEvent(options_.first_event + n, impatient ? turn % 2 == 0 : options_.always_id);
+    if (const auto given = options_.xadd_options.find(event.stream); given != options_.xadd_options.end())
+      event.options = given->second;
+    pipeline.push_back(std::move(event));
     if (impatient && turn % kOneInvalidIn == 0) pipeline.push_back(InvalidEvent(options_.first_event + n));
     const bool is_last = n + options_.clients >= options_.events;
     if (pipeline.size() < options_.pipeline && !is_last) continue;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -29,7 +30,8 @@ class Load {
     size_t impatient = 0;     // so many of the clients, the last ones, give up what was refused, send half of their
                               // events without an id, and now and then one that is INVALID
     bool redelivers = false;  // the careful ones send every eighth pipeline again when it is acknowledged
-    std::chrono::milliseconds limit = kPatience;  // until an event must be acknowledged
+    std::chrono::milliseconds limit = kPatience;                        // until an event must be acknowledged
+    std::map<std::string, std::vector<std::string>> xadd_options = {};  // by stream
   };
 
   /// They begin at once. `ledger` must outlive them.

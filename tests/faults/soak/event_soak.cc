@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <optional>
 #include <thread>
@@ -13,7 +12,9 @@
 
 #include "shared/spill/disk_folder.h"
 #include "shared/spill/sqlite_file.h"
+#include "tests/faults/soak/blows.h"
 #include "tests/faults/soak/expect.h"
+#include "tests/faults/soak/watch.h"
 #include "tests/harness/load.h"
 #include "tests/harness/process.h"
 #include "tests/harness/wait.h"
@@ -26,35 +27,14 @@ using namespace sprockets::harness;
 using soak::Event;
 
 constexpr char kMostSpilled[] = "8MiB";  // so little that some events are refused
-constexpr char kSecret[] = "a-secret-that-nobody-may-print";
 
 // From smaller than what is in flight at once to the preset.
 constexpr std::array kWindows{"100000", "16", "200", "1"};
 constexpr uint64_t kLeastWindowToRedeliver = 200;  // more than all clients send meanwhile
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kMostResidentKib = 2048 * 1024;  // shadow memory
-#else
-constexpr size_t kMostResidentKib = 64 * 1024;
-#endif
-
 size_t DescriptorsOf(pid_t pid) {
   const std::filesystem::directory_iterator descriptors("/proc/" + std::to_string(pid) + "/fd");
   return static_cast<size_t>(std::distance(begin(descriptors), end(descriptors)));
-}
-
-std::string StatusOf(const Sidecar& sidecar) {
-  try {
-    return sidecar.Status().dump();
-  } catch (const std::exception& problem) {
-    return problem.what();
-  }
-}
-
-std::filesystem::path PasswordFile(const TempDir& folder) {
-  std::filesystem::path path = folder / "password";
-  std::ofstream(path) << kSecret << "\n";
-  return path;
 }
 
 }  // namespace
@@ -64,8 +44,8 @@ EventSoak::EventSoak(uint64_t seed)
       window_(kWindows[seed % kWindows.size()]),
       stack_(
           {.through_proxy = true,
-           .redis_user = "soaker",
-           .redis_options = {"--busy-reply-threshold", "50", "--user", "soaker", "on", std::string(">") + kSecret, "~*",
+           .redis_user = kSoaker,
+           .redis_options = {"--busy-reply-threshold", "50", "--user", kSoaker, "on", std::string(">") + kSecret, "~*",
                              "&*", "+@all", "--user", "drainer", "on", std::string(">") + kSecret, "~*", "&*", "+@all"},
            .sidecar_options = {"--seal-after", "1s", "--spill-max-bytes", kMostSpilled, "--log-format", "json",
                                "--dedupe-window", window_, "--redis-password-file", PasswordFile(secrets_)}}),
@@ -113,7 +93,7 @@ void EventSoak::Strike(const soak::Event& event) {
   const bool refuses =
       event.blow == Blow::kOutOfMemory || event.blow == Blow::kNotEnoughReplicas || event.blow == Blow::kBusyScript;
   if (refuses && drains_.running()) disordered_ = true;
-  Proxy& proxy = *stack_.proxy;
+  if (StrikeRedisOrNetwork(stack_, event)) return;
   switch (event.blow) {
     case Blow::kKillRedis:
       redis.Kill9();
@@ -129,57 +109,8 @@ void EventSoak::Strike(const soak::Event& event) {
       disordered_ |= drains_.EnsureRuns(event.drain);
       std::this_thread::sleep_for(std::chrono::milliseconds(event.lasts_ms / 20));
       return drains_.Kill();
-    case Blow::kHangRedis:
-      redis.Stop();
-      last();
-      return redis.Continue();
-    case Blow::kOutOfMemory:
-      redis.Set("maxmemory", "100kb");
-      last();
-      return redis.Set("maxmemory", "0");
-    case Blow::kNotEnoughReplicas:
-      redis.Set("min-replicas-to-write", "3");
-      last();
-      return redis.Set("min-replicas-to-write", "0");
-    case Blow::kBusyScript:
-      return RunBusyScript(event.lasts_ms);
-    case Blow::kPauseWrites:
-      redis.Call({"CLIENT", "PAUSE", std::to_string(event.lasts_ms), "WRITE"});
-      return last();
-    case Blow::kDropClients:
-      redis.Call({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
-      return;
-    case Blow::kCutNetwork:
-      return proxy.CutClients();
-    case Blow::kCutAtByte:
-      proxy.CutAfter(event.bytes % 2 == 1 ? Proxy::Direction::kToClient : Proxy::Direction::kToRedis,
-                     static_cast<size_t>(event.bytes));
-      last();
-      proxy.TakeCut();
-      return;
-    case Blow::kHoldBytes:
-      proxy.HoldRequests();
-      last();
-      proxy.CutClients();
-      last();
-      return proxy.ReleaseRequests();
-    case Blow::kRefuseConnections:
-      proxy.RefuseConnections(true);
-      proxy.CutClients();
-      last();
-      return proxy.RefuseConnections(false);
-    case Blow::kDelayReplies:
-      proxy.DelayReplies(std::chrono::milliseconds(event.lasts_ms / 2));
-      last();
-      return proxy.DelayReplies(0ms);
     case Blow::kStrangeReply:
-      return proxy.ReplaceNextReply("$", "-ERR upstream had enough\r\n");
-    case Blow::kRotatePassword:
-      redis.Call({"ACL", "SETUSER", "soaker", "resetpass", ">another"});
-      redis.Call({"CLIENT", "KILL", "USER", "soaker"});
-      last();
-      redis.Call({"ACL", "SETUSER", "soaker", "resetpass", std::string(">") + kSecret});
-      return;
+      return stack_.proxy->ReplaceNextReply("$", "-ERR upstream had enough\r\n");
     case Blow::kTakeRights:
       return TakeRights(event);
     case Blow::kAwaitDrain:
@@ -188,18 +119,13 @@ void EventSoak::Strike(const soak::Event& event) {
     case Blow::kSeal:
       stack_.sidecar.Call({"SPROCKETS", "SEAL"});
       return;
+    default:
+      return;
   }
 }
 
-void EventSoak::RunBusyScript(int lasts_ms) {
-  RespClient connection = stack_.redis.Connect();
-  connection.Send({"EVAL", "while true do end", "0"});
-  std::this_thread::sleep_for(std::chrono::milliseconds(lasts_ms + 100));
-  stack_.redis.Call({"SCRIPT", "KILL"});
-}
-
 void EventSoak::TakeRights(const soak::Event& event) {
-  const std::vector<std::vector<std::string>> choices = {{"soaker", "-xadd"},   {"soaker", "resetkeys", "~nothing"},
+  const std::vector<std::vector<std::string>> choices = {{kSoaker, "-xadd"},    {kSoaker, "resetkeys", "~nothing"},
                                                          {"drainer", "-xadd"},  {"drainer", "-xrange"},
                                                          {"drainer", "-xinfo"}, {"drainer", "resetkeys", "~nothing"}};
   const auto& choice = choices[static_cast<size_t>(event.drain.choice) % choices.size()];
@@ -257,12 +183,7 @@ void EventSoak::Check() {
   std::string left;
   for (const std::string& name : Files()) left += files_.contains(name) ? "" : " " + name;
   Expect(left.empty(), "the spill folder still has" + left);
-  const size_t resident = ResidentKib(sidecar);
-  Expect(resident < kMostResidentKib, "the sidecar takes " + std::to_string(resident) + " KiB");
-  const std::string logs = stack_.sidecar.process().Stdout() + stack_.sidecar.process().Stderr();
-  const std::string told = stack_.sidecar.Status().dump() + stack_.sidecar.Call({"INFO"}).text;
-  const std::string argv = ReadWholeFile("/proc/" + std::to_string(sidecar) + "/cmdline");
-  Expect((logs + told + argv).find(kSecret) == std::string::npos, "the password was printed");
+  ExpectModest(stack_);
 }
 
 std::string EventSoak::Progress() const {
@@ -290,14 +211,7 @@ std::string EventSoak::Table() const {
 }
 
 std::string EventSoak::LastWords() {
-  const auto words_of = [](const std::string& name, Process& process) {
-    const std::optional<int> exit_code = process.Wait(0ms);
-    const std::string state = exit_code ? "has ended with " + std::to_string(*exit_code) : "runs";
-    return name + " " + state + "; its last words:\n" + LastOf(process.Stdout() + process.Stderr()) + "\n";
-  };
-  std::string words = words_of("the sidecar", stack_.sidecar.process());
-  if (stack_.sidecar.process().Running()) words += "its status: " + StatusOf(stack_.sidecar) + "\n";
-  return words + words_of("Redis", stack_.redis.process());
+  return LastWordsOf(stack_);
 }
 
 }  // namespace sprockets::soak

@@ -32,7 +32,6 @@ class EventSoak {
  private:
   void ExpectEndsWell();
   void Strike(const Event& event);
-  void RunBusyScript(int lasts_ms);
   /// Of the sidecar's user what makes it spill, of the drain's what it asks Redis with. (Without CLIENT KILL, or for a
   /// sidecar that starts without XREVRANGE, nothing is promised.)
   void TakeRights(const Event& event);

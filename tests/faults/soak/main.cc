@@ -5,9 +5,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "tests/faults/soak/ahead_soak.h"
 #include "tests/faults/soak/event_soak.h"
 #include "tests/faults/soak/plan.h"
 #include "tests/faults/soak/set_soak.h"
@@ -19,19 +21,20 @@ namespace {
 struct Settings {
   uint64_t seed = 1;
   double minutes = 0;
-  int rounds = 1;     // at least so many
-  bool sets = false;  // of schema sets, instead of events
+  int rounds = 1;                 // at least so many
+  std::string_view of = "redis";  // events with this --ack, or "disk"; or "sets": schema sets
 };
 
-void PrintPlan(uint64_t seed, int rounds) {
-  Planner planner(seed);
+void PrintPlan(uint64_t seed, int rounds, std::span<const BlowName> blows, bool with_drains) {
+  std::printf("seed %llu; its plan begins:\n", static_cast<unsigned long long>(seed));
+  Planner planner(seed, blows);
   for (int i = 0; i < rounds; ++i) {
     std::printf("round %d:", i + 1);
     for (const soak::Event& event : planner.Next()) {
       const auto named =
-          std::find_if(kBlows.begin(), kBlows.end(), [&](const BlowName& blow) { return blow.blow == event.blow; });
+          std::find_if(blows.begin(), blows.end(), [&](const BlowName& blow) { return blow.blow == event.blow; });
       std::printf(" +%dms %s (%dms)%s;", event.wait_ms, std::string(named->name).c_str(), event.lasts_ms,
-                  event.drains ? " during a drain" : "");
+                  event.drains && with_drains ? " during a drain" : "");
     }
     std::printf("\n");
   }
@@ -65,11 +68,14 @@ int Main(int argc, char** argv) {
     if (name == "--seed") settings.seed = std::strtoull(argv[i + 1], nullptr, 10);
     if (name == "--minutes") settings.minutes = std::strtod(argv[i + 1], nullptr);
     if (name == "--rounds") settings.rounds = std::max(std::atoi(argv[i + 1]), 1);
-    if (name == "--of") settings.sets = std::string_view(argv[i + 1]) == "sets";
+    if (name == "--of") settings.of = argv[i + 1];
   }
-  if (settings.sets) return Run<SetSoak>(settings);
-  std::printf("seed %llu; its plan begins:\n", static_cast<unsigned long long>(settings.seed));
-  PrintPlan(settings.seed, 2);
+  if (settings.of == "sets") return Run<SetSoak>(settings);
+  if (settings.of == "disk") {
+    PrintPlan(settings.seed, 2, kAheadBlows, /*with_drains=*/false);
+    return Run<AheadSoak>(settings);
+  }
+  PrintPlan(settings.seed, 2, kBlows, /*with_drains=*/true);
   return Run<EventSoak>(settings);
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <random>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +32,9 @@ enum class Blow {
   kTakeRights,      // XADD or keys of the sidecar's user, or what the drain's user may ask
   kAwaitDrain,      // nobody kills it
   kSeal,
+  kSave,        // --ack disk: what Redis falls back to when it is killed
+  kSmallFiles,  // the sidecar's may not grow
+  kRemove,      // an operator trims, deletes entries, deletes a stream
 };
 
 struct BlowName {
@@ -59,6 +63,32 @@ inline constexpr std::array kBlows{
     BlowName{Blow::kAwaitDrain, "replayer: awaited"},
     BlowName{Blow::kSeal, "seal"},
 };
+/// With `--ack disk`, where nobody drains.
+inline constexpr std::array kAheadBlows{
+    BlowName{Blow::kKillRedis, "redis: kill -9"},
+    BlowName{Blow::kKillRedis, "redis: kill -9"},
+    BlowName{Blow::kSave, "redis: SAVE"},
+    BlowName{Blow::kKillSidecar, "sidecar: kill -9"},
+    BlowName{Blow::kTerminateSidecar, "sidecar: SIGTERM"},
+    BlowName{Blow::kHangRedis, "redis: SIGSTOP"},
+    BlowName{Blow::kOutOfMemory, "redis: OOM"},
+    BlowName{Blow::kNotEnoughReplicas, "redis: NOREPLICAS"},
+    BlowName{Blow::kBusyScript, "redis: BUSY"},
+    BlowName{Blow::kPauseWrites, "redis: CLIENT PAUSE"},
+    BlowName{Blow::kDropClients, "redis: CLIENT KILL TYPE"},
+    BlowName{Blow::kCutNetwork, "network: reset"},
+    BlowName{Blow::kCutAtByte, "network: cut at a byte"},
+    BlowName{Blow::kHoldBytes, "network: bytes held, released later"},
+    BlowName{Blow::kRefuseConnections, "network: refused"},
+    BlowName{Blow::kDelayReplies, "network: slow"},
+    BlowName{Blow::kStrangeReply, "network: strange error"},
+    BlowName{Blow::kRotatePassword, "redis: another password"},
+    BlowName{Blow::kTakeRights, "redis: rights taken"},
+    BlowName{Blow::kSmallFiles, "disk: files may not grow"},
+    BlowName{Blow::kRemove, "an operator trims or deletes"},
+    BlowName{Blow::kRemove, "an operator trims or deletes"},
+    BlowName{Blow::kSeal, "seal"},
+};
 
 /// How a replayer drains.
 struct DrainPlan {
@@ -82,12 +112,13 @@ using Round = std::vector<Event>;
 
 class Planner {
  public:
-  explicit Planner(uint64_t seed) : random_(seed) {}
+  /// `blows` must outlive it.
+  explicit Planner(uint64_t seed, std::span<const BlowName> blows = kBlows) : random_(seed), blows_(blows) {}
 
   Round Next() {
     Round round(static_cast<size_t>(Between(8, 16)));
     for (Event& event : round) {
-      event.blow = kBlows[static_cast<size_t>(Between(0, static_cast<int>(kBlows.size()) - 1))].blow;
+      event.blow = blows_[static_cast<size_t>(Between(0, static_cast<int>(blows_.size()) - 1))].blow;
       event.wait_ms = Between(0, 150);
       event.lasts_ms = Between(20, 600);
       event.bytes = Between(0, 3000);
@@ -106,6 +137,7 @@ class Planner {
   }
 
   std::mt19937_64 random_;
+  std::span<const BlowName> blows_;
 };
 
 }  // namespace sprockets::soak
