@@ -39,6 +39,7 @@ void AheadLink::OnReply(const redisReply& reply) {
 
 void AheadLink::Greeted() {
   greeted_ = true;
+  was_greeted_ = true;
   backoff_.Reset();
   last_failure_.clear();
   changed_at_ = clock_->Wall();
@@ -69,7 +70,9 @@ void AheadLink::Lost(std::string_view why) {
     changed_at_ = clock_->Wall();
     on_lost_();
   }
-  if (!unusable_.empty()) on_unusable_(std::exchange(unusable_, {}));
+  // Once it could be used: rights that were taken may come back, and until then events wait in the journal.
+  if (const std::string unusable = std::exchange(unusable_, {}); !unusable.empty() && !was_greeted_)
+    on_unusable_(unusable);
 }
 
 }  // namespace sprockets

@@ -23,7 +23,8 @@ class AheadLink : public ForwarderLink, private RedisPipelineEvents {
  public:
   AheadLink(uv_loop_t* loop, const LoopClock* clock, RedisUrl url, int64_t timeout_ms);
 
-  /// `on_unusable`: the server can never be used, and why. `on_lost`: a connection that stood has gone.
+  /// `on_unusable`: the server can never be used, and why; not said any more once it could be. `on_lost`: a connection
+  /// that stood has gone.
   void Start(Forwarder* forwarder, std::function<void(const std::string&)> on_unusable, std::function<void()> on_lost);
   /// No new connection from now on; the standing one goes on.
   void Stop();
@@ -63,7 +64,8 @@ class AheadLink : public ForwarderLink, private RedisPipelineEvents {
   RedisPipeline pipeline_;
   bool stopping_ = false;
   bool greeted_ = false;
-  std::string unusable_;  // told at the end of the connection
+  bool was_greeted_ = false;  // ever
+  std::string unusable_;      // told at the end of the connection
   std::string last_failure_;
   WallTime changed_at_;
   const std::string none_;

@@ -220,6 +220,26 @@ TEST_CASE("ahead: with --fsync-interval a kill of the sidecar still loses nothin
   CHECK(IdsIn(stack, "s") == told);
 }
 
+TEST_CASE("ahead: a right that is taken for a while ends nobody who has had it, and events are taken meanwhile",
+          "[ahead]") {
+  Stack::Options options = AheadOptions();
+  options.redis_options.insert(options.redis_options.end(), {"--user", "writer", "on", "nopass", "~*", "&*", "+@all"});
+  options.redis_user = "writer";
+  Stack stack(options);
+  std::vector<std::string> told = {stack.Xadd("s", {"n", "0"}).text};
+  AwaitLanded(stack);
+  for (const std::string right : {"info", "multi", "exec"}) {
+    stack.redis.Call({"ACL", "SETUSER", "writer", "-" + right});
+    stack.redis.Call({"CLIENT", "KILL", "USER", "writer"});
+    Await("the sidecar to be refused", [&] { return stack.sidecar.Status().at("redis").at("state") != "connected"; });
+    told.push_back(stack.Xadd("s", {"right", right}).text);
+    std::this_thread::sleep_for(500ms);
+    stack.redis.Call({"ACL", "SETUSER", "writer", "+@all"});
+    AwaitLanded(stack);
+  }
+  CHECK(IdsIn(stack, "s") == told);
+}
+
 uint64_t Seed() {
   if (const char* given = std::getenv("SPROCKETS_TEST_SEED")) return std::strtoull(given, nullptr, 10);
   return std::random_device()();
