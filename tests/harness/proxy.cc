@@ -71,7 +71,7 @@ size_t ReplyBytes(std::string_view bytes) {
 
 }  // namespace
 
-Proxy::Proxy(int redis_port) : redis_port_(redis_port) {
+Proxy::Proxy(int redis_port, Carries carries) : carries_(carries), redis_port_(redis_port) {
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   sockaddr_in address = Loopback(0);
   socklen_t size = sizeof address;
@@ -128,6 +128,11 @@ void Proxy::CutAfter(Direction direction, size_t bytes) {
 bool Proxy::TakeCut() {
   const std::lock_guard lock(mutex_);
   return std::exchange(cut_, std::nullopt).value_or(Cut{}).done;
+}
+
+void Proxy::LeadTo(int redis_port) {
+  const std::lock_guard lock(mutex_);
+  redis_port_ = redis_port;
 }
 
 void Proxy::CutClients() {
@@ -239,7 +244,7 @@ void Proxy::ReadRedis(Link& link) {
   }
   link.from_redis += bytes;
   // Reply by reply, so that one that is replaced takes no other with it.
-  std::string whole;
+  std::string whole = carries_ == Carries::kBytes ? std::exchange(link.from_redis, {}) : std::string();
   for (size_t size; (size = ReplyBytes(link.from_redis)) > 0; link.from_redis.erase(0, size)) {
     std::string reply = link.from_redis.substr(0, size);
     if (replacement_ && reply.starts_with(replacement_->first)) {

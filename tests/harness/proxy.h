@@ -14,15 +14,18 @@
 
 namespace sprockets::harness {
 
-/// Listens on a TCP port of its own for as long as it lives; every connection is led to the same Redis. Its methods may
+/// Listens on a TCP port of its own for as long as it lives; every connection is led to a Redis. Its methods may
 /// be called from any thread; one thread of its own moves the bytes.
 class Proxy {
  public:
-  explicit Proxy(int redis_port);
+  enum class Carries { kReplies, kBytes };
+  /// What comes from Redis is taken for whole replies, unless it is a stream of bytes, as replication is.
+  explicit Proxy(int redis_port, Carries carries = Carries::kReplies);
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
+  int port() const { return port_; }
   std::string Url() const { return "redis://127.0.0.1:" + std::to_string(port_); }
 
   /// From now on keeps what the connections that are open now send to Redis. A client that closes does not end its
@@ -41,6 +44,8 @@ class Proxy {
   /// Did that happen? If not, it will not happen any more.
   bool TakeCut();
 
+  /// Later connections are led to this Redis.
+  void LeadTo(int redis_port);
   /// The clients see their connections reset; Redis sees no end while requests are held.
   void CutClients();
   /// New connections are closed at once while `refuse`.
@@ -79,7 +84,7 @@ class Proxy {
   void Wake();
   static void Close(int& fd);
 
-  int redis_port_;
+  const Carries carries_;
   int port_ = 0;
   int listener_ = -1;
   int wake_read_ = -1;
@@ -87,6 +92,7 @@ class Proxy {
 
   mutable std::mutex mutex_;
   std::list<Link> links_;  // Guarded by mutex_, as is everything down to the thread.
+  int redis_port_;
   bool stopping_ = false;
   bool refusing_ = false;
   std::chrono::milliseconds reply_delay_{0};
