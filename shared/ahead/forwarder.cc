@@ -163,6 +163,11 @@ std::vector<LandedMark> Forwarder::TakeMarks() {
   return changed;
 }
 
+// Between the greeting and the placing a stream may still say what landed in another dataset.
+StreamId Forwarder::Landed(const AheadStream& stream) const {
+  return !ready() || stream.landed_in == incarnation_ ? stream.landed : kStreamBegin;
+}
+
 bool Forwarder::idle() const {
   const auto is_done = [this](const auto& each) {
     const AheadStream& stream = *each.second;

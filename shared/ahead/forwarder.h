@@ -123,6 +123,9 @@ class Forwarder {
   /// Salvaged rows are left that have not been looked for.
   bool has_salvaged() const;
   bool ready() const { return state_ == State::kReady; }
+  /// What of a stream is known to have landed in the dataset that the connection leads to; where there is none, in the
+  /// last one.
+  StreamId Landed(const AheadStream& stream) const;
   bool guarded() const { return guarded_; }
   /// Of the server that was greeted last.
   const Incarnation& incarnation() const { return incarnation_; }

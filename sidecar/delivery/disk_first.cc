@@ -134,12 +134,14 @@ JournalFacts DiskFirst::Journaled(WallTime now) const {
     const StreamId committed = stream->rows.committed();
     const int64_t ahead_ms = static_cast<int64_t>(stream->assigned.ms) - now.ms;
     facts.ahead_of_clock_ms = std::max(facts.ahead_of_clock_ms, ahead_ms);
-    if (committed <= stream->landed && stream->refusal.empty() && !stream->salvaged) continue;
-    // Since the first row that has not landed; where that is not in memory, since the last one that has.
+    const StreamId landed = forwarder_.Landed(*stream);
+    if (committed <= landed && stream->refusal.empty() && !stream->salvaged) continue;
+    // Since the first row that has not landed; where that is not in memory, since the last one that has. If none has,
+    // the last one of all is at least no younger.
     const JournalRow* next = stream->rows.Next();
-    const StreamId since = next != nullptr ? next->id : stream->landed;
+    const StreamId since = next != nullptr ? next->id : landed == kStreamBegin ? committed : landed;
     facts.lag_ms = std::max(facts.lag_ms, now.ms - static_cast<int64_t>(since.ms));
-    facts.streams.push_back({name, committed, stream->landed, stream->refusal});
+    facts.streams.push_back({name, committed, landed, stream->refusal});
   }
   return facts;
 }
