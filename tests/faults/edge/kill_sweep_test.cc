@@ -92,5 +92,19 @@ TEST_CASE("the sidecar may be killed at any call while it forwards, comes into d
   });
 }
 
+TEST_CASE("with --ack disk the sidecar may be killed at any call, and Redis loses everything then", "[kill_sweep]") {
+  Sweep sweep;
+  const Trial::Options options = {.sidecar_redis_url = sweep.redis().Url(), .ahead = true};
+  const auto story = [](Trial& trial, const Words& prefix) {
+    REQUIRE(trial.StartSidecar(prefix));
+    trial.sidecar.AwaitBreaker("closed");
+    trial.Arm();
+    trial.Intend(kTrialStreams);
+    trial.Offer();
+    trial.EndSidecar();
+  };
+  sweep.AtEach(options, {.deed = "kill"}, Armed::kByTheStory, story, [](Trial& trial) { trial.Conclude(); });
+}
+
 }  // namespace
 }  // namespace sprockets::harness

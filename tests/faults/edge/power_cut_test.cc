@@ -73,5 +73,40 @@ TEST_CASE("what was acknowledged survives the power cut", "[power_cut]") {
   CHECK(comparison.ExactlyOnce());
 }
 
+// The journal alone can give back what was acknowledged: Redis keeps nothing on disk, and loses its power, too.
+TEST_CASE("with --ack disk what was acknowledged survives the power cut, and lands under its id", "[power_cut]") {
+  const uint64_t seed = Seed();
+  WARN("SPROCKETS_TEST_SEED=" << seed);
+  std::mt19937_64 random(seed);
+  Sweep sweep;
+  TempDir folder;
+  const auto disk = MountedDisk::WithPower(folder.path());
+  if (!disk) {
+    WARN("skipped: a loop mount is not permitted here");
+    return;
+  }
+  Trial trial(sweep.redis(), {.spill_dir = disk->path() / "spill", .ahead = true});
+  REQUIRE(trial.StartSidecar());
+  Ledger ledger;
+  Load load(trial.sidecar.socket_path(), ledger, {.clients = 3, .pause = 1ms, .limit = 120s});
+
+  for (int round = 0; round < Rounds(); ++round) {
+    load.AwaitAcknowledged(load.acknowledged() + 20);
+    std::this_thread::sleep_for(std::chrono::microseconds(std::uniform_int_distribution<int>(0, 150'000)(random)));
+    trial.sidecar.Kill9();
+    trial.redis.Kill9();
+    disk->CutPower();
+    disk->PowerOn();
+    trial.redis.Start();
+    REQUIRE(trial.StartSidecar());
+  }
+  load.Stop();
+  trial.AwaitLanded();
+  RespClient redis = trial.redis.Connect();
+  const auto comparison = ledger.Compare(redis);
+  WARN(comparison.ToString());
+  CHECK(comparison.ExactlyOnce());
+}
+
 }  // namespace
 }  // namespace sprockets::harness

@@ -38,6 +38,12 @@ void TakeId(Event& event, const Reply& unknown) {
   event.fields.insert(event.fields.end(), {"event_id", event.event_id});
 }
 
+std::vector<std::string> Arguments(const Trial::Options& options) {
+  std::vector<std::string> arguments = options.sidecar_arguments;
+  if (options.ahead) arguments.insert(arguments.end(), {"--ack", "disk"});
+  return arguments;
+}
+
 // What the streams hold of these events, as they were offered: with their id, or without one.
 std::set<std::vector<std::string>> StoredForms(RespClient& redis, const std::vector<Event>& events) {
   std::set<std::string> streams;
@@ -60,8 +66,9 @@ Trial::Trial(RedisServer& the_redis, Options options)
       sidecar({.folder = folder.path(),
                .redis_url = options.sidecar_redis_url.empty() ? redis.Url() : options.sidecar_redis_url,
                .spill_dir = options.spill_dir,
-               .arguments = std::move(options.sidecar_arguments)}),
-      books(std::move(options.books)) {
+               .arguments = Arguments(options)}),
+      books(std::move(options.books)),
+      ahead_(options.ahead) {
   if (!options.spill_source.empty())
     std::filesystem::copy(options.spill_source, sidecar.spill_dir(), std::filesystem::copy_options::recursive);
   redis.Call({"FLUSHALL"});
@@ -103,6 +110,7 @@ Answers Trial::Collect() {
     }
     if (reply && reply->Acknowledged()) {
       ++(reply->Landed() ? answers.landed : answers.spilled);
+      books.told[Ledger::KeyOf(event.stream, event.fields)] = reply->text;
       books.acknowledged.push_back(std::move(event));
       continue;
     }
@@ -155,7 +163,25 @@ void Trial::OfferUntilAcknowledged() {
   Await("every event to be acknowledged", [this] { return Offer().complete && books.waiting.empty(); });
 }
 
+void Trial::AwaitLanded() const {
+  Await("the journals to land", [this] {
+    const auto status = sidecar.Status();
+    return status.at("redis").at("state") == "connected" && status.at("journal").at("behind").empty();
+  });
+}
+
+void Trial::ConcludeAhead() {
+  redis.Kill9();
+  redis.Start();
+  OfferUntilAcknowledged();
+  AwaitLanded();
+  EndSidecar();
+  REQUIRE(sidecar.process().Wait() == 0);
+  CompareBooks();
+}
+
 void Trial::Conclude() {
+  if (ahead_) return ConcludeAhead();
   if (!books.waiting.empty()) OfferUntilAcknowledged();
   if (sidecar.Running()) {
     EndSidecar();
@@ -185,7 +211,7 @@ void Trial::CompareBooks() {
   Ledger ledger;
   for (const Event& event : books.acknowledged) {
     ledger.Intend(event);
-    ledger.Acknowledge(event);
+    ledger.Acknowledge(event, books.told.at(Ledger::KeyOf(event.stream, event.fields)), /*at_once=*/false);
   }
   for (const std::vector<Event>* maybe : {&books.waiting, &books.unclear}) {
     for (const Event& event : *maybe) ledger.Intend(event);

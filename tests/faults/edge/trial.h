@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct Books {
   std::vector<Event> waiting;  // neither acknowledged nor given up
   std::vector<Event> unclear;  // without an id, and without an answer: may be stored, must not be offered again
   std::vector<Event> refused;  // answered RETRY, and never offered again: must not be stored
+  std::map<std::string, std::string> told = {};  // how those that are acknowledged were answered, by Ledger::KeyOf
 };
 
 enum class Ids { kOfTheClient, kOfTheSidecar };
@@ -44,6 +46,7 @@ class Trial {
     std::filesystem::path spill_source = {};  // the spill folder begins as a copy of this one
     Books books = {};                         // what was promised in that one
     std::vector<std::string> sidecar_arguments = {};
+    bool ahead = false;  // --ack disk
   };
 
   /// `redis` is emptied, and runs; several trials may use it, one after the other.
@@ -66,9 +69,12 @@ class Trial {
 
   /// Again and again, on a sidecar that is started if need be.
   void OfferUntilAcknowledged();
+  /// With --ack disk: until Redis has what the journals hold.
+  void AwaitLanded() const;
   /// With nothing in the way any more: what waits is offered until it is acknowledged, the sidecar ends, the drain
   /// finds and proves everything, and the streams hold exactly what was acknowledged. Checks all of it. Where nothing
-  /// waits and no sidecar runs, the drain has to do alone.
+  /// waits and no sidecar runs, the drain has to do alone. With --ack disk there is no drain: a sidecar, and a Redis
+  /// that has lost everything.
   void Conclude();
   /// The last part of it: nothing waits in the folder, and the streams agree with the books.
   void Compare();
@@ -90,8 +96,10 @@ class Trial {
   bool give_up_refused = false;  // what is answered RETRY is never offered again, so that it must not be stored
 
  private:
+  void ConcludeAhead();
   void CompareFiles() const;
 
+  const bool ahead_;
   std::optional<RespClient> client_;
 };
 
