@@ -136,6 +136,16 @@ void AheadSoak::Strike(const soak::Event& event) {
       return LimitFiles(event.lasts_ms);
     case Blow::kRemove:
       return stage_->hands.Remove(stack.redis, event.drain.choice);
+    case Blow::kRefill:
+      for (const auto& [stream, use] : StreamUses()) {
+        if (use.is_deleted) stack.sidecar.Call({"SPROCKETS", "REFILL", stream});
+      }
+      return;
+    case Blow::kHold:
+      stack.sidecar.Call({"SPROCKETS", "HOLD", "60"});
+      std::this_thread::sleep_for(std::chrono::milliseconds(event.lasts_ms));
+      stack.sidecar.Call({"SPROCKETS", "HOLD", "0"});
+      return;
     case Blow::kSeal:
       stack.sidecar.Call({"SPROCKETS", "SEAL"});
       return;

@@ -35,6 +35,8 @@ enum class Blow {
   kSave,        // --ack disk: what Redis falls back to when it is killed
   kSmallFiles,  // the sidecar's may not grow
   kRemove,      // an operator trims, deletes entries, deletes a stream
+  kRefill,      // and wants a stream back
+  kHold,        // the sidecar keeps still
 };
 
 struct BlowName {
@@ -87,6 +89,8 @@ inline constexpr std::array kAheadBlows{
     BlowName{Blow::kSmallFiles, "disk: files may not grow"},
     BlowName{Blow::kRemove, "an operator trims or deletes"},
     BlowName{Blow::kRemove, "an operator trims or deletes"},
+    BlowName{Blow::kRefill, "SPROCKETS REFILL"},
+    BlowName{Blow::kHold, "SPROCKETS HOLD"},
     BlowName{Blow::kSeal, "seal"},
 };
 
