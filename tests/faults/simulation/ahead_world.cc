@@ -83,14 +83,18 @@ void AheadWorld::Salvage() {
   for (Row& row : journal_) row.row.salvaged = std::exchange(row.out_of_reach, false) || row.row.salvaged;
 }
 
-void AheadWorld::KillSidecar() {
-  Say("sidecar is killed");
-  if (connection_ && redis_.Stands(*connection_)) redis_.Abandon(*connection_);
-  connection_.reset();
+void AheadWorld::AddCounters() {
   const ForwarderCounters& counters = forwarder_->counters();
   totals_.overtaken += counters.overtaken;
   totals_.unproven += counters.unproven;
   totals_.refills += counters.refills;
+}
+
+void AheadWorld::KillSidecar() {
+  Say("sidecar is killed");
+  if (connection_ && redis_.Stands(*connection_)) redis_.Abandon(*connection_);
+  connection_.reset();
+  AddCounters();
   forwarder_.reset();
   commits_.clear();
   pages_.clear();
@@ -459,7 +463,10 @@ bool AheadWorld::Settle() {
     KillSidecar();
   }
   for (int step = 0; step < kSettlingSteps; ++step) {
-    if (done()) return true;
+    if (done()) {
+      AddCounters();
+      return true;
+    }
     // A connection that says nothing is given up.
     if (step % 1000 == 999) LoseConnection(false);
     if (Chance(20)) SendEvent();

@@ -94,6 +94,7 @@ class AheadWorld : public ForwarderLink, public JournalSource, public ForwarderN
   bool Chance(int in_hundred) { return static_cast<int>(random_() % 100) < in_hundred; }
   void Say(const std::string& what) const;
   void Start();
+  void AddCounters();
   void KillSidecar();
   void Quarantine();
   void Salvage();
