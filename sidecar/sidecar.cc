@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <csignal>
 #include <sched.h>
-#include <set>
-#include <span>
 #include <sys/resource.h>
 #include <utility>
 #include <variant>
@@ -14,11 +12,11 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/overloaded.h"
+#include "shared/journal/entry_tags.h"
 #include "sidecar/core/made_id.h"
 #include "sidecar/delivery/disk_first.h"
 #include "sidecar/delivery/redis_first.h"
 #include "sidecar/disk/folder_reader.h"
-#include "sidecar/disk/start_up.h"
 
 namespace sprockets {
 
@@ -35,23 +33,6 @@ std::string RandomProducer() {
   char text[kProducerChars + 1];
   sodium_bin2hex(text, sizeof text, bytes, sizeof bytes);
   return text;
-}
-
-// Of all ids in the journals: should the state file be lost, its tags are not.
-std::vector<EntryTag> TagsOf(const JournalContents& contents) {
-  std::set<EntryTag> tags;
-  for (const JournalFile& file : contents.files) {
-    for (const auto& [stream, id] : file.last_ids) tags.insert(TagOf(id));
-  }
-  return {tags.begin(), tags.end()};
-}
-
-EntryTag RandomTag(std::span<const EntryTag> taken) {
-  EntryTag tag = 0;
-  do {
-    tag = 1 + randombytes_uniform(kMostEntryTag);
-  } while (std::find(taken.begin(), taken.end(), tag) != taken.end());
-  return tag;
 }
 
 // A client a descriptor: as many as the system lets us have.
@@ -168,16 +149,11 @@ std::unique_ptr<Delivery> Sidecar::MakeRedisFirst(const OpenedFolder& opened, co
       opened.state->connections(), opened.state->connections_lost(), options, disk_.get());
 }
 
-// A new tag in every life, written down before the first id is made with it.
 Result<std::unique_ptr<Delivery>> Sidecar::MakeDiskFirst(OpenedFolder* opened, const std::string& producer,
                                                          SpillStore::Options* spill, MovedRows* moved) {
   ASSIGN_OR_RETURN(JournalContents contents, ReadJournals(*folder_, opened->files));
   DiskFirst::Options options;
-  options.tags = TagsOf(contents);
-  const std::vector<EntryTag>& written_down = opened->state->tags();
-  options.tags.insert(options.tags.end(), written_down.begin(), written_down.end());
-  options.tags.push_back(RandomTag(options.tags));
-  RETURN_IF_ERROR(opened->state->AddTag(options.tags.back()));
+  ASSIGN_OR_RETURN(options.tags, DrawTag(contents, &*opened->state));
   static_cast<IntakeOptions&>(options.acceptor) = MakeIntakeOptions(producer);
   options.acceptor.max_queue_bytes = config_.max_inflight_bytes;
   options.acceptor.dedupe_window = config_.dedupe_window;

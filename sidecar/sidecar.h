@@ -17,7 +17,7 @@
 #include "sidecar/delivery/delivery.h"
 #include "sidecar/disk/disk.h"
 #include "sidecar/disk/skip_store.h"
-#include "sidecar/disk/start_up.h"
+#include "shared/spill/start_up.h"
 #include "sidecar/door/clients.h"
 #include "sidecar/door/listener.h"
 #include "sidecar/loop_clock.h"

@@ -94,7 +94,7 @@ only 'sidecar/sidecar\.h' sidecar/main.cc sidecar/sidecar.cc
 only 'uv\.h' sidecar/
 only 'sqlite3\.h' shared/spill/sqlite.cc shared/spill/sqlite_batch.cc
 only 'hiredis/' sidecar/redis/ replayer/redis/
-only 'sodium\.h' shared/redis/event.cc sidecar/sidecar.cc
+only 'sodium\.h' shared/redis/event.cc shared/journal/entry_tags.cc sidecar/sidecar.cc
 only 'nlohmann/' sidecar/admin/status.cc replayer/
 only 'xxhash\.h' shared/spill/layout.cc
 only 'spdlog/' shared/base/log.cc

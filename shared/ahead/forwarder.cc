@@ -183,7 +183,7 @@ bool Forwarder::idle() const {
 void Forwarder::OnConnected() {
   SPROCKETS_ASSERT(state_ == State::kDisconnected);
   state_ = State::kGreeting;
-  greeting_.emplace(options_.url, mended_);
+  greeting_.emplace(options_.url, options_.client_name, mended_);
   Follow(greeting_->Begin());
 }
 

@@ -56,7 +56,8 @@ class ForwarderNotices {
 };
 
 struct ForwarderOptions {
-  RedisUrl url;
+  RedisUrl url;  // as which it logs in; of a connection that has, an empty one
+  std::string client_name = "sprockets-sidecar";
   PlacingPolicy placing;
   Flight::Limits flight;
   size_t fresh_bytes = 8 << 20;  // of rows that wait in memory; the others are read from the journal

@@ -21,10 +21,10 @@ std::optional<std::string> NoMaster(std::string_view info) {
   return std::nullopt;
 }
 
-Greeting::Greeting(const RedisUrl& url, std::string mended) : mended_(std::move(mended)) {
+Greeting::Greeting(const RedisUrl& url, std::string_view client_name, std::string mended) : mended_(std::move(mended)) {
   if (std::string auth = AuthCommand(url); !auth.empty()) Add(Ask::kLogin, std::move(auth));
   if (url.database != 0) Add(Ask::kLogin, MakeCommand({"SELECT", std::to_string(url.database)}));
-  Add(Ask::kOther, MakeCommand({"CLIENT", "SETNAME", "sprockets-sidecar"}));
+  Add(Ask::kOther, MakeCommand({"CLIENT", "SETNAME", client_name}));
   Add(Ask::kInfo, MakeCommand({"INFO"}));
 }
 

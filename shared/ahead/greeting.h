@@ -35,8 +35,8 @@ class Greeting {
   };
   using Step = std::variant<Wait, Send, Ready, Refused>;
 
-  /// `mended`: under this run_id the transaction has been made already.
-  Greeting(const RedisUrl& url, std::string mended);
+  /// `client_name`: what Redis's CLIENT LIST shows. `mended`: under this run_id the transaction has been made already.
+  Greeting(const RedisUrl& url, std::string_view client_name, std::string mended);
 
   Send Begin();
   Step TakeAnswer(const RedisAnswer& answer);

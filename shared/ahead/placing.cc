@@ -18,7 +18,8 @@ std::optional<StreamId> IdOfEntry(const RedisAnswer& entry) {
   return ParseStreamId(entry.elements[0].text);
 }
 
-/// Is this the only entry of the answer, and does it say what the row says?
+}  // namespace
+
 bool Holds(const RedisAnswer& answer, const JournalRow& row) {
   if (answer.kind != RedisAnswer::Kind::kArray || answer.elements.size() != 1) return false;
   const RedisAnswer& entry = answer.elements[0];
@@ -29,8 +30,6 @@ bool Holds(const RedisAnswer& answer, const JournalRow& row) {
   return std::equal(fields.begin(), fields.end(), args.begin() + static_cast<std::ptrdiff_t>(row.id_word) + 1,
                     args.end(), [](const RedisAnswer& field, std::string_view word) { return field.text == word; });
 }
-
-}  // namespace
 
 std::optional<StreamInfo> StreamInfo::In(const RedisAnswer& answer) {
   if (answer.is_error()) return answer.text.starts_with(kNoSuchKey) ? std::optional(StreamInfo{}) : std::nullopt;

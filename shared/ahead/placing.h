@@ -33,6 +33,9 @@ struct StreamInfo {
   static std::optional<StreamInfo> In(const RedisAnswer& answer);
 };
 
+/// Is the row's entry the only one of this answer to XRANGE, and does it say what the row says?
+bool Holds(const RedisAnswer& answer, const JournalRow& row);
+
 /// What to do with an event of which nobody can say whether it landed.
 enum class Unproven { kAppend, kSkip };
 /// With one that had landed, and is missing from another dataset without proof.

@@ -10,7 +10,7 @@
 #include "shared/spill/disk_folder.h"
 #include "sidecar/core/router.h"
 #include "sidecar/disk/spill_store.h"
-#include "sidecar/disk/start_up.h"
+#include "shared/spill/start_up.h"
 #include "tests/fuzz/scratch.h"
 
 namespace sprockets::fuzz {

@@ -13,7 +13,7 @@
 #include "sidecar/core/link_protocol.h"
 #include "sidecar/core/router.h"
 #include "sidecar/disk/spill_store.h"
-#include "sidecar/disk/start_up.h"
+#include "shared/spill/start_up.h"
 #include "tests/faults/simulation/disk.h"
 #include "tests/faults/simulation/world.h"
 

@@ -11,7 +11,7 @@
 #include "shared/redis/resp.h"
 #include "shared/spill/disk_folder.h"
 #include "sidecar/disk/spill_store.h"
-#include "sidecar/disk/start_up.h"
+#include "shared/spill/start_up.h"
 #include "tests/shared/spill/fixture.h"
 
 namespace sprockets::testing {

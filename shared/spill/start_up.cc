@@ -1,4 +1,4 @@
-#include "sidecar/disk/start_up.h"
+#include "shared/spill/start_up.h"
 
 #include <algorithm>
 #include <memory>
@@ -8,13 +8,10 @@
 #include "shared/base/log.h"
 #include "shared/spill/file.h"
 #include "shared/spill/file_trouble.h"
-#include "sidecar/disk/folder_reader.h"
 
 namespace sprockets {
 
 namespace {
-
-constexpr int64_t kLockWaitMs = 30'000;
 
 Result<int64_t> HighestTicketIn(const SpillFolder& folder, const SpillFileInfo& info) {
   ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, OpenWaitingOrDrained(folder, info));
@@ -59,9 +56,9 @@ bool StateFileIsThere(const SpillFolder& folder) {
 
 }  // namespace
 
-Result<OpenedFolder> OpenSpillFolder(const SpillFolder& folder) {
+Result<OpenedFolder> OpenSpillFolder(const SpillFolder& folder, int64_t lock_wait_ms) {
   ASSIGN_OR_RETURN(FileLock lock,
-                   folder.LockForWriting(kLockWaitMs).Prefixed("another sidecar uses this spill folder"));
+                   folder.LockForWriting(lock_wait_ms).Prefixed("another sidecar uses this spill folder"));
   RETURN_IF_ERROR(folder.SpendReserve());
   // To list 10,000 drained files takes a while, so it is done once where nothing was left behind.
   ASSIGN_OR_RETURN(std::vector<SpillFileInfo> files, folder.List());

@@ -1,4 +1,4 @@
-// What happens before anything else: the folder is locked, and what a killed sidecar left is recovered.
+// How whoever writes into a spill folder begins: the folder is locked, and what a killed sidecar left is recovered.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ struct OpenedFolder {
   std::vector<SpillFileInfo> files;  // all of the folder, by number
 };
 
-/// Waits up to 30 s for the lock (a drain may be sealing). kBusy: another sidecar has it. kForeign: a file is of a
-/// newer version.
-Result<OpenedFolder> OpenSpillFolder(const SpillFolder& folder);
+/// Waits up to 30 s for the lock (a drain may be at work), or as long as it is told. kBusy: another program has it.
+/// kForeign: a file is of a newer version.
+Result<OpenedFolder> OpenSpillFolder(const SpillFolder& folder, int64_t lock_wait_ms = 30'000);
 
 }  // namespace sprockets
