@@ -75,6 +75,7 @@ may replayer/postgres shared/base/ replayer/terminal/
 may replayer/redis shared/base/ shared/redis/ replayer/terminal/
 may replayer/schema_set shared/base/ shared/redis/
 may replayer/drain shared/ replayer/redis/ replayer/terminal/ replayer/exit_code.h
+may replayer/ahead shared/ replayer/drain/ replayer/redis/ replayer/terminal/
 may replayer/access shared/base/ shared/redis/ replayer/redis/ replayer/schema_set/ replayer/structure/
 may replayer/structure shared/base/ shared/redis/ replayer/postgres/ replayer/redis/ replayer/schema_set/ replayer/access/ \
   replayer/terminal/

@@ -4,16 +4,18 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "replayer/ahead/journal_drain.h"
 #include "replayer/command.h"
 #include "replayer/commands/common_options.h"
 #include "replayer/drain/active_file.h"
 #include "replayer/drain/folder_survey.h"
-#include "replayer/drain/landed_rows.h"
 #include "replayer/drain/options.h"
 #include "replayer/drain/pass.h"
 #include "replayer/drain/report.h"
@@ -24,6 +26,7 @@
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/spill/disk_folder.h"
+#include "shared/spill/file.h"
 
 namespace sprockets {
 namespace {
@@ -31,6 +34,7 @@ namespace {
 constexpr int64_t kFirstPollMs = 1'000;
 constexpr int64_t kMostPollMs = 30'000;  // while passes fail
 constexpr int64_t kRemoveEveryMs = 60'000;
+constexpr int64_t kJournalsEveryMs = 5'000;
 constexpr int64_t kSealPatienceMs = 7'000;  // a little more than the sidecar's own --seal-after
 
 struct DrainRun {
@@ -48,10 +52,28 @@ DrainResult ResultOf(const Error& error) {
   return ExitCodeOf(error.code) == ExitCode::kUnreachable ? DrainResult::kUnreachable : DrainResult::kRefused;
 }
 
+/// What becomes of events in journals that other writers overtook; the words are the sidecar's.
+void AddPlacing(OptionTable& options, PlacingPolicy* placing) {
+  static constexpr std::string_view kRefill[] = {"report", "append"};
+  static constexpr std::string_view kUnproven[] = {"append", "skip"};
+  options.Choice("refill", kRefill, "journals: events that had landed and are missing, perhaps deleted on purpose",
+                 &placing->refill);
+  options.Choice("unproven", kUnproven, "journals: events of which nobody can say whether they had landed",
+                 &placing->unproven);
+}
+
 Result<FileLock> LockForDraining(const SpillFolder& folder) {
   Result<FileLock> lock = folder.LockForDraining(0);
   if (lock.ok() || lock.error().code != ErrorCode::kBusy) return lock;
   return Error{ErrorCode::kBusy, "another drain is at work in " + folder.path().native() + ": wait for it, or stop it"};
+}
+
+/// Before the spill files: what these hold gets new ids, above those that events of journals have already.
+Status DrainJournals(const DrainRun& run, const SpillFolder& folder, DrainPass& pass, DrainReport& report) {
+  ASSIGN_OR_RETURN(const bool has_journals, HasJournals(folder));
+  if (!has_journals) return {};
+  RETURN_IF_ERROR(pass.Reach());
+  return JournalDrain(run.drain, folder, report).Run();
 }
 
 /// One run under drain.lock.
@@ -73,6 +95,7 @@ Status DrainOnce(const DrainRun& run, const SpillFolder& folder, DrainReport& re
     }
     RETURN_IF_ERROR(pass.OfferAgain(info));
   } else {
+    RETURN_IF_ERROR(DrainJournals(run, folder, pass, report));
     RETURN_IF_ERROR(pass.DrainAll());
   }
   RETURN_IF_ERROR(RemoveOldDrained(folder, run.keep_ms));
@@ -115,16 +138,43 @@ std::string SummaryText(const DrainCounts& counts, int64_t duration_ms) {
          FormatDuration(duration_ms) + "\n";
 }
 
+std::string TextOf(const JournalCounts& journals) {
+  std::string text = "journals: ";
+  if (journals.landed + journals.overtaken + journals.unproven + journals.reported + journals.rejected == 0) {
+    text += "nothing to send\n";
+  } else {
+    text += FormatCount(journals.landed) + " landed under their ids, " + FormatCount(journals.overtaken) +
+            " overtaken and moved, " + FormatCount(journals.unproven) + " unproven, " + FormatCount(journals.reported) +
+            " reported, " + FormatCount(journals.rejected) + " rejected\n";
+  }
+  for (const auto& [stream, why] : journals.refused) text += "stream " + Escape(stream) + " refused: " + why + "\n";
+  return text;
+}
+
+nlohmann::ordered_json JsonOf(const JournalCounts& journals) {
+  nlohmann::ordered_json refused = nlohmann::ordered_json::array();
+  for (const auto& [stream, why] : journals.refused)
+    refused.push_back({{"stream", JsonOfBytes(stream)}, {"why", JsonOfBytes(why)}});
+  return {{"landed", journals.landed},     {"overtaken", journals.overtaken}, {"unproven", journals.unproven},
+          {"reported", journals.reported}, {"rejected", journals.rejected},   {"refills", journals.refills},
+          {"refused", std::move(refused)}};
+}
+
 /// Of one pass or many, and of what is in the folder afterwards.
-Outcome Summary(const DrainRun& run, const SpillFolder& folder, DrainCounts counts, DrainResult worst,
-                int64_t duration_ms) {
+Outcome Summary(const DrainRun& run, const SpillFolder& folder, DrainCounts counts,
+                const std::optional<JournalCounts>& journals, DrainResult worst, int64_t duration_ms) {
   const Result<uint64_t> left = CountLeft(folder, run.drain.streams);
   if (left.ok()) counts.left = left.value();
   worst = std::max(worst, CountActive(run.drain.socket_path, folder, &counts));
   const Result<uint64_t> rejected = CountRejected(folder);
   if (rejected.ok()) counts.rejected = rejected.value();
   Outcome outcome = DrainOutcome(counts, Judge(counts, worst), duration_ms);
-  outcome.text = SummaryText(counts, duration_ms) + outcome.result + "\n";
+  outcome.text = SummaryText(counts, duration_ms);
+  if (journals) {
+    outcome.details["journals"] = JsonOf(*journals);
+    outcome.text += TextOf(*journals);
+  }
+  outcome.text += outcome.result + "\n";
   return outcome;
 }
 
@@ -133,22 +183,50 @@ Outcome RunOnce(const DrainRun& run, const SpillFolder& folder, const Output& ou
   const Status drained = DrainOnce(run, folder, report);
   report.progress().MakeRoom();
   if (!drained.ok()) report.Worsen(StopRequested() ? DrainResult::kLeft : ResultOf(drained.error()));
-  Outcome outcome = Summary(run, folder, report.counts, report.result(), output.ElapsedMs());
+  Outcome outcome = Summary(run, folder, report.counts, report.journals, report.result(), output.ElapsedMs());
   if (!drained.ok()) outcome.error = drained.error().message;
   return outcome;
 }
 
-/// Anything to do for a pass? Without a connection, because it is asked every second.
-bool SomethingWaits(const SpillFolder& folder) {
-  const Result<std::vector<SpillFileInfo>> files = folder.List();
-  if (!files.ok()) return true;  // the pass says what is wrong
-  const auto is_left_behind = [&](const SpillFileInfo& info) {
-    return info.state == SpillFileInfo::State::kActive && !info.quarantined && folder.LockForWriting(0).ok();
-  };
-  return std::any_of(files.value().begin(), files.value().end(), [&](const SpillFileInfo& info) {
-    return WaitsForDrain(info) || info.offered || is_left_behind(info);
-  });
-}
+/// Anything to do for a pass? Without a connection, because it is asked every second. Journals stay where they are when
+/// what they hold has landed, so they are looked at less often, in case Redis has lost something.
+class FolderWatch {
+ public:
+  bool SomethingWaits(const SpillFolder& folder) {
+    const Result<std::vector<SpillFileInfo>> files = folder.List();
+    if (!files.ok()) return true;  // the pass says what is wrong
+    const auto is_left_behind = [&](const SpillFileInfo& info) {
+      return info.state == SpillFileInfo::State::kActive && !info.quarantined && folder.LockForWriting(0).ok();
+    };
+    const bool journals_too = !journals_.empty() && SteadyClockMs() - looked_ms_ >= kJournalsEveryMs;
+    // A sidecar that is at work has its own eye on its journals.
+    if (journals_too && folder.LockForWriting(0).ok()) return true;
+    return std::any_of(files.value().begin(), files.value().end(), [&](const SpillFileInfo& info) {
+      return (WaitsForDrain(info) && !journals_.contains(info.number)) || info.offered || is_left_behind(info);
+    });
+  }
+  /// After a pass.
+  void Learn(const SpillFolder& folder) {
+    looked_ms_ = SteadyClockMs();
+    const Result<std::vector<SpillFileInfo>> files = folder.List();
+    if (!files.ok()) return;
+    std::set<int64_t> journals;
+    for (const SpillFileInfo& info : files.value()) {
+      if (!WaitsForDrain(info)) continue;
+      if (journals_.contains(info.number) || IsJournal(folder, info)) journals.insert(info.number);
+    }
+    journals_ = std::move(journals);
+  }
+
+ private:
+  static bool IsJournal(const SpillFolder& folder, const SpillFileInfo& info) {
+    const Result<std::unique_ptr<SpillFile>> file = folder.OpenFile(info);
+    return file.ok() && file.value()->names_entries();
+  }
+
+  std::set<int64_t> journals_;  // by number
+  int64_t looked_ms_ = 0;
+};
 
 /// The sidecar seals its file when Redis has been back for it for a while. But this drain may reach Redis where the
 /// sidecar does not: then it asks, though not so soon that a Redis that comes and goes makes many small files.
@@ -178,9 +256,11 @@ Outcome Follow(const DrainRun& run, const SpillFolder& folder, const Output& out
   int64_t wait_ms = 0;
   int64_t removed_ms = SteadyClockMs();
   SealPatience patience;
+  FolderWatch watch;
+  std::optional<JournalCounts> journals;
   while (SleepUnlessStopped(wait_ms)) {
     wait_ms = std::clamp(wait_ms, kFirstPollMs, kMostPollMs);
-    if (SomethingWaits(folder) || patience.IsOver(run.drain.socket_path, folder)) {
+    if (watch.SomethingWaits(folder) || patience.IsOver(run.drain.socket_path, folder)) {
       DrainReport report(run.progress);
       const Status drained = DrainOnce(run, folder, report);
       report.progress().MakeRoom();
@@ -188,8 +268,11 @@ Outcome Follow(const DrainRun& run, const SpillFolder& folder, const Output& out
         LogError("drain-failed", {{"error", drained.error().message}, {"next", "tried again"}});
         report.Worsen(ResultOf(drained.error()));
       }
-      LogInfo("drained", {{"read", report.counts.read}, {"landed", report.counts.landed}});
+      if (report.counts.read > 0 || !report.journals)
+        LogInfo("drained", {{"read", report.counts.read}, {"landed", report.counts.landed}});
       total.Add(report.counts);
+      if (report.journals) (journals ? *journals : journals.emplace()).Add(*report.journals);
+      watch.Learn(folder);
       last = report.result();
       wait_ms = last == DrainResult::kVerified ? kFirstPollMs : std::min(2 * wait_ms, kMostPollMs);
     } else if (SteadyClockMs() - removed_ms >= kRemoveEveryMs) {
@@ -200,7 +283,7 @@ Outcome Follow(const DrainRun& run, const SpillFolder& folder, const Output& out
     }
   }
   // What did not work in the last pass still waits; what worked later is no longer the service's failure.
-  return Summary(run, folder, total, std::min(last, DrainResult::kLeft), output.ElapsedMs());
+  return Summary(run, folder, total, journals, std::min(last, DrainResult::kLeft), output.ElapsedMs());
 }
 
 /// Counts what waits, from sealed files; changes nothing.
@@ -217,18 +300,10 @@ Result<Outcome> DryRun(const DrainRun& run, const SpillFolder& folder, const Out
     if (!file.not_read.empty() && (!is_active || file.info.quarantined)) {
       LogWarning("not-counted", {{"file", file.info.path.filename().native()}, {"why", file.not_read}});
     }
-    int64_t left_in_file = 0;
     for (const StreamSurvey& stream : file.streams) {
-      left_in_file += stream.left;
       if (stream.left == 0 || !GlobMatch(run.drain.streams, stream.name)) continue;
       left[stream.name] += stream.left;
       counts.left += static_cast<uint64_t>(stream.left);
-    }
-    if (file.is_journal && left_in_file > 0) {
-      LogWarning("journal-left", {{"file", file.info.path.filename().native()},
-                                  {"rows", left_in_file},
-                                  {"why", kJournalWhy},
-                                  {"way_out", kJournalWayOut}});
     }
   }
   result = std::max(Judge(counts, result), CountActive(run.drain.socket_path, folder, &counts));
@@ -287,6 +362,7 @@ class Drain : public Command {
                     RETURN_IF_ERROR(ReadRename(rename, &drain.renames));
                   return {};
                 });
+    AddPlacing(options, &drain.placing);
     options.Duration("fence-wait", "how long to wait where the user cannot kill old connections", &drain.fence_wait_ms);
     options.Flag("dry-run", "only count what waits; needs no --redis", &run_.dry_run);
     AddProgress(options, &run_.progress);

@@ -51,9 +51,9 @@ class LandedRows {
   std::optional<Result<Known>> known_;
 };
 
-/// What a user should do about a journal that waits: the drain has nothing to send that does not have its id already.
+/// What a user should know of a journal, and do about one that waits.
 inline constexpr std::string_view kJournalWhy =
     "it was written with --ack disk: its events have their entry ids already";
-inline constexpr std::string_view kJournalWayOut = "start the sidecar with --ack disk, which forwards them";
+inline constexpr std::string_view kJournalWayOut = "start the sidecar with --ack disk, or drain: either forwards them";
 
 }  // namespace sprockets

@@ -9,6 +9,7 @@
 
 #include "replayer/drain/batch.h"
 #include "replayer/redis/target.h"
+#include "shared/ahead/placing.h"
 
 namespace sprockets {
 
@@ -20,6 +21,7 @@ struct DrainOptions {
   int64_t rate = 0;                                         // events per second; 0: as fast as it goes
   size_t rows_a_batch = Batch::kMostRows;                   // fewer in tests, which have few rows and want many batches
   int64_t fence_wait_ms = 5'000;                            // how long to wait where connections cannot be fenced
+  PlacingPolicy placing;                                    // of events in journals that others overtook
   bool force = false;  // send what is unproven of a drained file, too; take a Redis that is not the sidecar's
 };
 

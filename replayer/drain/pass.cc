@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "replayer/drain/active_file.h"
+#include "replayer/drain/landed_rows.h"
 #include "replayer/drain/sidecar_door.h"
 #include "replayer/terminal/stop.h"
 #include "shared/base/clock.h"
@@ -38,8 +39,7 @@ DrainPass::DrainPass(const DrainOptions& options, const SpillFolder& folder, Dra
       dial_(std::move(dial)),
       session_(options, folder, report, dial_),
       pace_(options.rate, options.rows_a_batch),
-      searches_(folder),
-      landed_(folder) {}
+      searches_(folder) {}
 
 Status DrainPass::SealActive() {
   const Result<FileLock> lock = folder_.LockForWriting(0);
@@ -165,7 +165,7 @@ Result<DrainPass::Next> DrainPass::DrainFile(const SpillFileInfo& info) {
   const Result<std::unique_ptr<SpillFile>> opened = folder_.OpenFile(info);
   if (!opened.ok()) return PassOver(info, opened.error());
   SpillFile& file = *opened.value();
-  if (file.names_entries()) return LeaveJournal(file);
+  if (file.names_entries()) return Next::kGoOn;  // see replayer/ahead
   RETURN_IF_ERROR(RefuseOtherDatabase(file));
   RETURN_IF_ERROR(RefuseOtherRedis(file));
   if (const Status verified = file.VerifyAsRead(); !verified.ok()) return PassOver(info, verified.error());
@@ -175,18 +175,6 @@ Result<DrainPass::Next> DrainPass::DrainFile(const SpillFileInfo& info) {
   if (!next.ok()) return PassOver(info, next.error());
   if (all_done) RETURN_IF_ERROR(Finish(file));
   return next;
-}
-
-/// Its clients were told which entries its events become: to send them under other ids would break that promise.
-DrainPass::Next DrainPass::LeaveJournal(SpillFile& journal) {
-  const Result<int64_t> waiting = landed_.CountWaiting(journal);
-  if (waiting.ok() && waiting.value() == 0) return Next::kGoOn;
-  report_.Worsen(DrainResult::kLeft);
-  report_.Warn("journal-left", {{"file", NameOf(journal.info())},
-                                {"rows", waiting.ok() ? std::to_string(waiting.value()) : "unknown"},
-                                {"why", kJournalWhy},
-                                {"way_out", kJournalWayOut}});
-  return Next::kGoOn;
 }
 
 /// A file whose rows cannot be trusted is set aside and does not stop the others. Whatever else is wrong ends the run.
@@ -276,7 +264,7 @@ Status DrainPass::OfferAgain(const SpillFileInfo& info) {
   ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder_.OpenFile(info));
   if (file->names_entries()) {
     return Error{ErrorCode::kRefused,
-                 NameOf(info) + ": " + std::string(kJournalWhy) + "; " + std::string(kJournalWayOut)};
+                 NameOf(info) + ": " + std::string(kJournalWhy) + "; drain without --file sends what Redis lost"};
   }
   RETURN_IF_ERROR(file->Verify());
   ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file->Streams());

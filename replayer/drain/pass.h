@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "replayer/drain/landed_rows.h"
 #include "replayer/drain/options.h"
 #include "replayer/drain/pace.h"
 #include "replayer/drain/report.h"
@@ -46,7 +45,6 @@ class DrainPass {
   Status RefuseOtherRedis(SpillFile& file);
   Status SealLeftBehind();
   Result<Next> DrainFile(const SpillFileInfo& info);
-  Next LeaveJournal(SpillFile& journal);
   Result<Next> FinishOffer(const SpillFileInfo& info);
   Result<Next> OfferRest(SpillFile& file);
   Result<Next> DrainStreams(SpillFile& file, bool* all_done);
@@ -64,7 +62,6 @@ class DrainPass {
   Session session_;
   Pace pace_;
   Searches searches_;
-  LandedRows landed_;
   std::set<std::string> stopped_streams_;  // refused by Redis: their later files wait, too, for the order
   std::set<std::string> seen_streams_;     // of the files that were drained
   bool right_redis_ = false;               // the sidecar is connected to the same one

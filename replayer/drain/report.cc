@@ -48,6 +48,16 @@ void DrainCounts::Add(const DrainCounts& other) {
   left += other.left;
 }
 
+void JournalCounts::Add(const JournalCounts& other) {
+  landed += other.landed;
+  overtaken += other.overtaken;
+  unproven += other.unproven;
+  reported += other.reported;
+  rejected += other.rejected;
+  refills += other.refills;
+  refused = other.refused;
+}
+
 DrainResult Judge(const DrainCounts& counts, DrainResult worst) {
   if (counts.unproven > 0) worst = std::max(worst, DrainResult::kUnproven);
   if (counts.rejected > 0) worst = std::max(worst, DrainResult::kRejected);

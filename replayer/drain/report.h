@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "replayer/exit_code.h"
 #include "replayer/terminal/progress.h"
@@ -33,6 +36,23 @@ DrainResult Judge(const DrainCounts& counts, DrainResult worst);
 std::string_view ResultWord(DrainResult result);
 ExitCode ExitCodeOf(DrainResult result);
 
+/// Of journals, whose events have their entry ids already: shared/ahead has the words.
+struct JournalCounts {
+  uint64_t landed = 0;     // sent, and taken under their ids
+  uint64_t overtaken = 0;  // by other writers' entries, and moved to new ids
+  uint64_t unproven = 0;   // nobody can say whether they had landed; moved or skipped
+  uint64_t reported = 0;   // had landed, are missing without proof, and were not sent again
+  uint64_t rejected = 0;   // Redis will not take them
+  uint64_t refills = 0;    // times that a stream went back to rows that had landed before
+  struct Refused {
+    std::string stream;
+    std::string why;
+  };
+  std::vector<Refused> refused;  // streams
+
+  void Add(const JournalCounts& other);
+};
+
 class DrainReport {
  public:
   explicit DrainReport(ProgressStyle style) : progress_(style, "drain") {}
@@ -46,7 +66,8 @@ class DrainReport {
   void ShowProgress() { progress_.Advance(counts.landed + counts.already_there); }
   Progress& progress() { return progress_; }
 
-  DrainCounts counts;
+  DrainCounts counts;                     // journals' rows among them
+  std::optional<JournalCounts> journals;  // nothing: there are none
 
  private:
   Progress progress_;
