@@ -93,23 +93,23 @@ void AddOptionalRedis(OptionTable& options, std::optional<RedisTarget>* redis) {
   options.Server([redis]() { return *redis ? AskRedis(**redis) : Result<std::string>(std::string()); });
 }
 
-void AddPostgres(OptionTable& options, PostgresTarget* postgres) {
+void AddPostgres(OptionTable& options, PostgresTarget* postgres, const bool* unless) {
   options.Add({.name = "postgres", .value = "URL", .help = "postgres://[user[:password]@]host[:port]/database"},
               [postgres](const Options& given) { return ReadPostgres(given, &postgres->url); });
   options.Add(
       {.name = "postgres-password-file", .value = "FILE", .help = "a file that holds the password of --postgres"});
   options.Duration("postgres-wait", "how long to keep trying while PostgreSQL does not answer", &postgres->wait_ms);
-  options.Require("postgres");
+  options.Require("postgres", unless);
   options.Server([postgres] { return AskPostgres(*postgres); });
 }
 
-void AddSchema(OptionTable& options, std::filesystem::path* folder) {
+void AddSchema(OptionTable& options, std::filesystem::path* folder, const bool* unless) {
   options.Path("schema", "DIR", "the folder of the schema set, for example schema/season_of_code", folder);
-  options.Require("schema");
+  options.Require("schema", unless);
 }
 
-void AddStructures(OptionTable& options, Stores* stores, std::string* only) {
-  AddPostgres(options, &stores->postgres);
+void AddStructures(OptionTable& options, Stores* stores, std::string* only, const bool* unless) {
+  AddPostgres(options, &stores->postgres, unless);
   AddRedis(options, &stores->redis);
   options.Text("only", "GLOB", "only files of rebuild/ whose name matches, without .sql", only);
 }

@@ -21,12 +21,13 @@ void AddSocket(OptionTable& options, std::string* path);
 void AddRedis(OptionTable& options, RedisTarget* redis, const bool* unless = nullptr);
 /// The same, where none need be given.
 void AddOptionalRedis(OptionTable& options, std::optional<RedisTarget>* redis);
-/// --postgres, --postgres-password-file and --postgres-wait; a database has to be given.
-void AddPostgres(OptionTable& options, PostgresTarget* postgres);
-/// --schema, which has to be given.
-void AddSchema(OptionTable& options, std::filesystem::path* folder);
-/// Both sides of a schema set, and --only: a glob over the names of rebuild/*.sql.
-void AddStructures(OptionTable& options, Stores* stores, std::string* only);
+/// --postgres, --postgres-password-file and --postgres-wait; a database has to be given, unless `*unless` is set.
+void AddPostgres(OptionTable& options, PostgresTarget* postgres, const bool* unless = nullptr);
+/// --schema, which has to be given, unless `*unless` is set.
+void AddSchema(OptionTable& options, std::filesystem::path* folder, const bool* unless = nullptr);
+/// Both sides of a schema set, and --only: a glob over the names of rebuild/*.sql. PostgreSQL is not needed where
+/// `*unless` is set.
+void AddStructures(OptionTable& options, Stores* stores, std::string* only, const bool* unless = nullptr);
 void AddProgress(OptionTable& options, ProgressStyle* style);
 
 }  // namespace sprockets

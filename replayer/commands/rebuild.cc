@@ -8,6 +8,7 @@
 
 #include "replayer/command.h"
 #include "replayer/commands/common_options.h"
+#include "replayer/commands/from_journal.h"
 #include "replayer/commands/skipped_list.h"
 #include "replayer/schema_set/schema_set.h"
 #include "replayer/structure/follow.h"
@@ -85,8 +86,9 @@ class Rebuild : public Command {
                 "live key.") {}
 
   void Declare(OptionTable& options) override {
-    AddSchema(options, &folder_);
-    AddStructures(options, &run_.stores, &only_);
+    AddSchema(options, &folder_, /*unless=*/from_journal_.is_wanted());
+    AddStructures(options, &run_.stores, &only_, /*unless=*/from_journal_.is_wanted());
+    from_journal_.AddOptions(options);
     skipped_.AddOption(options);
     options.Integer("jobs", "N", "build this many structures at once; they are swapped in the order of their files", 1,
                     kMostJobs, &run_.jobs);
@@ -107,12 +109,16 @@ class Rebuild : public Command {
     const auto& [into, force, dry_run] = run_.rebuild;
     if (follow_options_.poll_ms < 1) return UsageError("--poll must be at least 1ms");
     if (follow_ && (dry_run || into)) return UsageError("--follow does not go with --dry-run or --into");
+    if (*from_journal_.is_wanted() && (follow_ || into))
+      return UsageError("--from-journal does not go with --follow or --into");
+    RETURN_IF_ERROR(from_journal_.Check());
     if (into && (dry_run || force)) return UsageError("--into does not go with --dry-run or --force");
     return {};
   }
 
   Result<Outcome> Run(Output& output) override {
     CatchStopSignals();
+    if (*from_journal_.is_wanted()) return from_journal_.Run(run_, output);
     if (follow_) return Follow();
     Result<RebuildOutcome> run = RebuildAll();
     return OutcomeOf(run.ok() ? run.value() : RebuildOutcome{{}, run.error()}, skipped_, output);
@@ -158,6 +164,7 @@ class Rebuild : public Command {
   std::filesystem::path folder_;
   std::string only_ = "*";
   RebuildRunOptions run_;
+  FromJournal from_journal_;
   SkippedList skipped_;
   bool follow_ = false;
   FollowOptions follow_options_;
