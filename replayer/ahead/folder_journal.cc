@@ -1,33 +1,13 @@
 #include "replayer/ahead/folder_journal.h"
 
-#include <algorithm>
-#include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
+#include "replayer/ahead/kept_aside.h"
 #include "shared/base/text.h"
-#include "shared/spill/file.h"
 
 namespace sprockets {
-namespace {
-
-/// Keeps a row of this file aside, if it is one.
-Result<bool> RejectIn(SpillFile& file, const std::string& name, int64_t ticket, std::string_view why) {
-  if (!file.names_entries()) return false;
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, file.UncountedStreams());
-  for (const SpilledStream& stream : streams) {
-    if (stream.name != name || stream.last_ticket < ticket) continue;
-    bool is_here = false;
-    const auto found = [&](const SpilledEvent&) { return !(is_here = true); };
-    RETURN_IF_ERROR(file.Visit(stream, ticket - 1, ticket, found));
-    if (is_here) RETURN_IF_ERROR(file.Reject(stream.id, ticket, why, stream.cursor));
-    return is_here;
-  }
-  return false;
-}
-
-}  // namespace
-
 // ---- What the forwarder asks for
 
 void FolderJournal::ReadUp(AheadStream& stream, uint64_t request, StreamId above, StreamId up_to) {
@@ -56,7 +36,7 @@ void FolderJournal::Reject(AheadStream& stream, int64_t ticket, std::string_view
 
 Result<bool> FolderJournal::Work(Forwarder* forwarder) {
   bool worked = false;
-  for (; !rejected_.empty(); rejected_.pop_front(), worked = true) RETURN_IF_ERROR(KeepAside(rejected_.front()));
+  for (; !rejected_.empty(); rejected_.pop_front(), worked = true) RETURN_IF_ERROR(Keep(rejected_.front()));
   for (; !moved_.empty(); worked = true) {
     Moved moved = std::move(moved_.front());
     moved_.pop_front();
@@ -97,20 +77,12 @@ Status FolderJournal::MakeReadable(const AheadStream& stream, const JournalRead&
   return {};
 }
 
-Status FolderJournal::KeepAside(const Rejected& rejected) {
-  const auto& [name, ticket, why] = rejected;
-  report_.Warn("entry-rejected", {{"stream", Escape(name)}, {"ticket", ticket}, {"why", why}});
+Status FolderJournal::Keep(const Rejected& rejected) {
+  const auto& [stream, ticket, why] = rejected;
+  report_.Warn("entry-rejected", {{"stream", Escape(stream)}, {"ticket", ticket}, {"why", why}});
   pages_.CloseFiles();
   RETURN_IF_ERROR(moves_.Seal());
-  ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder_.List());
-  for (const SpillFileInfo& info : files) {
-    if (info.quarantined || info.state == SpillFileInfo::State::kDrained) continue;
-    ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder_.OpenFile(info));
-    ASSIGN_OR_RETURN(const bool is_here, RejectIn(*file, name, ticket, why));
-    RETURN_IF_ERROR(file->Close());
-    if (is_here) return {};
-  }
-  return {};
+  return KeepAside(folder_, stream, ticket, why);
 }
 
 Status FolderJournal::Close() {

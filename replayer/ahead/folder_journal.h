@@ -49,7 +49,7 @@ class FolderJournal : public JournalSource {
   };
   void Read(AheadStream& stream, JournalRead read);
   Status Write(Moved moved, Forwarder* forwarder);
-  Status KeepAside(const Rejected& rejected);
+  Status Keep(const Rejected& rejected);
   Status MakeReadable(const AheadStream& stream, const JournalRead& read, Forwarder* forwarder);
 
   const SpillFolder& folder_;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "replayer/ahead/kept_aside.h"
 #include "replayer/drain/landed_rows.h"
 #include "replayer/drain/pass.h"
 #include "replayer/redis/answer.h"
@@ -196,6 +197,8 @@ Status JournalDrain::Forward(const JournalContents& contents, MoveWriter::Origin
   CountRefused();
   const Status closed = journal_->Close();
   const Status noted = NoteLanded(state);
+  if (forwarded.ok() && closed.ok() && link_.connected() && !link_.awaits())
+    RETURN_IF_ERROR(AcceptWhatIsThere(folder_, link_.client()));
   if (!forwarded.ok()) return forwarded;
   RETURN_IF_ERROR(closed);
   return noted;

@@ -345,7 +345,10 @@ Result<uint64_t> CountRejected(const SpillFolder& folder) {
                 {"rows", rejected.value().size()},
                 {"first_ticket", rejected.value().front().ticket},
                 {"why", rejected.value().front().reason},
-                {"way_out", "show FILE lists them; when Redis can take them (proto-max-bulk-len), drain --file FILE"}});
+                {"way_out", file.value()->names_entries()
+                                ? "show FILE lists them; they stay until the journal is dropped (--retain)"
+                                : "show FILE lists them; when Redis can take them (proto-max-bulk-len), drain --file "
+                                  "FILE"}});
   }
   return count;
 }

@@ -1,5 +1,4 @@
-// Journals, the files of --ack disk, as the replayer sees them: it says what is in them and leaves them to their
-// sidecar.
+// Journals, the files of --ack disk, as the replayer sees them: what it says of them.
 #include <sstream>
 
 #include <catch2/catch.hpp>
@@ -7,69 +6,16 @@
 #include "shared/spill/sqlite.h"
 #include "shared/spill/state_file.h"
 #include "tests/replayer/fixture.h"
+#include "tests/replayer/journal_fixture.h"
 
 namespace sprockets::testing {
 namespace {
-
-struct JournalRow {
-  TestEvent event;
-  int64_t ticket;
-  int64_t origin = 0;
-};
-
-StreamId IdOf(int64_t ticket) {
-  return {1'700'000'000'000, static_cast<uint64_t>(ticket) << 16};
-}
-
-template <typename T>
-T Good(Result<T> result) {
-  if (!result.ok()) FAIL(result.error().message);
-  return std::move(result).value();
-}
-
-void Good(const Status& status) {
-  if (!status.ok()) FAIL(status.error().message);
-}
-
-/// Writes the rows into a new journal and seals it. Its number.
-int64_t WriteJournal(const SpillFolder& folder, const std::vector<JournalRow>& rows) {
-  SpillWriter::Options options;
-  options.number = Good(folder.NextNumber());
-  options.producer = "producer";
-  options.event_id_field = "event_id";
-  options.begun_ms = 1000;
-  options.names_entries = true;
-  auto writer = Good(folder.CreateActive(options));
-  Good(writer->Begin());
-  for (const auto& [event, ticket, origin] : rows) {
-    EventView view;
-    view.stream = event.stream;
-    view.fields.assign(event.fields.begin(), event.fields.end());
-    view.event_id_at = 3;  // of what Event makes
-    Good(writer->Append(ticket, 1000 + ticket, view, std::nullopt, {}, IdOf(ticket), origin));
-  }
-  Good(writer->Commit());
-  Good(writer->Seal(folder));
-  return options.number;
-}
-
-void NoteLanded(const SpillFolder& folder, const std::string& stream, int64_t ticket) {
-  StateFile state = Good(StateFile::Open(folder, {}));
-  Good(state.AddTag(5));
-  Good(state.NoteLanded(std::vector<LandedMark>{{stream, IdOf(ticket), IdOf(ticket), "run", "replid"}}));
-}
 
 std::vector<nlohmann::json> Lines(const std::string& out) {
   std::istringstream lines(out);
   std::vector<nlohmann::json> rows;
   for (std::string line; std::getline(lines, line);) rows.push_back(nlohmann::json::parse(line));
   return rows;
-}
-
-// Two files of a stream: rows 1 to 3, then row 4, which moves 2, and row 5; the other stream's row 6.
-void WriteTwoJournals(const SpillFolder& folder) {
-  WriteJournal(folder, {{Event("s", "one"), 1}, {Event("s", "two"), 2}, {Event("s", "three"), 3}});
-  WriteJournal(folder, {{Event("s", "two"), 4, 2}, {Event("s", "five"), 5}, {Event("t", "six"), 6}});
 }
 
 TEST_CASE("show prints the entry ids of a journal, and of an event that was moved the row that counts") {
@@ -142,37 +88,6 @@ TEST_CASE("while a sidecar is at work, status and show leave it to its STATUS to
   CHECK(Lines(stage.Command("show", {"spill-000001"}).out).size() == 1);
 }
 
-TEST_CASE("a drain leaves journals to their sidecar, says so, and drains the other files") {
-  Stage stage;
-  WriteTwoJournals(stage.folder);
-  NoteLanded(stage.folder, "s", 1);
-  WriteSpillFile(stage.folder, {Event("s", "spilled")});
-  const Run run = stage.Drain();
-  CHECK(run.exit_code == 1);
-  CHECK(run.json["result"] == "left");
-  CHECK(run.json["landed"] == 1);
-  CHECK(run.json["left"] == 4);
-  CHECK(EventIds(stage.redis, "s") == Strings{"spilled"});
-  REQUIRE(stage.Files().size() == 3);
-  CHECK(stage.Files()[0].state == SpillFileInfo::State::kSealed);
-  CHECK(stage.Files()[1].state == SpillFileInfo::State::kSealed);
-  CHECK(stage.Files()[2].state == SpillFileInfo::State::kDrained);
-  const Run dry = stage.Command("drain", {"--dry-run", "--json"});
-  CHECK(dry.exit_code == 1);
-  CHECK(dry.json["left"] == 4);
-}
-
-TEST_CASE("a drain has nothing to say of journals whose rows have all landed") {
-  Stage stage;
-  WriteJournal(stage.folder, {{Event("s", "one"), 1}});
-  NoteLanded(stage.folder, "s", 1);
-  WriteSpillFile(stage.folder, {Event("s", "spilled")});
-  const Run run = stage.Drain();
-  CHECK(run.exit_code == 0);
-  CHECK(run.json["left"] == 0);
-  CHECK(EventIds(stage.redis, "s") == Strings{"spilled"});
-}
-
 TEST_CASE("a drained journal is not offered again") {
   Stage stage;
   const int64_t number = WriteJournal(stage.folder, {{Event("s", "one"), 1}});
@@ -198,7 +113,6 @@ TEST_CASE("a salvage keeps the names of a journal's good rows and what was moved
   Good(stage.folder.MarkQuarantined(number));
   const Run run = stage.Drain({"--salvage", "spill-000001"});
   CHECK(run.exit_code == 1);
-  CHECK(stage.redis.Text({"EXISTS", "s"}) == "0");
   REQUIRE(stage.Files().size() == 2);
   const auto salvaged = Good(stage.folder.OpenFile(stage.Files()[1]));
   CHECK(salvaged->names_entries());
