@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kLookMs = 1'000;   // an idle connection is asked so often whose it is
 constexpr int kBreaksToGoAlone = 3;  // over the same first row
 constexpr int kBreaksToReject = 6;   // of which the later ones were over this row alone
+constexpr std::string_view kProtocolError = "ERR Protocol error";  // behind which Redis closes the connection
 constexpr uint32_t kMostMoveDoublings = 10;
 constexpr size_t kMostPages = 8;  // of rows, in memory or on their way there
 
@@ -469,6 +470,7 @@ void Forwarder::Take(OfFlight, const RedisAnswer& answer, LoopTime now) {
       flight_.reset();
       break;
     case Flight::Outcome::kBroken:
+      CountBreak(/*by_server=*/answer.is_error() && answer.text.starts_with(kProtocolError));
       Fail(flight_->why());
       break;
   }

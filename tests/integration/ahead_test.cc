@@ -240,6 +240,21 @@ TEST_CASE("ahead: a right that is taken for a while ends nobody who has had it, 
   CHECK(IdsIn(stack, "s") == told);
 }
 
+TEST_CASE("ahead: an event that is too large for Redis is kept aside, and does not stop the others", "[ahead]") {
+  Stack::Options options = AheadOptions({"--max-event-bytes", "2MiB"});
+  options.redis_options.insert(options.redis_options.end(), {"--proto-max-bulk-len", "1mb"});
+  const Stack stack(options);
+  std::vector<std::string> told;
+  told.push_back(stack.Xadd("s", {"n", "1"}).text);
+  const Reply large = stack.Xadd("s", {"n", std::string(1'200'000, 'x')});
+  REQUIRE(large.Landed());
+  told.push_back(stack.Xadd("s", {"n", "3"}).text);
+  told.push_back(stack.Xadd("s", {"n", "4"}).text);
+  AwaitLanded(stack);
+  CHECK(IdsIn(stack, "s") == told);
+  CHECK(stack.sidecar.Status().at("counters").at("rejected") == 1);
+}
+
 uint64_t Seed() {
   if (const char* given = std::getenv("SPROCKETS_TEST_SEED")) return std::strtoull(given, nullptr, 10);
   return std::random_device()();
