@@ -77,7 +77,8 @@ void FromJournal::AddOptions(OptionTable& options) {
                .preset = "*"},
               [this](const Options& given) -> Status {
                 options_.streams = given.Text("streams");
-                has_streams_ = options_.streams != "*";
+                // In the environment it may be meant for others.
+                has_streams_ = given.Has("streams") && given.Origin("streams").starts_with("--");
                 return {};
               });
   AddSocket(options, &options_.socket_path);
