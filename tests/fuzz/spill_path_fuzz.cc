@@ -8,9 +8,9 @@
 #include "shared/base/limits.h"
 #include "shared/redis/resp.h"
 #include "shared/spill/disk_folder.h"
+#include "shared/spill/start_up.h"
 #include "sidecar/core/router.h"
 #include "sidecar/disk/spill_store.h"
-#include "shared/spill/start_up.h"
 #include "tests/fuzz/scratch.h"
 
 namespace sprockets::fuzz {

@@ -95,12 +95,14 @@ DrainResult DrainFolder(const Stack& stack, std::vector<std::string> more = {}) 
   return Drain(stack.folder.path(), stack.sidecar.spill_dir(), stack.redis.Url(), {}, std::move(more));
 }
 
-/// Starts a drain that takes its time, and kills it after a while.
-void KillDrain(const Stack& stack, std::chrono::milliseconds after, const char* rate) {
+/// Starts a drain that takes its time, and kills it after a while: every other time not before it has sent something.
+void KillDrain(const Stack& stack, std::mt19937_64& random, const char* rate) {
   std::vector<std::string> arguments = DrainArguments(stack);
   arguments.insert(arguments.end(), {"--rate", rate});
+  const size_t before = stack.Length(kStreamNames[1]);
   Process drain({.command = ReplayerCommand(arguments), .output = stack.folder / "killed", .environment = {}});
-  std::this_thread::sleep_for(after);
+  if (random() % 2 == 0) (void)WaitUntil([&] { return stack.Length(kStreamNames[1]) != before || !drain.Running(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(random() % 200));
   drain.Kill9();
 }
 
@@ -116,7 +118,7 @@ TEST_CASE("journal_drain: 200,000 events of a killed sidecar land under their id
   stack.sidecar.Kill9();
   stack.redis.Start();
   for (int kill = 0; kill < 12; ++kill) {
-    KillDrain(stack, std::chrono::milliseconds(random() % 250), "400000");
+    KillDrain(stack, random, "100000");
     if (kill % 5 == 3) {  // it has no persistence: everything is lost
       stack.redis.Kill9();
       stack.redis.Start();
@@ -168,7 +170,7 @@ TEST_CASE(
   const auto write = [&] { stack.redis.Call({"XADD", busy, "*", "somebody", "else"}); };
   write();
   for (int kill = 0; kill < 12; ++kill) {
-    KillDrain(stack, std::chrono::milliseconds(20 + random() % 300), "20000");
+    KillDrain(stack, random, "10000");
     if (random() % 2 == 0) write();
   }
   const DrainResult drain = DrainFolder(stack);

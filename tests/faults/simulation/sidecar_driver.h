@@ -10,10 +10,10 @@
 #include <variant>
 #include <vector>
 
+#include "shared/spill/start_up.h"
 #include "sidecar/core/link_protocol.h"
 #include "sidecar/core/router.h"
 #include "sidecar/disk/spill_store.h"
-#include "shared/spill/start_up.h"
 #include "tests/faults/simulation/disk.h"
 #include "tests/faults/simulation/world.h"
 

@@ -10,8 +10,8 @@
 
 #include "shared/redis/resp.h"
 #include "shared/spill/disk_folder.h"
-#include "sidecar/disk/spill_store.h"
 #include "shared/spill/start_up.h"
+#include "sidecar/disk/spill_store.h"
 #include "tests/shared/spill/fixture.h"
 
 namespace sprockets::testing {
