@@ -35,6 +35,36 @@ std::string RandomProducer() {
   return text;
 }
 
+// Left by a life with the other --ack, which would have sent them.
+void TellOfJournals(const SpillFolder& folder, const OpenedFolder& opened) {
+  const Result<JournalContents> contents = ReadJournals(folder, opened.files);
+  if (!contents.ok()) return LogWarning("journals-not-read", {{"why", contents.error().message}});
+  const LandedMarks& marks = opened.state->landed();
+  const auto waits = [&](const auto& stream) {
+    const auto mark = marks.find(stream.first);
+    return mark == marks.end() || mark->second.landed < stream.second;
+  };
+  const auto& streams = contents.value().committed;
+  const auto waiting = std::count_if(streams.begin(), streams.end(), waits);
+  if (waiting == 0) return;
+  LogWarning("journals-wait", {{"streams", waiting},
+                               {"why", "they are of --ack disk, and this sidecar runs with --ack redis"},
+                               {"next", "stop this sidecar, drain, and start it again"}});
+}
+
+void TellOfSpillFiles(const OpenedFolder& opened, const JournalContents& contents) {
+  const auto waits = [&](const SpillFileInfo& info) {
+    const auto is_it = [&](const JournalFile& journal) { return journal.number == info.number; };
+    return !info.quarantined && info.state != SpillFileInfo::State::kDrained &&
+           std::none_of(contents.files.begin(), contents.files.end(), is_it);
+  };
+  const auto waiting = std::count_if(opened.files.begin(), opened.files.end(), waits);
+  if (waiting == 0) return;
+  LogWarning("spill-files-wait", {{"files", waiting},
+                                  {"why", "they are of --ack redis, and this sidecar runs with --ack disk"},
+                                  {"next", "drain sends them, also while this sidecar runs"}});
+}
+
 // A client a descriptor: as many as the system lets us have.
 void RaiseDescriptorLimit() {
   rlimit limit{};
@@ -138,6 +168,7 @@ Status Sidecar::Open() {
 }
 
 std::unique_ptr<Delivery> Sidecar::MakeRedisFirst(const OpenedFolder& opened, const std::string& producer) {
+  if (!opened.state->tags().empty()) TellOfJournals(*folder_, opened);
   RouterOptions options;
   static_cast<IntakeOptions&>(options) = MakeIntakeOptions(producer);
   options.max_inflight_bytes = config_.max_inflight_bytes;
@@ -152,6 +183,7 @@ std::unique_ptr<Delivery> Sidecar::MakeRedisFirst(const OpenedFolder& opened, co
 Result<std::unique_ptr<Delivery>> Sidecar::MakeDiskFirst(OpenedFolder* opened, const std::string& producer,
                                                          SpillStore::Options* spill, MovedRows* moved) {
   ASSIGN_OR_RETURN(JournalContents contents, ReadJournals(*folder_, opened->files));
+  TellOfSpillFiles(*opened, contents);
   DiskFirst::Options options;
   ASSIGN_OR_RETURN(options.tags, DrawTag(contents, &*opened->state));
   static_cast<IntakeOptions&>(options.acceptor) = MakeIntakeOptions(producer);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "replayer/ahead/kept_aside.h"
+#include "replayer/drain/active_file.h"
 #include "replayer/drain/landed_rows.h"
 #include "replayer/drain/pass.h"
 #include "replayer/redis/answer.h"
@@ -12,6 +13,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
 #include "shared/journal/entry_tags.h"
+#include "shared/journal/restore.h"
 #include "shared/redis/info.h"
 #include "shared/spill/file.h"
 #include "shared/spill/journal_index.h"
@@ -65,11 +67,23 @@ Status JournalDrain::Run() {
   return state.Close();
 }
 
-/// It forwards them itself.
+/// With --ack disk it forwards them itself, and says how far it is.
 Status JournalDrain::LeaveToSidecar() {
+  std::string why = "a sidecar is at work: only its STATUS says what has landed";
+  std::string way_out = "give its --socket";
+  if (!options_.socket_path.empty()) {
+    const Result<SidecarView> view = AskSidecar(options_.socket_path);
+    if (view.ok() && view.value().all_landed == true) return {};
+    if (view.ok() && view.value().all_landed) {
+      why = "their sidecar has not forwarded all of them yet";
+      way_out = "wait; its STATUS names the streams that are behind";
+    } else if (view.ok()) {
+      why = "the sidecar that is at work runs with --ack redis, which does not forward them";
+      way_out = "stop it, drain, and start it again";
+    }
+  }
   report_.Worsen(DrainResult::kLeft);
-  report_.Warn("journals-left", {{"why", "a sidecar is at work: only its STATUS says what has landed"},
-                                 {"way_out", "with --ack disk it forwards them itself; if not, stop it and drain"}});
+  report_.Warn("journals-left", {{"why", why}, {"way_out", way_out}});
   return {};
 }
 
@@ -146,7 +160,8 @@ Status JournalDrain::RefuseOtherRedis(const MoveWriter::Origin& origin, const In
                                         "takes its place"};
 }
 
-/// As many rows as may have to be sent: those that have not landed in this life of Redis. 0: nothing is to be done.
+/// As many rows as may have to be sent: those that have not landed in this life of Redis. Salvaged ones are to be
+/// looked for, and not counted. 0: nothing is to be done.
 Result<uint64_t> JournalDrain::CountRows(const JournalContents& contents, const LandedMarks& marks,
                                          const Incarnation& incarnation) {
   std::map<std::string_view, StreamId> open;  // streams with rows that have not landed, and how far they have
@@ -156,6 +171,11 @@ Result<uint64_t> JournalDrain::CountRows(const JournalContents& contents, const 
                               mark->second.replication_id == incarnation.replication_id;
     const StreamId landed = is_this_life ? mark->second.landed : kStreamBegin;
     if (landed < committed) open[stream] = landed;
+  }
+  for (const JournalFile& file : contents.files) {
+    for (const auto& [stream, first] : file.first_ids) {
+      if (contents.committed.contains(stream)) open.try_emplace(stream, contents.committed.find(stream)->second);
+    }
   }
   if (open.empty()) return uint64_t{0};
   uint64_t rows = 0;
@@ -186,11 +206,7 @@ Status JournalDrain::Forward(const JournalContents& contents, MoveWriter::Origin
   options.flight.rows = pace_.MostRows();
   journal_.emplace(folder_, state, std::move(origin), &report_);
   forwarder_.emplace(std::move(options), std::move(tags), &link_, &*journal_, static_cast<ForwarderNotices*>(this));
-  for (const auto& [name, id] : contents.committed) forwarder_->AddStream(name, id);
-  for (const auto& [name, mark] : state->landed()) {
-    if (contents.committed.contains(name)) forwarder_->Restore(mark);
-  }
-  for (const auto& [origin_ticket, ticket] : contents.current) forwarder_->AddMoved(origin_ticket, ticket);
+  Restore(contents, state->landed(), /*others_too=*/false, &*forwarder_);
   settled_ms_ = lost_ms_ = SteadyClockMs();
   Status forwarded = RunForwarder(state);
   Count();
@@ -239,7 +255,7 @@ bool JournalDrain::IsDone() const {
   const auto is_done = [](const auto& each) {
     const AheadStream& stream = *each.second;
     return stream.state == AheadStream::State::kRefused ||
-           (stream.state == AheadStream::State::kReady && !stream.has_rows_to_send());
+           (stream.state == AheadStream::State::kReady && !stream.has_rows_to_send() && !stream.salvaged);
   };
   const auto& streams = forwarder_->streams();
   return forwarder_->ready() && std::all_of(streams.begin(), streams.end(), is_done);

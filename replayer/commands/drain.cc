@@ -108,7 +108,7 @@ DrainResult CountActive(const std::string& socket_path, const SpillFolder& folde
   const Result<std::optional<ActiveFile>> active = FindActiveFile(folder, socket_path);
   if (!active.ok()) return DrainResult::kLeft;
   if (!active.value()) return DrainResult::kVerified;
-  const auto& [name, rows, oldest_ms] = *active.value();
+  const auto& [name, rows, oldest_ms, is_journal] = *active.value();
   if (rows) {
     counts->left += static_cast<uint64_t>(*rows);
     LogWarning("active-file", {{"file", name}, {"rows", *rows}});
@@ -117,6 +117,7 @@ DrainResult CountActive(const std::string& socket_path, const SpillFolder& folde
   LogWarning("active-file", {{"file", name},
                              {"rows", "unknown"},
                              {"way_out", socket_path.empty() ? "give the sidecar's --socket"
+                                         : is_journal        ? "its sidecar forwards it: wait"
                                                              : "bring the sidecar back, which writes it"}});
   return DrainResult::kLeft;
 }

@@ -57,6 +57,11 @@ Result<SidecarView> AskSidecar(const std::string& socket_path, const Dial& dial)
     view.why = error.empty() ? "it has not reached Redis yet" : error;
   }
   view.since_ms = Get<int64_t>(redis, "since_ms", 0);
+  if (Get<std::string>(status, "mode", "") == "disk") {
+    const Json journal = status.value("journal", Json::object());
+    const Json behind = journal.is_object() ? journal.value("behind", Json()) : Json();
+    view.all_landed = connected && behind.is_array() && behind.empty();
+  }
   return view;
 }
 
@@ -68,7 +73,11 @@ Result<std::optional<ActiveFile>> FindActiveFile(const SpillFolder& folder, cons
   if (active == files.end()) return std::optional<ActiveFile>();
   ActiveFile found{active->path.filename().native(), std::nullopt, 0};
   if (!socket_path.empty()) {
-    if (const Result<SidecarView> view = AskSidecar(socket_path); view.ok()) {
+    const Result<SidecarView> view = AskSidecar(socket_path);
+    if (view.ok() && view.value().all_landed) {
+      if (*view.value().all_landed) return std::optional<ActiveFile>();
+      found.is_journal = true;  // of its rows some have landed, and nobody counts them
+    } else if (view.ok()) {
       found.rows = view.value().RowsOf(found.name);
       found.oldest_ms = view.value().OldestOf(found.name).value_or(0);
     }

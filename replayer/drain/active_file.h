@@ -19,6 +19,8 @@ struct SidecarView {
   std::optional<int> database;
   std::string why;  // what keeps it from Redis, in words; empty: nothing
   int64_t since_ms = 0;
+  /// With --ack disk, which forwards its journals itself: is everything in Redis that they hold? Nothing: --ack redis.
+  std::optional<bool> all_landed;
   std::optional<int64_t> RowsOf(const std::string& file) const;
   std::optional<int64_t> OldestOf(const std::string& file) const;
 };
@@ -29,8 +31,9 @@ struct ActiveFile {
   std::string name;
   std::optional<int64_t> rows;  // nothing: nobody could be asked
   int64_t oldest_ms = 0;        // 0: not known
+  bool is_journal = false;      // its sidecar forwards it
 };
-/// Nothing where no file is active. `socket_path` may be empty.
+/// Nothing where no file is active, nor where it is a journal all of which has landed. `socket_path` may be empty.
 Result<std::optional<ActiveFile>> FindActiveFile(const SpillFolder& folder, const std::string& socket_path);
 
 }  // namespace sprockets

@@ -152,13 +152,6 @@ Status Salvage(const SpillFolder& folder, const SpillFileInfo& info, DrainReport
   RETURN_IF_ERROR(writer->Seal(folder));
   if (copier.copied() > 0) RETURN_IF_ERROR(folder.MarkSuspect(number));
   if (copier.copied() > 0) RETURN_IF_ERROR(CopyPlaces(folder, number, streams));
-  if (copier.copied() > 0 && damaged->names_entries()) {
-    // Later events of a stream have landed meanwhile, which is taken for a proof that all before them have, too.
-    report.Worsen(DrainResult::kUnproven);
-    report.Warn("salvaged-journal", {{"file", name},
-                                     {"why", "its events count as landed where later ones of their stream have"},
-                                     {"way_out", "rebuild --from-journal --dry-run names those that are missing"}});
-  }
   const std::string damage = damaged->wal_damage();
   RETURN_IF_ERROR(damaged->Close());
   // Only now that the good rows are sealed may the original leave.

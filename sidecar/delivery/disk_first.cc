@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "shared/base/log.h"
+#include "shared/journal/restore.h"
 #include "shared/redis/resp.h"
 
 namespace sprockets {
@@ -22,13 +23,7 @@ DiskFirst::DiskFirst(uv_loop_t* loop, const LoopClock* clock, Options options, c
       journal_(loop, clock, folder, disk),
       forwarder_(options.forwarder, std::move(options.tags), &link_, &journal_, this),
       acceptor_(options.acceptor, IdentityHasher(), &forwarder_, disk) {
-  for (const auto& [name, id] : contents.committed) forwarder_.AddStream(name, id);
-  for (const auto& [name, mark] : marks) forwarder_.Restore(mark);
-  for (const auto& [origin, ticket] : contents.current) forwarder_.AddMoved(origin, ticket);
-  for (const JournalFile& file : contents.files) {
-    for (const auto& [name, first] : file.first_ids)
-      forwarder_.AddSalvaged(*forwarder_.FindStream(name), Before(first), file.last_ids.find(name)->second);
-  }
+  Restore(contents, marks, /*others_too=*/true, &forwarder_);
   has_salvaged_ = forwarder_.has_salvaged();
   journal_.Start(&forwarder_);
 }

@@ -255,6 +255,54 @@ TEST_CASE("ahead: an event that is too large for Redis is kept aside, and does n
   CHECK(stack.sidecar.Status().at("counters").at("rejected") == 1);
 }
 
+TEST_CASE("ahead: the mode can be changed over what waits, there and back, and a drain sends all of it once",
+          "[ahead]") {
+  Stack::Options options = AheadOptions();
+  options.redis_up = false;
+  Stack stack(options);
+  const auto in_mode = [&](const char* mode) {
+    REQUIRE(stack.sidecar.Terminate() == 0);
+    return Sidecar({.folder = stack.sidecar.socket_path().parent_path(),
+                    .redis_url = stack.redis.Url(),
+                    .spill_dir = stack.sidecar.spill_dir(),
+                    .arguments = {"--ack", mode}});
+  };
+  const auto send = [&](const Sidecar& sidecar, int n) {
+    const std::string text = std::to_string(n);
+    return sidecar.Call({"XADD", "s", "*", "n", text, "event_id", "e" + text});
+  };
+  std::vector<Reply> told;
+  for (int i = 0; i < 50; ++i) told.push_back(send(stack.sidecar, i));
+  CHECK(told.back().Landed());
+  {
+    Sidecar sidecar = in_mode("redis");
+    sidecar.Start();
+    sidecar.AwaitFolderRead();
+    for (int i = 50; i < 100; ++i) told.push_back(send(sidecar, i));
+    CHECK(told.back().Spilled());
+    CHECK(send(sidecar, 7).text == told[7].text);  // of the other mode
+    CHECK_THAT(sidecar.process().Stderr(), Catch::Contains("journals-wait"));
+    REQUIRE(sidecar.Terminate() == 0);
+  }
+  stack.sidecar.Start();
+  for (int i = 100; i < 150; ++i) told.push_back(send(stack.sidecar, i));
+  CHECK(send(stack.sidecar, 70).text == told[70].text);
+  CHECK_THAT(stack.sidecar.process().Stderr(), Catch::Contains("spill-files-wait"));
+
+  stack.redis.Start();
+  AwaitLanded(stack);
+  CHECK(stack.Length("s") == 100);
+  const DrainResult drained = stack.Drain();
+  INFO(drained.summary.dump() << drained.err);
+  CHECK(drained.exit_code == 0);
+  CHECK(drained.Count("landed") == 50);
+  RespClient redis = stack.redis.Connect();
+  std::map<std::string, int> times;
+  for (const StreamEntry& entry : ReadEntries(redis, "s")) ++times[entry.fields[1]];
+  CHECK(times.size() == 150);
+  CHECK(stack.Length("s") == 150);
+}
+
 uint64_t Seed() {
   if (const char* given = std::getenv("SPROCKETS_TEST_SEED")) return std::strtoull(given, nullptr, 10);
   return std::random_device()();
