@@ -230,12 +230,20 @@ TEST_CASE("journal_drain: a drain beside a sidecar leaves the journals to it", "
   Stack stack(WithoutRedis());
   Told told;
   Accept(stack, 0, 2'000, &told);
+  CHECK(stack.sidecar.Call({"SPROCKETS", "HOLD", "3600"}).text == "OK");
   stack.redis.Start();
-  const DrainResult drain = stack.Drain();
-  CHECK(drain.exit_code == 1);
-  CHECK(drain.summary["landed"] == 0);
-  Await("the journal to land", [&] { return stack.sidecar.Status().at("journal").at("behind").empty(); });
+  const DrainResult early = stack.Drain();
+  CHECK(early.exit_code == 1);
+  CHECK(early.summary["landed"] == 0);
+  CHECK(stack.sidecar.Call({"SPROCKETS", "HOLD", "0"}).text == "OK");
+  Await("the journal to land", [&] {
+    const auto status = stack.sidecar.Status();
+    return status.at("redis").at("state") == "connected" && status.at("journal").at("behind").empty();
+  });
   CHECK(Difference(stack.redis.Connect(), told) == "");
+  const DrainResult late = stack.Drain();
+  CHECK(late.exit_code == 0);
+  CHECK(late.summary["landed"] == 0);
 }
 
 TEST_CASE("journal_drain: a service forwards what a killed sidecar left, and what Redis loses later",
