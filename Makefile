@@ -35,7 +35,7 @@ demo: configure-tests ## Kill Redis under load and count: each acknowledged even
 	@cmake --build --preset $(PRESET) --target sprockets-demo
 	@build/bin/sprockets-demo
 
-test: everything fuzzers ## Build the release and run every test, and every fuzzer for up to half a minute
+test: everything fuzzers ## Build the release and run every test, and every fuzzer for up to twenty seconds
 	@ctest --preset $(PRESET) --parallel $(JOBS)
 	@ctest --preset fuzz --parallel $(JOBS)
 
