@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "replayer/ahead/kept_aside.h"
 #include "shared/base/text.h"
+#include "shared/journal/kept_aside.h"
 
 namespace sprockets {
 // ---- What the forwarder asks for
@@ -82,7 +82,8 @@ Status FolderJournal::Keep(const Rejected& rejected) {
   report_.Warn("entry-rejected", {{"stream", Escape(stream)}, {"ticket", ticket}, {"why", why}});
   pages_.CloseFiles();
   RETURN_IF_ERROR(moves_.Seal());
-  return KeepAside(folder_, stream, ticket, why);
+  const Result<int64_t> kept = KeepAside(folder_, stream, ticket, why);
+  return kept.ok() ? Status() : Status(kept.error());
 }
 
 Status FolderJournal::Close() {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "replayer/ahead/kept_aside.h"
+#include "replayer/ahead/accepted_after_all.h"
 #include "replayer/drain/active_file.h"
 #include "replayer/drain/landed_rows.h"
 #include "replayer/drain/pass.h"

@@ -61,6 +61,8 @@ Result<JournalFile> ReadJournal(SpillFile& journal) {
   file.number = journal.info().number;
   file.begun_ms = journal.begun_ms();
   file.bytes = journal.info().bytes;
+  ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, journal.RejectedRows());
+  file.has_rejected = !rejected.empty();
   ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, journal.UncountedStreams());
   for (const SpilledStream& stream : streams) {
     bool salvaged = false;

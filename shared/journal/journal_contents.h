@@ -27,7 +27,8 @@ struct JournalFile {
   int64_t newest_received_ms = 0;  // 0: it has no rows
   int64_t bytes = 0;
   LastIds last_ids;
-  bool has_moves = false;  // rows of events whose first row may stand in an earlier file
+  bool has_rejected = false;  // rows that Redis will not take: there is no other copy of them
+  bool has_moves = false;     // rows of events whose first row may stand in an earlier file
   /// Of a journal that was salvaged from a damaged one: its rows are to be looked for one by one.
   LastIds first_ids = {};
   bool salvaged() const { return !first_ids.empty(); }

@@ -105,6 +105,7 @@ void Journal::Move(AheadStream& stream, std::vector<JournalRow> rows) {
 
 void Journal::Reject(AheadStream& stream, int64_t ticket, std::string_view why) {
   LogError("entry-rejected", {{"stream", stream.name}, {"ticket", ticket}, {"why", why}});
+  disk_->NoteRejected({stream.name, ticket, std::string(why)});
 }
 
 }  // namespace sprockets

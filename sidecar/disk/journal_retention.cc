@@ -68,6 +68,10 @@ void JournalRetention::NoteLanded(std::span<const LandedMark> marks) {
   look_for_room_at_ms_ = 0;
 }
 
+void JournalRetention::NoteRejected(int64_t number) {
+  for (JournalFile& file : files_) file.has_rejected = file.has_rejected || file.number == number;
+}
+
 void JournalRetention::NoteSalvagedPlaced() {
   for (JournalFile& file : files_) file.first_ids.clear();
 }
@@ -126,7 +130,7 @@ bool JournalRetention::MayGo(Files::const_iterator file) const {
 }
 
 bool JournalRetention::HasLanded(const JournalFile& file) const {
-  if (run_id_.empty() || file.salvaged()) return false;
+  if (run_id_.empty() || file.salvaged() || file.has_rejected) return false;
   return std::all_of(file.last_ids.begin(), file.last_ids.end(), [this](const auto& of_stream) {
     const auto mark = marks_.find(of_stream.first);
     return mark != marks_.end() && mark->second.landed >= of_stream.second && mark->second.run_id == run_id_ &&

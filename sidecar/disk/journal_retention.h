@@ -53,6 +53,8 @@ class JournalRetention {
   void Add(JournalFile file) { files_.push_back(std::move(file)); }
   /// The last mark is of the life that Redis lives now: what landed in another one may be missing.
   void NoteLanded(std::span<const LandedMark> marks);
+  /// This journal holds a row that Redis will not take, and is kept.
+  void NoteRejected(int64_t number);
   /// Salvaged journals may be removed as others are: until now they hold rows that marks say nothing of.
   void NoteSalvagedPlaced();
   /// Removes what was kept long enough. Looks once a second at most.

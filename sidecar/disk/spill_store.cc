@@ -68,6 +68,7 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
                    [&](ReadFolderJob) { ReadFolder(); },
                    [&](KeepJournalJob) {},
                    [&](const LandedJob& landed) { NoteLanded(landed); },
+                   [&](const RejectJob& rejected) { KeepRejected(rejected); },
                    [&](SalvagedPlacedJob) { retention_.NoteSalvagedPlaced(); },
                },
                job);

@@ -39,10 +39,16 @@ struct KeepJournalJob {};  // --ack disk: a failed COMMIT is tried again, journa
 struct LandedJob {
   std::vector<LandedMark> marks;  // those that have changed; the last one is of the life that Redis lives now
 };
+/// With --ack disk: Redis will not take this row. Its journal says so from now on.
+struct RejectJob {
+  std::string stream;
+  int64_t ticket = 0;
+  std::string why;
+};
 /// With --ack disk: the rows of salvaged journals were looked for, so these journals may go as others do.
 struct SalvagedPlacedJob {};
 using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob, ReadFolderJob,
-                              KeepJournalJob, LandedJob, SalvagedPlacedJob>;
+                              KeepJournalJob, LandedJob, SalvagedPlacedJob, RejectJob>;
 
 // What comes back. A SpillOutcome and a Recorded are, too.
 struct Sealed {
@@ -128,6 +134,7 @@ class SpillStore {
   std::string_view StreamOf(const SpillRequest& request);
   void GiveUp();
   void NoteLanded(const LandedJob& job);
+  void KeepRejected(const RejectJob& job);
   void KeepTally(int64_t number, int64_t bytes);
   bool RemoveUnanswered(int64_t number);
 

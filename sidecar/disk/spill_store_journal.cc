@@ -6,6 +6,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/journal/kept_aside.h"
 #include "shared/redis/resp.h"
 #include "sidecar/disk/spill_store.h"
 
@@ -133,6 +134,17 @@ void SpillStore::NoteLanded(const LandedJob& job) {
     state_.reset();  // it is read anew before it is needed
   }
   landed_not_noted_ = !noted.ok();
+}
+
+// The file that is being written may hold it, so that is sealed first: it happens seldom.
+void SpillStore::KeepRejected(const RejectJob& job) {
+  std::string name;
+  const Status sealed = file_ == nullptr ? Status() : SealActive(&name);
+  const Result<int64_t> number =
+      sealed.ok() ? KeepAside(folder_, job.stream, job.ticket, job.why) : Result<int64_t>(sealed.error());
+  if (!number.ok())
+    return LogWarning("rejection-not-noted", {{"ticket", job.ticket}, {"error", number.error().message}});
+  retention_.NoteRejected(number.value());
 }
 
 void SpillStore::KeepTally(int64_t number, int64_t bytes) {

@@ -243,7 +243,7 @@ TEST_CASE("ahead: a right that is taken for a while ends nobody who has had it, 
 TEST_CASE("ahead: an event that is too large for Redis is kept aside, and does not stop the others", "[ahead]") {
   Stack::Options options = AheadOptions({"--max-event-bytes", "2MiB"});
   options.redis_options.insert(options.redis_options.end(), {"--proto-max-bulk-len", "1mb"});
-  const Stack stack(options);
+  Stack stack(options);
   std::vector<std::string> told;
   told.push_back(stack.Xadd("s", {"n", "1"}).text);
   const Reply large = stack.Xadd("s", {"n", std::string(1'200'000, 'x')});
@@ -253,6 +253,19 @@ TEST_CASE("ahead: an event that is too large for Redis is kept aside, and does n
   AwaitLanded(stack);
   CHECK(IdsIn(stack, "s") == told);
   CHECK(stack.sidecar.Status().at("counters").at("rejected") == 1);
+  // It stays where it is, also when everything else may go.
+  REQUIRE(stack.sidecar.Terminate() == 0);
+  Sidecar forgetful({.folder = stack.sidecar.socket_path().parent_path(),
+                     .redis_url = stack.redis.Url(),
+                     .spill_dir = stack.sidecar.spill_dir(),
+                     .arguments = {"--ack", "disk", "--retain", "1ms"}});
+  forgetful.Start();
+  CHECK(forgetful.Call({"XADD", "t", "*", "n", "5"}).Landed());
+  std::this_thread::sleep_for(2'500ms);
+  REQUIRE(forgetful.Terminate() == 0);
+  const RunResult shown = RunReplayer(stack.folder.path(), {"status", "--spill-dir", stack.sidecar.spill_dir()});
+  INFO(shown.out << shown.err);
+  CHECK_THAT(shown.out, Catch::Contains("1 rejected"));
 }
 
 TEST_CASE("ahead: the mode can be changed over what waits, there and back, and a drain sends all of it once",
