@@ -36,9 +36,12 @@ std::string RandomProducer() {
 }
 
 // Left by a life with the other --ack, which would have sent them.
-void TellOfJournals(const SpillFolder& folder, const OpenedFolder& opened) {
-  const Result<JournalContents> contents = ReadJournals(folder, opened.files);
-  if (!contents.ok()) return LogWarning("journals-not-read", {{"why", contents.error().message}});
+std::vector<JournalFile> TellOfJournals(const SpillFolder& folder, const OpenedFolder& opened) {
+  Result<JournalContents> contents = ReadJournals(folder, opened.files);
+  if (!contents.ok()) {
+    LogWarning("journals-not-read", {{"why", contents.error().message}});
+    return {};
+  }
   const LandedMarks& marks = opened.state->landed();
   const auto waits = [&](const auto& stream) {
     const auto mark = marks.find(stream.first);
@@ -46,10 +49,11 @@ void TellOfJournals(const SpillFolder& folder, const OpenedFolder& opened) {
   };
   const auto& streams = contents.value().committed;
   const auto waiting = std::count_if(streams.begin(), streams.end(), waits);
-  if (waiting == 0) return;
-  LogWarning("journals-wait", {{"streams", waiting},
-                               {"why", "they are of --ack disk, and this sidecar runs with --ack redis"},
-                               {"next", "stop this sidecar, drain, and start it again"}});
+  if (waiting > 0)
+    LogWarning("journals-wait", {{"streams", waiting},
+                                 {"why", "they are of --ack disk, and this sidecar runs with --ack redis"},
+                                 {"next", "stop this sidecar, drain, and start it again"}});
+  return std::move(contents.value().files);
 }
 
 void TellOfSpillFiles(const OpenedFolder& opened, const JournalContents& contents) {
@@ -121,7 +125,7 @@ Status Sidecar::Open() {
   SpillStore::Options spill;
   MovedRows moved;
   if (config_.ack == SidecarConfig::Ack::kRedis) {
-    delivery_ = MakeRedisFirst(opened, producer);
+    delivery_ = MakeRedisFirst(opened, producer, &spill);
   } else {
     ASSIGN_OR_RETURN(delivery_, MakeDiskFirst(&opened, producer, &spill, &moved));
   }
@@ -167,8 +171,10 @@ Status Sidecar::Open() {
   return {};
 }
 
-std::unique_ptr<Delivery> Sidecar::MakeRedisFirst(const OpenedFolder& opened, const std::string& producer) {
-  if (!opened.state->tags().empty()) TellOfJournals(*folder_, opened);
+std::unique_ptr<Delivery> Sidecar::MakeRedisFirst(const OpenedFolder& opened, const std::string& producer,
+                                                  SpillStore::Options* spill) {
+  spill->retain_ms = config_.retain_ms;
+  if (!opened.state->tags().empty()) spill->earlier_journals = TellOfJournals(*folder_, opened);
   RouterOptions options;
   static_cast<IntakeOptions&>(options) = MakeIntakeOptions(producer);
   options.max_inflight_bytes = config_.max_inflight_bytes;
@@ -290,6 +296,7 @@ void Sidecar::CollectSpilled() {
                    [this](SpillOutcome& outcome) { delivery_->OnSpillOutcome(std::move(outcome)); },
                    [this](const Recorded& recorded) { delivery_->OnRecorded(recorded); },
                    [this](const JournalBlocked& blocked) { delivery_->OnJournalBlocked(blocked); },
+                   [this](const LandedNoted& noted) { delivery_->OnLandedNoted(noted); },
                    [this](const Sealed& sealed) {
                      disk_->OnSealed();
                      delivery_->OnSealed(sealed);

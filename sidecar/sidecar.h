@@ -39,7 +39,8 @@ class Sidecar {
 
  private:
   Status Open();
-  std::unique_ptr<Delivery> MakeRedisFirst(const OpenedFolder& opened, const std::string& producer);
+  std::unique_ptr<Delivery> MakeRedisFirst(const OpenedFolder& opened, const std::string& producer,
+                                           SpillStore::Options* spill);
   Result<std::unique_ptr<Delivery>> MakeDiskFirst(OpenedFolder* opened, const std::string& producer,
                                                   SpillStore::Options* spill, MovedRows* moved);
   IntakeOptions MakeIntakeOptions(const std::string& producer) const;

@@ -35,8 +35,8 @@ void FolderJournal::Reject(AheadStream& stream, int64_t ticket, std::string_view
 // ---- What is done about it
 
 Result<bool> FolderJournal::Work(Forwarder* forwarder) {
-  bool worked = false;
-  for (; !rejected_.empty(); rejected_.pop_front(), worked = true) RETURN_IF_ERROR(Keep(rejected_.front()));
+  bool worked = !rejected_.empty();
+  RETURN_IF_ERROR(KeepRejected());
   for (; !moved_.empty(); worked = true) {
     Moved moved = std::move(moved_.front());
     moved_.pop_front();
@@ -56,6 +56,11 @@ Result<bool> FolderJournal::Work(Forwarder* forwarder) {
     }
   }
   return worked;
+}
+
+Status FolderJournal::KeepRejected() {
+  for (; !rejected_.empty(); rejected_.pop_front()) RETURN_IF_ERROR(Keep(rejected_.front()));
+  return {};
 }
 
 Status FolderJournal::Write(Moved moved, Forwarder* forwarder) {

@@ -28,6 +28,8 @@ class FolderJournal : public JournalSource {
 
   /// Does what was asked for. False: nothing was, or a file cannot be opened now and is to be tried again.
   Result<bool> Work(Forwarder* forwarder);
+  /// Writes down what was rejected, as Work does. Before any mark goes past it.
+  Status KeepRejected();
   /// At the end.
   Status Close();
 

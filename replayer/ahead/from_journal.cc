@@ -16,12 +16,15 @@
 namespace sprockets {
 namespace {
 
+/// No drain, and no sidecar that drops old journals, changes the files meanwhile.
+Result<FileLock> LockForReading(const SpillFolder& folder) {
+  Result<FileLock> lock = folder.LockForDraining(0);
+  if (lock.ok() || lock.error().code != ErrorCode::kBusy) return lock;
+  return Error{ErrorCode::kBusy, "a drain is at work in " + folder.path().native() + ": wait for it, or stop it"};
+}
+
 /// Brings what the active file holds within reach, as a drain does.
 Result<bool> SealActive(const FromJournalOptions& options, const SpillFolder& folder) {
-  Result<FileLock> lock = folder.LockForDraining(0);
-  if (!lock.ok() && lock.error().code == ErrorCode::kBusy)
-    return Error{ErrorCode::kBusy, "a drain is at work in " + folder.path().native() + ": wait for it, or stop it"};
-  if (!lock.ok()) return lock.error();
   DrainOptions drain;
   drain.socket_path = options.socket_path;
   DrainReport report(ProgressStyle::kNone);
@@ -63,6 +66,7 @@ Result<bool> HasQuarantined(const SpillFolder& folder) {
 }  // namespace
 
 Status FillFromJournals(const FromJournalOptions& options, const SpillFolder& folder, FilledStreams* filled) {
+  ASSIGN_OR_RETURN(const FileLock reading, LockForReading(folder));
   ASSIGN_OR_RETURN(filled->read_all, SealActive(options, folder));
   ASSIGN_OR_RETURN(std::vector<SpillFileInfo> files, folder.List());
   std::erase_if(files, [](const SpillFileInfo& info) { return !WaitsForDrain(info); });

@@ -330,6 +330,7 @@ void JournalDrain::StreamRefused(const AheadStream& stream, std::string_view why
 /// Marks may lag, and never lead: what was kept aside is written down before.
 Status JournalDrain::NoteLanded(StateFile* state) {
   marked_ms_ = SteadyClockMs();
+  RETURN_IF_ERROR(journal_->KeepRejected());
   const std::vector<LandedMark> marks = forwarder_->TakeMarks();
   return state->NoteLanded(marks);
 }

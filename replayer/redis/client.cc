@@ -11,6 +11,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
+#include "shared/redis/error.h"
 #include "shared/redis/resp.h"
 
 namespace sprockets {
@@ -62,7 +63,8 @@ Status RedisClient::LogIn(const RedisUrl& url) {
   if (!url.password.empty()) {
     ASSIGN_OR_RETURN(const Reply reply,
                      url.user.empty() ? Call({"AUTH", url.password}) : Call({"AUTH", url.user, url.password}));
-    if (IsError(*reply)) return Error{ErrorCode::kRefused, "the login is refused: " + std::string(TextOf(*reply))};
+    if (IsError(*reply))
+      return Error{ErrorCode::kRefused, "the login is refused: " + std::string(WithoutArguments(TextOf(*reply)))};
   }
   if (url.database != 0) {
     ASSIGN_OR_RETURN(const Reply reply, Call({"SELECT", std::to_string(url.database)}));

@@ -11,9 +11,9 @@ namespace sprockets {
 
 namespace {
 
-constexpr int64_t kLookMs = 1'000;   // an idle connection is asked so often whose it is
-constexpr int kBreaksToGoAlone = 3;  // over the same first row
-constexpr int kBreaksToReject = 6;   // of which the later ones were over this row alone
+constexpr int64_t kLookMs = 1'000;                                 // an idle connection is asked so often whose it is
+constexpr int kBreaksToGoAlone = 3;                                // over the same first row
+constexpr int kBreaksToReject = 6;                                 // of which the later ones were over this row alone
 constexpr std::string_view kProtocolError = "ERR Protocol error";  // behind which Redis closes the connection
 constexpr uint32_t kMostMoveDoublings = 10;
 constexpr size_t kMostPages = 8;  // of rows, in memory or on their way there
@@ -126,14 +126,19 @@ void Forwarder::OnMoved(AheadStream& stream, std::vector<JournalRow> rows) {
 }
 
 // What landed is forgotten at once: a kill must not make a later life believe it of streams that others have filled.
-void Forwarder::Hold(LoopTime until) {
-  hold_until_ = until;
+void Forwarder::Hold(LoopTime now, int64_t for_ms) {
+  hold_ms_ = for_ms;
+  hold_until_ = {now.ms + for_ms};
   for (const auto& [name, stream] : streams_) Refill(*stream);
 }
 
 bool Forwarder::hold_begins() const {
   const auto is_placing = [](const auto& each) { return each.second->state == AheadStream::State::kPlacing; };
   return hold_until_ && (flight_ || std::any_of(streams_.begin(), streams_.end(), is_placing));
+}
+
+bool Forwarder::forgets() const {
+  return std::any_of(streams_.begin(), streams_.end(), [](const auto& each) { return each.second->refill_wanted; });
 }
 
 void Forwarder::Refill(AheadStream& stream) {
@@ -255,10 +260,10 @@ void Forwarder::BeginPlacing(AheadStream& stream) {
   stream.read.reset();
   if (stream.salvaged) {
     const auto& [above, up_to] = *stream.salvaged;
-    stream.placing = std::make_unique<PlacingOfSalvaged>(options_.placing, above, up_to, stream.landed_before);
+    stream.placing = std::make_unique<PlacingOfSalvaged>(options_.placing, above, up_to);
   } else {
-    stream.placing =
-        std::make_unique<Placing>(options_.placing, stream.landed, stream.rows.committed(), stream.landed_before);
+    stream.placing = std::make_unique<Placing>(options_.placing, stream.landed, stream.rows.committed(),
+                                               stream.landed_before, stream.committed_before);
   }
   Follow(stream, stream.placing->Begin());
 }
@@ -363,6 +368,7 @@ void Forwarder::Tick(LoopTime now, uint64_t wall_ms) {
   now_ = now;
   wall_ms_ = wall_ms;
   for (const auto& [name, stream] : streams_) ForgetWhatLanded(*stream);
+  if (hold_ms_ > 0 && hold_begins()) hold_until_ = {now.ms + hold_ms_};
   if (hold_until_ && now >= *hold_until_) hold_until_.reset();
   if (state_ != State::kReady) return;
   if (!hold_until_) GoOn();
@@ -395,7 +401,9 @@ void Forwarder::Look() {
 
 void Forwarder::Fly() {
   Flight flight(guarded_, std::move(commands_));
-  alone_.empty() ? AddAll(flight) : AddAlone(flight);
+  const bool waits = AddAlone(flight);
+  flies_alone_ = !flight.empty();
+  if (flight.empty() && !waits) AddAll(flight);
   commands_ = flight.TakeCommands();
   if (flight.empty()) return;
   flight_ = std::move(flight);
@@ -419,17 +427,26 @@ void Forwarder::AddAll(Flight& flight) {
   }
 }
 
-void Forwarder::AddAlone(Flight& flight) {
-  while (!alone_.empty()) {
+// One row of the first stream that can fly. What cannot now goes behind the others, and one that Redis refuses alone is
+// no suspect. True: its page is on its way, and nobody flies before it.
+bool Forwarder::AddAlone(Flight& flight) {
+  for (size_t left = alone_.size(); left > 0 && !alone_.empty(); --left) {
     auto& [stream, rows] = alone_.front();
-    if (stream->state != AheadStream::State::kReady) return;
-    if (rows > 0 && !RejectWhatBreaks(*stream)) {
-      if (!flight.Add(*stream, {.rows = 1, .bytes = 0})) AskForPage(*stream);
-      if (!flight.empty() || stream->read) return;
+    if (stream->state == AheadStream::State::kReady && RejectWhatBreaks(*stream)) --rows;
+    const bool is_over = rows == 0 || stream->state == AheadStream::State::kRefused ||
+                         (stream->state == AheadStream::State::kReady && !stream->has_rows_to_send());
+    if (is_over) {
+      alone_.pop_front();
+      continue;
     }
-    if (rows > 0) --rows;
-    if (rows == 0) alone_.pop_front();
+    if (stream->state == AheadStream::State::kReady) {
+      if (flight.Add(*stream, {.rows = 1, .bytes = 0})) return false;
+      AskForPage(*stream);
+      if (stream->read) return true;
+    }
+    std::rotate(alone_.begin(), alone_.begin() + 1, alone_.end());
   }
+  return false;
 }
 
 void Forwarder::AskForPage(AheadStream& stream) {
@@ -478,7 +495,7 @@ void Forwarder::Take(OfFlight, const RedisAnswer& answer, LoopTime now) {
 
 void Forwarder::OnFlightDone() {
   const Flight flight = *std::exchange(flight_, std::nullopt);
-  if (!alone_.empty() && --alone_.front().second == 0) alone_.pop_front();
+  if (flies_alone_ && !alone_.empty() && --alone_.front().second == 0) alone_.pop_front();
   for (const Flight::Part& part : flight.parts()) {
     AheadStream& stream = *part.stream;
     switch (part.outcome) {
@@ -530,8 +547,7 @@ void Forwarder::CountBreak(bool by_server) {
   const StreamId first = flight_->parts().front().rows.front().id;
   breaks_ = first == broke_over_ ? breaks_ + 1 : 1;
   broke_over_ = first;
-  if (breaks_ != kBreaksToGoAlone) return;
-  alone_.clear();
+  if (breaks_ < kBreaksToGoAlone || !alone_.empty()) return;
   for (const Flight::Part& part : flight_->parts()) alone_.emplace_back(part.stream, part.rows.size());
 }
 

@@ -107,11 +107,13 @@ class Forwarder {
   /// Once a turn of the loop: sends what may be sent.
   void Tick(LoopTime now, uint64_t wall_ms);
 
-  /// Until then nothing is placed or sent but what is on its way: somebody else is at work on the streams. What landed
-  /// is forgotten, as by Refill. A later call takes the place of an earlier one.
-  void Hold(LoopTime until);
+  /// For so long nothing is placed or sent, from when what is on its way has arrived: somebody else is at work on the
+  /// streams. What landed is forgotten, as by Refill. A later call takes the place of an earlier one.
+  void Hold(LoopTime now, int64_t for_ms);
   /// It is held, and something is still on its way. What an abandoned connection carried is not counted.
   bool hold_begins() const;
+  /// What landed of some stream is still to be forgotten.
+  bool forgets() const;
   std::optional<LoopTime> hold_until() const { return hold_until_; }
   /// Its owner has removed entries, or put others in their place: everything that the journal holds of the stream and
   /// that lies above its last entry is sent again.
@@ -176,7 +178,7 @@ class Forwarder {
   void GoOn();
   void Look();
   void Fly();
-  void AddAlone(Flight& flight);
+  bool AddAlone(Flight& flight);
   void AddAll(Flight& flight);
   void AskForPage(AheadStream& stream);
   bool HasRoomForPage() const;
@@ -211,6 +213,7 @@ class Forwarder {
   uint64_t wall_ms_ = 0;
   LoopTime resume_at_;  // Redis took nothing
   std::optional<LoopTime> hold_until_;
+  int64_t hold_ms_ = 0;
   Backoff backoff_{50, 5'000};
   LoopTime heard_at_;        // when INFO was last answered
   std::string last_stream_;  // that flew: the next flight begins behind it
@@ -221,6 +224,7 @@ class Forwarder {
   StreamId broke_over_;
   int breaks_ = 0;
   std::deque<std::pair<AheadStream*, size_t>> alone_;  // so many rows of these go one by one
+  bool flies_alone_ = false;                           // the flight is of one of them
 };
 
 }  // namespace sprockets

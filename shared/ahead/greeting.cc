@@ -54,7 +54,7 @@ void Greeting::AskForGuard() {
 Greeting::Step Greeting::TakeAnswer(const RedisAnswer& answer) {
   switch (asked_[answered_++]) {
     case Ask::kLogin:
-      if (answer.is_error()) return Refused{std::string(answer.text)};
+      if (answer.is_error()) return Refused{std::string(WithoutArguments(answer.text))};
       return Wait{};
     case Ask::kOther:
       return Wait{};

@@ -87,8 +87,9 @@ bool Placement::IsMoved(StreamId id) {
 
 // ---- Rows as they were committed
 
-Placing::Placing(PlacingPolicy policy, StreamId base, StreamId committed, StreamId landed_before)
-    : Placement(policy, landed_before), base_(base), committed_(committed) {}
+Placing::Placing(PlacingPolicy policy, StreamId base, StreamId committed, StreamId landed_before,
+                 StreamId committed_before)
+    : Placement(policy, landed_before), base_(base), committed_(committed), committed_before_(committed_before) {}
 
 Placing::Step Placing::TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags) {
   return state_ == State::kLookingUp ? TakeLookUp(answer) : TakeFacts(answer, tags);
@@ -99,7 +100,12 @@ Placing::Step Placing::TakeFacts(const RedisAnswer& answer, std::span<const Entr
   if (state_ == State::kAskingAgain) return ReadOn(*found_);
   if (facts_.top <= base_) return Done{base_};
   // A row that was given its id and is not committed yet lies above what is committed, and is no candidate.
-  if (IsOurs(facts_.top, tags)) return Done{std::max(base_, std::min(facts_.top, committed_))};
+  const bool is_of_this_life = !tags.empty() && TagOf(facts_.top) == tags.back();
+  if (IsOurs(facts_.top, tags) && (facts_.top <= committed_before_ || is_of_this_life))
+    return Done{std::max(base_, std::min(facts_.top, committed_))};
+  // The journal has lost its end, as by a power cut: the top is of a row that it does not have any more. All that
+  // earlier lives have left had landed then; of this life's rows it says nothing.
+  if (IsOurs(facts_.top, tags)) base_ = std::max(base_, committed_before_);
   return Search(std::min(facts_.top, committed_));
 }
 
@@ -164,8 +170,9 @@ Placing::Step Placing::TakeMoved() {
 
 // ---- Salvaged rows
 
-PlacingOfSalvaged::PlacingOfSalvaged(PlacingPolicy policy, StreamId above, StreamId up_to, StreamId landed_before)
-    : Placement(policy, landed_before), read_to_(above), up_to_(up_to) {}
+// That later rows have landed is no sign that these ever did.
+PlacingOfSalvaged::PlacingOfSalvaged(PlacingPolicy policy, StreamId above, StreamId up_to)
+    : Placement(policy, /*landed_before=*/kStreamBegin), read_to_(above), up_to_(up_to) {}
 
 Placement::Step PlacingOfSalvaged::TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag>) {
   return state_ == State::kLookingUp ? TakeLookUp(answer) : TakeFacts(answer);

@@ -117,8 +117,9 @@ class Placement {
 /// Of a stream's rows as they were committed, one after the other.
 class Placing : public Placement {
  public:
-  /// Of the rows above `base` those up to `committed` may have landed.
-  Placing(PlacingPolicy policy, StreamId base, StreamId committed, StreamId landed_before);
+  /// Of the rows above `base` those up to `committed` may have landed; those up to `committed_before` were committed by
+  /// earlier lives.
+  Placing(PlacingPolicy policy, StreamId base, StreamId committed, StreamId landed_before, StreamId committed_before);
 
   Step TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags) override;
   Step TakePage(JournalPage page) override;
@@ -133,8 +134,9 @@ class Placing : public Placement {
   Step AskAgain(StreamId found);
   Step ReadOn(StreamId above);
 
-  const StreamId base_;
+  StreamId base_;
   const StreamId committed_;
+  const StreamId committed_before_;
   State state_ = State::kAsking;
   std::vector<JournalRow> looked_up_;
   size_t answers_ = 0;  // of them
@@ -149,7 +151,7 @@ class Placing : public Placement {
 class PlacingOfSalvaged : public Placement {
  public:
   /// The salvaged rows lie above `above`, up to `up_to`, among others.
-  PlacingOfSalvaged(PlacingPolicy policy, StreamId above, StreamId up_to, StreamId landed_before);
+  PlacingOfSalvaged(PlacingPolicy policy, StreamId above, StreamId up_to);
 
   Step TakeAnswer(const RedisAnswer& answer, std::span<const EntryTag> tags) override;
   Step TakePage(JournalPage page) override;

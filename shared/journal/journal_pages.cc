@@ -235,6 +235,10 @@ bool JournalPages::HandleTrouble(const Error& error, int64_t number) {
       }
       files_.erase(file);
       return true;
+    case ErrorCode::kFull:
+      // It has to be recovered before it can be read, for which the reserve is kept.
+      (void)folder_.SpendReserve();
+      [[fallthrough]];
     default:
       Complain(number, error.message);
       return false;

@@ -39,4 +39,8 @@ bool IsWrongType(std::string_view error) {
   return ClassOf(error) == "WRONGTYPE";
 }
 
+std::string_view WithoutArguments(std::string_view error) {
+  return error.substr(0, error.find(", with args beginning with"));
+}
+
 }  // namespace sprockets

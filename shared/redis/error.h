@@ -19,6 +19,9 @@ RefusalScope ClassifyRedisError(std::string_view error);
 /// Does this user lack the right to the command, the key or the channel? (NOPERM)
 bool IsNoPermission(std::string_view error);
 
+/// The text without the arguments of the command, which an unknown command's error repeats: for logs of a login.
+std::string_view WithoutArguments(std::string_view error);
+
 /// Is the key of another type than the command's? (WRONGTYPE)
 bool IsWrongType(std::string_view error);
 

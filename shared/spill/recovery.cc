@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "shared/base/log.h"
 #include "shared/spill/file.h"
 
 namespace sprockets {
@@ -15,6 +16,8 @@ Result<int64_t> SealLeftBehind(const SpillFolder& folder, const SpillFileInfo& i
   int64_t rows = 0;
   {
     ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> file, folder.OpenFile(info));
+    if (!file->wal_damage().empty())
+      LogWarning("spill-file-end-lost", {{"file", info.path.filename().string()}, {"what", file->wal_damage()}});
     ASSIGN_OR_RETURN(rows, file->FinishAsSealed());
   }
   RETURN_IF_ERROR(rows > 0 ? folder.Move(info.number, SpillFileInfo::State::kActive, SpillFileInfo::State::kSealed)

@@ -42,18 +42,18 @@ void Admin::AnswerHold(std::string_view seconds, ReplyTo to) {
         ErrorReply("SPROCKETS HOLD takes a number of seconds, 0 to " + std::to_string(kLongestHoldS) + "; 0 ends it"));
   const Status done = delivery_->Hold(wanted.value() * 1000);
   if (!done.ok()) return to.Reply(ErrorReply(done.error().message));
-  if (wanted.value() > 0) return hold_waiting_.push_back(to);
-  to.Reply("+OK\r\n");
+  settle_waiting_.push_back(to);
 }
 
 void Admin::AnswerRefill(std::string_view stream, ReplyTo to) {
   const Status done = delivery_->Refill(stream);
-  to.Reply(done.ok() ? "+OK\r\n" : ErrorReply(done.error().message));
+  if (!done.ok()) return to.Reply(ErrorReply(done.error().message));
+  settle_waiting_.push_back(to);
 }
 
 void Admin::EndTurn() {
-  if (hold_waiting_.empty() || delivery_->hold_begins()) return;
-  for (const ReplyTo& to : std::exchange(hold_waiting_, {})) to.Reply("+OK\r\n");
+  if (settle_waiting_.empty() || delivery_->settles()) return;
+  for (const ReplyTo& to : std::exchange(settle_waiting_, {})) to.Reply("+OK\r\n");
 }
 
 // However many ask, the folder is looked at once for all of them.

@@ -1,5 +1,6 @@
 // Answers SPROCKETS. STATUS and SEAL need the disk, which may hang: STATUS is then answered with what was known last.
-// HOLD is answered once nothing is on its way to Redis. Loop thread only.
+// HOLD and REFILL are answered once no kill can undo them,
+// HOLD also not before nothing is on its way to Redis. Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,7 @@ class Admin : public AdminCommands {
   /// Ends the patience with the disk. Once a second.
   void CheckPatience();
   /// Somebody waits for an answer.
-  bool is_asked() const { return !status_waiting_.empty() || !seal_waiting_.empty() || !hold_waiting_.empty(); }
+  bool is_asked() const { return !status_waiting_.empty() || !seal_waiting_.empty() || !settle_waiting_.empty(); }
 
  private:
   void AnswerStatus(ReplyTo to);
@@ -58,7 +59,7 @@ class Admin : public AdminCommands {
   std::optional<WallTime> described_;
   std::unordered_map<uint64_t, ReplyTo> seal_waiting_;  // by token
   uint64_t next_token_ = 1;
-  std::vector<ReplyTo> hold_waiting_;
+  std::vector<ReplyTo> settle_waiting_;
 };
 
 }  // namespace sprockets

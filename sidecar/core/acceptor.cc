@@ -37,8 +37,9 @@ Acceptor::~Acceptor() = default;
 
 void Acceptor::Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, WallTime received,
                       LoopTime now) {
-  const std::string why = intake_.Look(args, body);
+  std::string why = intake_.Look(args, body);
   const EventView& view = intake_.view();
+  if (why.empty() && view.stream == kGuardKey) why = "this key is the sidecar's own";
   const bool admitted = why.empty() && (forwarder_->FindStream(view.stream) != nullptr ||
                                         intake_.Admits(view.stream, forwarder_->streams().size()));
   if (!admitted) {

@@ -44,7 +44,7 @@ void Handshake::Take(HandshakeStep::Kind kind, const Answer& answer) {
   switch (kind) {
     case Kind::kAuth:
     case Kind::kSelect:
-      if (answer.is_error && refusal.empty()) refusal = answer.text;
+      if (answer.is_error && refusal.empty()) refusal = WithoutArguments(answer.text);
       break;
     case Kind::kName:
       break;

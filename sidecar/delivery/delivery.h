@@ -38,13 +38,14 @@ class Delivery {
   virtual void OnRecorded(const Recorded& recorded) = 0;
   virtual void OnSealed(const Sealed& sealed) = 0;
   virtual void OnJournalBlocked(const JournalBlocked& blocked) = 0;
+  virtual void OnLandedNoted(const LandedNoted& noted) = 0;
 
   /// Nothing new is sent to Redis for so long; 0: it goes on. Error: there is nothing that could be sent later.
   virtual Status Hold(int64_t for_ms) = 0;
-  /// It has begun, and something is still on its way to Redis.
-  virtual bool hold_begins() const = 0;
   /// Redis gets again what it does not have of the stream. Error: it is in no journal.
   virtual Status Refill(std::string_view stream) = 0;
+  /// A hold has not begun, as something is still on its way to Redis; or a kill would undo it, or a Refill.
+  virtual bool settles() const = 0;
 
   /// Nothing is taken any more; what is unanswered is resolved or stored.
   virtual void Stop() = 0;

@@ -38,10 +38,15 @@ void DiskFirst::EndTurn() {
   forwarder_.Tick(clock_->Now(), static_cast<uint64_t>(clock_->Wall().ms));
   link_.Flush();
   journal_.Submit();
-  if (clock_->Now().ms - marked_ms_ < kMarkEveryMs) return;
+  const bool confirms = confirm_wanted_ && !forwarder_.forgets();
+  if (!confirms && clock_->Now().ms - marked_ms_ < kMarkEveryMs) return;
   marked_ms_ = clock_->Now().ms;
   std::vector<LandedMark> marks = forwarder_.TakeMarks();
-  if (!marks.empty()) disk_->NoteLanded(std::move(marks));
+  if (confirms) {
+    confirm_wanted_ = false;
+    ++unconfirmed_;
+  }
+  if (!marks.empty() || confirms) disk_->NoteLanded(std::move(marks), confirms);
 }
 
 void DiskFirst::EverySecond() {
@@ -77,7 +82,8 @@ void DiskFirst::OnJournalBlocked(const JournalBlocked& blocked) {
 }
 
 Status DiskFirst::Hold(int64_t for_ms) {
-  forwarder_.Hold({clock_->Now().ms + for_ms});
+  forwarder_.Hold(clock_->Now(), for_ms);
+  confirm_wanted_ = true;
   LogWarning(for_ms > 0 ? "forwarding-held" : "forwarding-goes-on", {{"for_ms", for_ms}});
   return {};
 }
@@ -87,6 +93,7 @@ Status DiskFirst::Refill(std::string_view stream) {
   if (found == nullptr) return Error{ErrorCode::kNotFound, "no journal holds this stream"};
   LogInfo("refill-asked", {{"stream", stream}});
   forwarder_.Refill(*found);
+  confirm_wanted_ = true;
   return {};
 }
 

@@ -43,9 +43,10 @@ class DiskFirst : public Delivery, private ForwarderNotices {
   void OnRecorded(const Recorded&) override {}
   void OnSealed(const Sealed& sealed) override { journal_.OnSealed(sealed); }
   void OnJournalBlocked(const JournalBlocked& blocked) override;
+  void OnLandedNoted(const LandedNoted& noted) override { unconfirmed_ -= noted.jobs; }
   Status Hold(int64_t for_ms) override;
-  bool hold_begins() const override { return forwarder_.hold_begins(); }
   Status Refill(std::string_view stream) override;
+  bool settles() const override { return forwarder_.hold_begins() || unconfirmed_ > 0 || confirm_wanted_; }
   void Stop() override;
   size_t unanswered() const override { return acceptor_.unanswered(); }
   bool nothing_in_flight() const override { return true; }
@@ -71,7 +72,9 @@ class DiskFirst : public Delivery, private ForwarderNotices {
   Acceptor acceptor_;
   int64_t marked_ms_ = 0;  // when marks were last written down
   bool was_guarded_ = true;
-  bool has_salvaged_ = false;  // rows that have not been looked for
+  bool confirm_wanted_ = false;  // that what was forgotten is on disk
+  int unconfirmed_ = 0;          // such wishes, on their way
+  bool has_salvaged_ = false;    // rows that have not been looked for
 };
 
 }  // namespace sprockets

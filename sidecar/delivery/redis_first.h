@@ -34,9 +34,10 @@ class RedisFirst : public Delivery {
   void OnRecorded(const Recorded& recorded) override { redis_.OnRecorded(recorded); }
   void OnSealed(const Sealed&) override {}
   void OnJournalBlocked(const JournalBlocked&) override {}
+  void OnLandedNoted(const LandedNoted&) override {}
   Status Hold(int64_t) override { return NoJournal(); }
-  bool hold_begins() const override { return false; }
   Status Refill(std::string_view) override { return NoJournal(); }
+  bool settles() const override { return false; }
   void Stop() override;
   size_t unanswered() const override { return router_.events_unanswered(); }
   bool nothing_in_flight() const override { return router_.events_in_flight() == 0; }

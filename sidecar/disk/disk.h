@@ -31,7 +31,9 @@ class Disk : public SpillSink, public ConnectionBook {
   void Describe() { thread_->Queue(DescribeJob{}); }
   /// `token` comes back with the outcome.
   void Seal(uint64_t token) { thread_->Queue(SealJob{token}); }
-  void NoteLanded(std::vector<LandedMark> marks) { thread_->Queue(LandedJob{std::move(marks)}); }
+  void NoteLanded(std::vector<LandedMark> marks, bool confirm = false) {
+    thread_->Queue(LandedJob{std::move(marks), confirm});
+  }
   void NoteRejected(RejectJob job) { thread_->Queue(std::move(job)); }
   void NoteSalvagedPlaced() { thread_->Queue(SalvagedPlacedJob{}); }
   /// Once a second: tries a failed COMMIT again, and drops journals that nobody needs any more.

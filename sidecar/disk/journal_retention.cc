@@ -54,9 +54,9 @@ JournalFile JournalTally::Take() {
   return file;
 }
 
-JournalRetention::JournalRetention(const SpillFolder& folder, int64_t retain_ms, std::vector<JournalFile> files,
-                                   LandedMarks noted)
-    : folder_(folder), retain_ms_(retain_ms), files_(std::move(files)), marks_(std::move(noted)) {}
+JournalRetention::JournalRetention(const SpillFolder& folder, int64_t retain_ms, bool refills,
+                                   std::vector<JournalFile> files, LandedMarks noted)
+    : folder_(folder), retain_ms_(retain_ms), refills_(refills), files_(std::move(files)), marks_(std::move(noted)) {}
 
 void JournalRetention::NoteLanded(std::span<const LandedMark> marks) {
   for (const LandedMark& mark : marks) {
@@ -130,11 +130,11 @@ bool JournalRetention::MayGo(Files::const_iterator file) const {
 }
 
 bool JournalRetention::HasLanded(const JournalFile& file) const {
-  if (run_id_.empty() || file.salvaged() || file.has_rejected) return false;
+  if ((refills_ && run_id_.empty()) || file.salvaged() || file.has_rejected) return false;
   return std::all_of(file.last_ids.begin(), file.last_ids.end(), [this](const auto& of_stream) {
     const auto mark = marks_.find(of_stream.first);
-    return mark != marks_.end() && mark->second.landed >= of_stream.second && mark->second.run_id == run_id_ &&
-           mark->second.replication_id == replication_id_;
+    if (mark == marks_.end() || mark->second.landed < of_stream.second) return false;
+    return !refills_ || (mark->second.run_id == run_id_ && mark->second.replication_id == replication_id_);
   });
 }
 

@@ -46,8 +46,10 @@ class JournalTally {
 
 class JournalRetention {
  public:
-  /// `files`: of earlier lives, by number. `noted`: the marks that they left. The folder must outlive it.
-  JournalRetention(const SpillFolder& folder, int64_t retain_ms, std::vector<JournalFile> files, LandedMarks noted);
+  /// `files`: of earlier lives, by number. `noted`: the marks that they left. `refills`: what another life of Redis has
+  /// lost is sent again, so what landed in that one does not count. The folder must outlive it.
+  JournalRetention(const SpillFolder& folder, int64_t retain_ms, bool refills, std::vector<JournalFile> files,
+                   LandedMarks noted);
 
   /// A journal that is not written any more.
   void Add(JournalFile file) { files_.push_back(std::move(file)); }
@@ -74,6 +76,7 @@ class JournalRetention {
 
   const SpillFolder& folder_;
   const int64_t retain_ms_;
+  const bool refills_;
   Files files_;  // by number
   LandedMarks marks_;
   std::string run_id_;  // of Redis as it lives now; empty: nobody has said yet

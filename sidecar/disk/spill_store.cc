@@ -26,7 +26,8 @@ SpillStore::SpillStore(const SpillFolder& folder, StateFile state, Options optio
       earlier_(std::move(earlier)),
       known_files_(earlier_.TakeWaiting()),
       post_(std::move(post)),
-      retention_(folder_, options_.retain_ms, std::move(options_.earlier_journals), state_->landed()),
+      retention_(folder_, options_.retain_ms, /*refills=*/options_.names_entries, std::move(options_.earlier_journals),
+                 state_->landed()),
       room_(folder_, {options_.spill_max_bytes, options_.most_doubt_bytes,
                       options_.names_entries ? "what has not landed in Redis fills it" : "drain it",
                       [this](int64_t bytes) { return retention_.MakeRoom(bytes); }}),
@@ -76,10 +77,11 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
   spill_gathered();
   // Its doubts came in the same turn.
   if (connection_ended && !live_) NoteNothingInFlight();
+  retention_.KeepHouse();
   if (!options_.names_entries) return;
   SyncIfDue();
+  NoteWhatLanded();
   TellBlocked();
-  retention_.KeepHouse();
 }
 
 void SpillStore::NoteNothingInFlight() {

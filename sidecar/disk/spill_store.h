@@ -38,6 +38,7 @@ struct ReadFolderJob {};   // one more file of what earlier lives left
 struct KeepJournalJob {};  // --ack disk: a failed COMMIT is tried again, journals that nobody needs are dropped
 struct LandedJob {
   std::vector<LandedMark> marks;  // those that have changed; the last one is of the life that Redis lives now
+  bool confirm = false;           // a LandedNoted is wanted, once this and all before are on disk
 };
 /// With --ack disk: Redis will not take this row. Its journal says so from now on.
 struct RejectJob {
@@ -72,7 +73,12 @@ struct JournalBlocked {
   bool blocked = false;
   std::string why;
 };
-using SpillCompletion = std::variant<SpillOutcome, Recorded, Sealed, Described, FolderRead, JournalBlocked>;
+/// To so many LandedJobs that wanted it.
+struct LandedNoted {
+  int jobs = 0;
+};
+using SpillCompletion =
+    std::variant<SpillOutcome, Recorded, Sealed, Described, FolderRead, JournalBlocked, LandedNoted>;
 
 class SpillStore {
  public:
@@ -134,6 +140,7 @@ class SpillStore {
   std::string_view StreamOf(const SpillRequest& request);
   void GiveUp();
   void NoteLanded(const LandedJob& job);
+  void NoteWhatLanded();
   void KeepRejected(const RejectJob& job);
   void KeepTally(int64_t number, int64_t bytes);
   bool RemoveUnanswered(int64_t number);
@@ -183,6 +190,8 @@ class SpillStore {
   int64_t unsynced_since_ms_ = 0;  // on the steady clock; 0: everything is synced
   bool blocked_told_ = false;
   bool moves_wait_told_ = false;
+  LandedMarks unnoted_;            // marks that could not be written down yet
+  int confirm_landed_ = 0;         // so many wait for that
   bool landed_not_noted_ = false;  // the last time
   // Scratch, of one part.
   std::vector<std::string_view> args_;

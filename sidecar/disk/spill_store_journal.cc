@@ -127,11 +127,24 @@ void SpillStore::SyncIfDue() {
 
 void SpillStore::NoteLanded(const LandedJob& job) {
   retention_.NoteLanded(job.marks);
+  for (const LandedMark& mark : job.marks) unnoted_.insert_or_assign(mark.stream, mark);
+  confirm_landed_ += job.confirm ? 1 : 0;
+  NoteWhatLanded();
+}
+
+// What cannot be written down is tried again with the next marks, or with whatever else is done.
+void SpillStore::NoteWhatLanded() {
+  if (unnoted_.empty() && confirm_landed_ == 0) return;
+  std::vector<LandedMark> marks;
+  for (const auto& [stream, mark] : unnoted_) marks.push_back(mark);
   Status noted = OpenState();
-  if (noted.ok()) noted = state_->NoteLanded(job.marks);
+  if (noted.ok()) noted = state_->NoteLanded(marks);
   if (!noted.ok()) {
     if (!landed_not_noted_) LogWarning("landed-not-noted", {{"error", noted.error().message}});
     state_.reset();  // it is read anew before it is needed
+  } else {
+    unnoted_.clear();
+    if (confirm_landed_ > 0) PostOne(LandedNoted{std::exchange(confirm_landed_, 0)});
   }
   landed_not_noted_ = !noted.ok();
 }

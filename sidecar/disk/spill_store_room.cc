@@ -67,11 +67,16 @@ Status SpillStore::CheckDisk(int64_t wanted) {
 }
 
 // What this sidecar never sent can be refused. What it sent and knows nothing of finds a place as long as that is
-// allowed; so does an event that was acknowledged and is moved, for which its stream waits.
+// allowed; so does an event that was acknowledged and is moved, for which its stream waits. But none overtakes another
+// one: in a stream's journals ids ascend with tickets.
 void SpillStore::RefuseForLackOfRoom(std::vector<SpillRequest*>* batch, const Error& error) {
-  const auto refused = std::stable_partition(batch->begin(), batch->end(), [this](const SpillRequest* request) {
-    return (request->was_sent || request->origin != 0) &&
-           room_.AllowsDoubt(static_cast<int64_t>(request->event->wire.size()));
+  bool move_waits = false;
+  const auto refused = std::stable_partition(batch->begin(), batch->end(), [&](const SpillRequest* request) {
+    const bool is_move = request->origin != 0;
+    if ((!request->was_sent && !is_move) || (is_move && move_waits)) return false;
+    const bool finds_a_place = room_.AllowsDoubt(static_cast<int64_t>(request->event->wire.size()));
+    move_waits = move_waits || (is_move && !finds_a_place);
+    return finds_a_place;
   });
   std::vector<SpillRequest*> without_room(refused, batch->end());
   batch->erase(refused, batch->end());

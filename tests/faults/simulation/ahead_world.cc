@@ -412,7 +412,7 @@ bool AheadWorld::AnyFault() {
     case 12:
       if (faults_.holds-- <= 0) return false;
       Say("HOLD");
-      forwarder_->Hold({steady_ms_ + static_cast<int64_t>(random_() % 300)});
+      forwarder_->Hold({steady_ms_}, static_cast<int64_t>(random_() % 300));
       return true;
     case 13: {
       AheadStream* const held = forwarder_->FindStream(stream);

@@ -233,6 +233,7 @@ void Sidecar::RunDisk() {
                      router_->OnEarlierEvents(read.events, read.complete);
                      reads_folder_ = read.left > 0;
                    },
+                   [](LandedNoted) {},
                    [](const JournalBlocked&) {},
                },
                completion);

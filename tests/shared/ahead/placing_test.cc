@@ -68,39 +68,55 @@ JournalRow Row(StreamId id) {
   return JournalRow::Of(static_cast<int64_t>(id.ms), static_cast<int64_t>(id.ms), id, event);
 }
 
+TEST_CASE("a top of an earlier life that the journal does not have any more says nothing of later rows") {
+  Texts texts;
+  const std::vector<EntryTag> tags = {7, 8};  // the second is this life's
+  // Rows up to 20 are left of earlier lives, those up to 50 came since; the top is of a row that was lost.
+  Placing placing({}, kStreamBegin, Ours(50), kStreamBegin, Ours(20));
+  const auto search = placing.TakeAnswer(texts.Xinfo(Ours(90), Ours(1), 3, 3), tags);
+  CHECK(std::get<Placing::ReadDown>(search).above == Ours(20));
+  const auto look = placing.TakePage({0, {Row(Ours(40))}, true});
+  CHECK(std::get<Placing::LookUp>(look).rows.size() == 1);
+  CHECK(std::holds_alternative<Placing::Ask>(placing.TakeAnswer(ListAnswer({}), tags)));
+  const auto read = placing.TakeAnswer(texts.Xinfo(Ours(90), Ours(1), 3, 3), tags);
+  CHECK(std::get<Placing::ReadUp>(read).above == Ours(20));
+  const auto moved = placing.TakePage({0, {Row(Ours(40))}, true});
+  CHECK(std::get<Placing::Move>(moved).rows.size() == 1);
+}
+
 TEST_CASE("a top of ours says that everything up to it landed, and nothing beyond the journal") {
   Texts texts;
-  Placing placing({}, Ours(10), Ours(50), Ours(10));
+  Placing placing({}, Ours(10), Ours(50), Ours(10), kStreamBegin);
   const auto done = placing.TakeAnswer(texts.Xinfo(Ours(30), Ours(30), 1, 9), kTags);
   CHECK(std::get<Placing::Done>(done).landed == Ours(30));
 
   // The journal has lost its end: what it is given from now on must not be passed.
-  Placing beyond({}, Ours(10), Ours(50), Ours(10));
+  Placing beyond({}, Ours(10), Ours(50), Ours(10), kStreamBegin);
   const auto capped = beyond.TakeAnswer(texts.Xinfo(Ours(90), Ours(30), 1, 9), kTags);
   CHECK(std::get<Placing::Done>(capped).landed == Ours(50));
 }
 
 TEST_CASE("a stream that is missing, or ends below what has landed, has nothing more") {
   Texts texts;
-  Placing missing({}, kStreamBegin, Ours(50), Ours(40));
+  Placing missing({}, kStreamBegin, Ours(50), Ours(40), kStreamBegin);
   CHECK(std::get<Placing::Done>(missing.TakeAnswer(ErrorAnswer("ERR no such key"), kTags)).landed == kStreamBegin);
-  Placing deleted({}, Ours(40), Ours(50), Ours(40));
+  Placing deleted({}, Ours(40), Ours(50), Ours(40), kStreamBegin);
   CHECK(std::get<Placing::Done>(deleted.TakeAnswer(texts.Xinfo({20, 0}, std::nullopt, 0, 1), kTags)).landed ==
         Ours(40));
 }
 
 TEST_CASE("a stream of another type is refused, and what is not understood breaks the connection") {
-  Placing wrong({}, kStreamBegin, Ours(50), kStreamBegin);
+  Placing wrong({}, kStreamBegin, Ours(50), kStreamBegin, kStreamBegin);
   CHECK(std::holds_alternative<Placing::Refused>(wrong.TakeAnswer(ErrorAnswer("WRONGTYPE no stream"), kTags)));
-  Placing strange({}, kStreamBegin, Ours(50), kStreamBegin);
+  Placing strange({}, kStreamBegin, Ours(50), kStreamBegin, kStreamBegin);
   CHECK(std::holds_alternative<Placing::Broken>(strange.TakeAnswer(TextAnswer("OK"), kTags)));
-  Placing loading({}, kStreamBegin, Ours(50), kStreamBegin);
+  Placing loading({}, kStreamBegin, Ours(50), kStreamBegin, kStreamBegin);
   CHECK(std::holds_alternative<Placing::Broken>(loading.TakeAnswer(ErrorAnswer("LOADING later"), kTags)));
 }
 
 TEST_CASE("under a foreign top, what is found landed with all below it, and what is above was overtaken") {
   Texts texts;
-  Placing placing({}, kStreamBegin, Ours(50), kStreamBegin);
+  Placing placing({}, kStreamBegin, Ours(50), kStreamBegin, kStreamBegin);
   const auto search = placing.TakeAnswer(texts.Xinfo({60, 0}, Ours(10), 4, 4), kTags);
   REQUIRE(std::holds_alternative<Placing::ReadDown>(search));
   const auto look_up = placing.TakePage({1, {Row(Ours(30)), Row(Ours(20)), Row(Ours(10))}, true});
@@ -121,7 +137,7 @@ TEST_CASE("under a foreign top, what is found landed with all below it, and what
 
 TEST_CASE("an entry of another text under our id is not ours") {
   Texts texts;
-  Placing placing({}, kStreamBegin, Ours(20), kStreamBegin);
+  Placing placing({}, kStreamBegin, Ours(20), kStreamBegin, kStreamBegin);
   (void)placing.TakeAnswer(texts.Xinfo({60, 0}, Ours(10), 2, 2), kTags);
   (void)placing.TakePage({1, {Row(Ours(20))}, true});
   const std::string id = ToString(Ours(20));
@@ -134,7 +150,7 @@ TEST_CASE("an entry of another text under our id is not ours") {
 
 TEST_CASE("where entries were removed absence is no proof: what may have landed is reported, the rest appended") {
   Texts texts;
-  Placing placing({}, kStreamBegin, Ours(30), /*landed_before=*/Ours(20));
+  Placing placing({}, kStreamBegin, Ours(30), /*landed_before=*/Ours(20), kStreamBegin);
   (void)placing.TakeAnswer(texts.Xinfo({60, 0}, StreamId{60, 0}, 1, 9), kTags);
   // All of it lies below the first entry: there is nothing to look up.
   CHECK(std::holds_alternative<Placing::Ask>(placing.TakePage({1, {Row(Ours(30)), Row(Ours(20))}, true})));
