@@ -21,11 +21,11 @@
 namespace sprockets {
 namespace {
 
-constexpr int64_t kMarkEveryMs = 100;           // a mark may lag by so much: then rows that landed are sent once more
-constexpr int64_t kRefusalPatienceMs = 10'000;  // without anything landing
-constexpr int64_t kPatienceMs = 30'000;         // without a connection that is of use
-constexpr int kMostBreaksInARow = 8;            // without anything landing; the forwarder finds out sooner what does it
-constexpr int64_t kLookAgainMs = 10;
+constexpr int64_t kMarkEveryMs = 100;  // a mark may lag by so much: then rows that landed are sent once more
+constexpr int64_t kJournalRefusalPatienceMs = 10'000;  // without anything landing
+constexpr int64_t kJournalPatienceMs = 30'000;         // without a connection that is of use
+constexpr int kMostJournalBreaksInARow = 8;  // without anything landing; the forwarder finds out sooner what does it
+constexpr int64_t kJournalLookAgainMs = 10;
 
 std::string NameOf(const SpillFileInfo& info) {
   return info.path.filename().native();
@@ -282,8 +282,8 @@ Result<bool> JournalDrain::IsProven() {
 
 /// Nothing can be done now. False: not in a while either.
 Result<bool> JournalDrain::Wait() {
-  if (SteadyClockMs() - settled_ms_ < kRefusalPatienceMs) {
-    (void)SleepUnlessStopped(kLookAgainMs);
+  if (SteadyClockMs() - settled_ms_ < kJournalRefusalPatienceMs) {
+    (void)SleepUnlessStopped(kJournalLookAgainMs);
     return true;
   }
   report_.Worsen(DrainResult::kLeft);
@@ -296,12 +296,12 @@ Status JournalDrain::Reconnect() {
   if (link_.TakeGreeted()) {
     lost_ms_ = SteadyClockMs();
     report_.Warn("connection-lost", {{"redis", options_.redis.url.ForLogs()}, {"why", link_.why()}});
-    if (++breaks_ > kMostBreaksInARow)
+    if (++breaks_ > kMostJournalBreaksInARow)
       return Error{ErrorCode::kUnreachable, "every connection to Redis breaks: " + link_.why()};
   }
   // The first break costs no wait: where others follow, it is the network, or a server that loads.
   if (tries_++ > 0 && !SleepUnlessStopped(backoff_.NextMs(random_()))) return {};
-  if (SteadyClockMs() - lost_ms_ > kPatienceMs) return Error{ErrorCode::kUnreachable, link_.why()};
+  if (SteadyClockMs() - lost_ms_ > kJournalPatienceMs) return Error{ErrorCode::kUnreachable, link_.why()};
   const Status connected = link_.Connect();
   if (connected.ok()) forwarder_->OnConnected();
   return connected.ok() || connected.error().code == ErrorCode::kUnreachable ? Status() : connected;

@@ -17,7 +17,7 @@
 namespace sprockets {
 namespace {
 
-constexpr int64_t kPatienceMs = 10'000;  // with a Redis that takes nothing, or a file that cannot be opened now
+constexpr int64_t kFillPatienceMs = 10'000;  // with a Redis that takes nothing, or a file that cannot be opened now
 constexpr int64_t kTryAgainMs = 200;
 constexpr std::string_view kTooLow = "ERR The ID specified in XADD is equal or smaller";
 constexpr std::string_view kNotGoneOn =
@@ -81,7 +81,7 @@ Status StreamFill::ReadTop() {
 /// The next one, if there is one.
 Status StreamFill::ReadPage() {
   const JournalRead read{filled_.name, 0, /*down=*/false, read_to_, source_.committed};
-  const int64_t until = SteadyClockMs() + kPatienceMs;
+  const int64_t until = SteadyClockMs() + kFillPatienceMs;
   while (!(page_ = source_.pages.Read(read))) {
     if (SteadyClockMs() > until)
       return Error{ErrorCode::kBusy, "a journal cannot be opened now: the log says which, and why"};
@@ -114,7 +114,7 @@ Status StreamFill::LookUp(Rows rows) {
 
 /// Again and again while Redis takes nothing.
 Status StreamFill::Add(Rows rows) {
-  const int64_t until = SteadyClockMs() + kPatienceMs;
+  const int64_t until = SteadyClockMs() + kFillPatienceMs;
   std::minstd_rand random(std::random_device{}());
   Backoff backoff(50, 2'000);
   while (true) {
