@@ -29,8 +29,8 @@
 --     PRIMARY KEY (stream_id, ticket)
 --   ) STRICT, WITHOUT ROWID;
 --
--- A journal's sidecar notes in state.sqlite how far each stream has landed; done_ticket and _anchor are for the drain, which
--- leaves journals alone. An _anchor in a journal's row says that the row was salvaged from a damaged file.
+-- How far each stream of a journal has landed stands in state.sqlite; done_ticket is not used. An _anchor in a journal's row says
+-- that the row was salvaged from a damaged file.
 --
 -- Bytes that are UTF-8 are stored as TEXT so that people can read them, others as BLOB. Names with a leading underscore are
 -- the spill's own: a stream or a field that has one is kept under another name, or in _raw.

@@ -22,9 +22,8 @@ struct StreamSurvey {
 struct FileSurvey {
   SpillFileInfo info;
   std::vector<StreamSurvey> streams;
-  std::string not_read;  // why its rows are not known; empty: they are
-  bool is_journal =
-      false;  // of --ack disk: a sidecar forwards what waits, not a drain; false also where it is not read
+  std::string not_read;     // why its rows are not known; empty: they are
+  bool is_journal = false;  // of --ack disk: what waits is forwarded under its ids; false also where it is not read
 
   /// Everything in it is in Redis.
   bool is_done() const { return info.state == SpillFileInfo::State::kDrained; }

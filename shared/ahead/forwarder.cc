@@ -133,12 +133,7 @@ void Forwarder::Hold(LoopTime now, int64_t for_ms) {
 }
 
 bool Forwarder::hold_begins() const {
-  const auto is_placing = [](const auto& each) { return each.second->state == AheadStream::State::kPlacing; };
-  return hold_until_ && (flight_ || std::any_of(streams_.begin(), streams_.end(), is_placing));
-}
-
-bool Forwarder::forgets() const {
-  return std::any_of(streams_.begin(), streams_.end(), [](const auto& each) { return each.second->refill_wanted; });
+  return hold_until_ && (flight_ || moving_ > 0);
 }
 
 void Forwarder::Refill(AheadStream& stream) {
@@ -150,6 +145,7 @@ void Forwarder::Refill(AheadStream& stream) {
 void Forwarder::ForgetWhatLanded(AheadStream& stream) {
   if (!stream.refill_wanted || flight_ || stream.state == AheadStream::State::kPlacing || stream.moving > 0) return;
   stream.refill_wanted = false;
+  stream.read.reset();
   stream.landed_in = {};
   stream.landed = kStreamBegin;
   stream.rows.GoBack(kStreamBegin);
@@ -159,11 +155,13 @@ std::vector<LandedMark> Forwarder::TakeMarks() {
   std::vector<LandedMark> changed;
   for (const auto& [name, stream] : streams_) {
     LandedMark& mark = marks_[name];
-    const Incarnation& in = stream->landed_in;
-    const bool is_same = mark.landed == stream->landed && mark.top == stream->top && mark.run_id == in.run_id &&
+    // What is to be forgotten is on disk as forgotten, however long a flight or a placing takes yet.
+    const Incarnation in = stream->refill_wanted ? Incarnation() : stream->landed_in;
+    const StreamId landed = stream->refill_wanted ? kStreamBegin : stream->landed;
+    const bool is_same = mark.landed == landed && mark.top == stream->top && mark.run_id == in.run_id &&
                          mark.replication_id == in.replication_id;
     if (is_same) continue;
-    mark = {name, stream->landed, stream->top, in.run_id, in.replication_id};
+    mark = {name, landed, stream->top, in.run_id, in.replication_id};
     changed.push_back(mark);
   }
   return changed;
@@ -306,6 +304,11 @@ void Forwarder::Do(AheadStream& stream, const Placing::LookUp& look_up) {
 // Behind everything that was ever given an id, so that order is kept as far as it can be; and the farther, the more
 // often it was in vain.
 void Forwarder::Do(AheadStream& stream, const Placing::Move& move) {
+  if (hold_until_) {  // whoever is at work on the stream counts on the ids that it has seen: decided anew afterwards
+    stream.placing.reset();
+    stream.state = AheadStream::State::kReady;
+    return Refill(stream);
+  }
   const uint64_t lead = 1ull << std::min(stream.moves_in_a_row++, kMostMoveDoublings);
   std::vector<JournalRow> rows;
   for (const JournalRow& row : move.rows) {

@@ -110,10 +110,8 @@ class Forwarder {
   /// For so long nothing is placed or sent, from when what is on its way has arrived: somebody else is at work on the
   /// streams. What landed is forgotten, as by Refill. A later call takes the place of an earlier one.
   void Hold(LoopTime now, int64_t for_ms);
-  /// It is held, and something is still on its way. What an abandoned connection carried is not counted.
+  /// It is held, and a flight or a move is still on its way. What an abandoned connection carried is not counted.
   bool hold_begins() const;
-  /// What landed of some stream is still to be forgotten.
-  bool forgets() const;
   std::optional<LoopTime> hold_until() const { return hold_until_; }
   /// Its owner has removed entries, or put others in their place: everything that the journal holds of the stream and
   /// that lies above its last entry is sent again.

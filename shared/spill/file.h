@@ -112,7 +112,7 @@ class SpillFile {
   virtual std::optional<int> database() const = 0;
   /// The address of the Redis that its events are for; empty: likewise.
   virtual const std::string& server() const = 0;
-  /// It is a journal: every row has an id, and is forwarded under it by a sidecar with --ack disk, never by a drain.
+  /// It is a journal: every row has an id, under which it is forwarded, by a sidecar with --ack disk or a drain.
   virtual bool names_entries() const = 0;
   /// Which commits of a quarantined file's WAL were out of reach, in words; empty: none.
   virtual const std::string& wal_damage() const = 0;

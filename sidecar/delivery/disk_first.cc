@@ -38,14 +38,11 @@ void DiskFirst::EndTurn() {
   forwarder_.Tick(clock_->Now(), static_cast<uint64_t>(clock_->Wall().ms));
   link_.Flush();
   journal_.Submit();
-  const bool confirms = confirm_wanted_ && !forwarder_.forgets();
-  if (!confirms && clock_->Now().ms - marked_ms_ < kMarkEveryMs) return;
+  if (!confirm_wanted_ && clock_->Now().ms - marked_ms_ < kMarkEveryMs) return;
   marked_ms_ = clock_->Now().ms;
   std::vector<LandedMark> marks = forwarder_.TakeMarks();
-  if (confirms) {
-    confirm_wanted_ = false;
-    ++unconfirmed_;
-  }
+  const bool confirms = std::exchange(confirm_wanted_, false);
+  unconfirmed_ += confirms ? 1 : 0;
   if (!marks.empty() || confirms) disk_->NoteLanded(std::move(marks), confirms);
 }
 

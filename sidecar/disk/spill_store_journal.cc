@@ -157,6 +157,8 @@ void SpillStore::KeepRejected(const RejectJob& job) {
       sealed.ok() ? KeepAside(folder_, job.stream, job.ticket, job.why) : Result<int64_t>(sealed.error());
   if (!number.ok())
     return LogWarning("rejection-not-noted", {{"ticket", job.ticket}, {"error", number.error().message}});
+  if (number.value() == 0)
+    LogWarning("rejection-not-noted", {{"ticket", job.ticket}, {"error", "no journal holds it"}});
   retention_.NoteRejected(number.value());
 }
 

@@ -213,6 +213,7 @@ void AheadWorld::GivePage() {
 // ---- What the forwarder asks for
 
 void AheadWorld::Send(std::string_view commands, size_t) {
+  if (forwarder_->hold_until() && commands.find("XADD") != std::string_view::npos) broken_ = "a held event is sent";
   if (!connection_ || !redis_.Stands(*connection_)) return;  // its end has not been heard of yet
   AheadRedis::Connection& connection = redis_.connections.at(*connection_);
   while (!commands.empty()) {
@@ -242,6 +243,7 @@ void AheadWorld::ReadDown(AheadStream& stream, uint64_t request, StreamId above,
 }
 
 void AheadWorld::Move(AheadStream& stream, std::vector<JournalRow> rows) {
+  if (forwarder_->hold_until()) broken_ = "an event is moved during a hold";
   Commit commit{{}, true};
   for (JournalRow& row : rows) {
     row.ticket = next_ticket_++;
