@@ -30,6 +30,16 @@ struct JournalRow {
   JournalRow Under(StreamId other) const;
 };
 
+/// A page that is wanted. Up: rows with above < id <= to, from the lowest on. Down: above < id < to, from the highest
+/// on.
+struct JournalRead {
+  std::string stream;
+  uint64_t request = 0;
+  bool down = false;
+  StreamId above;
+  StreamId to;
+};
+
 /// Rows of one stream, as they were read.
 struct JournalPage {
   uint64_t request = 0;

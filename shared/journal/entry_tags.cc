@@ -2,24 +2,15 @@
 
 #include <algorithm>
 #include <set>
-#include <span>
 
 #include <sodium.h>
 
 namespace sprockets {
 
-namespace {
-
-EntryTag RandomTag(std::span<const EntryTag> taken) {
+EntryTag RandomEntryTag() {
   SPROCKETS_ASSERT(sodium_init() >= 0);
-  EntryTag tag = 0;
-  do {
-    tag = 1 + randombytes_uniform(kMostEntryTag);
-  } while (std::find(taken.begin(), taken.end(), tag) != taken.end());
-  return tag;
+  return 1 + randombytes_uniform(kMostEntryTag);
 }
-
-}  // namespace
 
 std::vector<EntryTag> TagsOf(const JournalContents& contents) {
   std::set<EntryTag> tags;
@@ -29,11 +20,14 @@ std::vector<EntryTag> TagsOf(const JournalContents& contents) {
   return {tags.begin(), tags.end()};
 }
 
-Result<std::vector<EntryTag>> DrawTag(const JournalContents& contents, StateFile* state) {
+Result<std::vector<EntryTag>> DrawTag(const JournalContents& contents, StateFile* state,
+                                      const std::function<EntryTag()>& random) {
   std::vector<EntryTag> tags = TagsOf(contents);
   tags.insert(tags.end(), state->tags().begin(), state->tags().end());
-  tags.push_back(RandomTag(tags));
-  RETURN_IF_ERROR(state->AddTag(tags.back()));
+  EntryTag tag = random();
+  while (std::find(tags.begin(), tags.end(), tag) != tags.end()) tag = random();
+  tags.push_back(tag);
+  RETURN_IF_ERROR(state->AddTag(tag));
   return tags;
 }
 

@@ -33,7 +33,7 @@ std::optional<JournalPage> JournalPages::Read(const JournalRead& read) {
   bool is_late = false;
   while (!reading.full && !reading.past_end && !is_late) {
     File* file = nullptr;
-    const Chosen chosen = Choose(reading, &file);
+    const Chosen chosen = Choose(&reading, &file);
     if (chosen == Chosen::kOne) {
       const int64_t number = file->info.number;
       if (const Status done = ReadFrom(*file, &reading); !done.ok()) is_late = !HandleTrouble(done.error(), number);
@@ -74,28 +74,78 @@ Status JournalPages::List() {
   return {};
 }
 
-// The file that holds the next row; those that have not been asked yet are asked now.
-JournalPages::Chosen JournalPages::Choose(const Reading& reading, File** chosen) {
-  const bool down = reading.read.down;
-  const Part* best = nullptr;
+// The file that holds the next row; those that have not been asked yet are asked now. Most often the files' ranges lie
+// one behind the other.
+JournalPages::Chosen JournalPages::Choose(Reading* reading, File** chosen) {
+  const bool down = reading->read.down;
+  const auto is_before = [down](StreamId a, StreamId b) { return down ? a > b : a < b; };
+  candidates_.clear();
   for (auto next = files_.begin(); next != files_.end();) {
     File& file = (next++)->second;  // it may be struck off
-    if (const Status prepared = Prepare(file, reading); !prepared.ok()) {
+    if (const Status prepared = Prepare(file, *reading); !prepared.ok()) {
       if (!HandleTrouble(prepared.error(), file.info.number)) return Chosen::kNotNow;
       continue;
     }
-    const Part* found = file.PartOf(reading.stream);
-    if (found == nullptr || found->last < found->first) continue;
-    const Part& part = *found;
-    const bool has_some = down ? part.first < reading.at && part.last > reading.read.above
-                               : part.last > reading.at && part.first <= reading.read.to;
-    if (!has_some) continue;
-    if (best == nullptr || (down ? part.last > best->last : part.first < best->first)) {
-      best = &part;
-      *chosen = &file;
+    const Part* part = file.PartOf(reading->stream);
+    if (part == nullptr || part->last < part->first) continue;
+    const bool has_some = down ? part->first < reading->at && part->last > reading->read.above
+                               : part->last > reading->at && part->first <= reading->read.to;
+    if (has_some) candidates_.push_back({&file, part, down ? part->last : part->first});
+  }
+  reading->until.reset();
+  if (candidates_.empty()) return Chosen::kNone;
+  const auto best = std::min_element(candidates_.begin(), candidates_.end(),
+                                     [&](const Candidate& a, const Candidate& b) { return is_before(a.next, b.next); });
+  const StreamId end = down ? best->part->first : best->part->last;
+  const auto overlaps = [&](const Candidate& each) { return each.part != best->part && !is_before(end, each.next); };
+  if (std::any_of(candidates_.begin(), candidates_.end(), overlaps)) return ChooseAmongOverlapping(reading, chosen);
+  *chosen = best->file;
+  return Chosen::kOne;
+}
+
+// A failed COMMIT leaves rows in two files, and a journal that was salvaged after the clock had gone back lies in
+// another one's range: then each file is asked which row it has next.
+JournalPages::Chosen JournalPages::ChooseAmongOverlapping(Reading* reading, File** chosen) {
+  const bool down = reading->read.down;
+  const auto is_before = [down](StreamId a, StreamId b) { return down ? a > b : a < b; };
+  const Candidate* best = nullptr;
+  for (Candidate& candidate : candidates_) {
+    const int64_t number = candidate.file->info.number;
+    bool has_one = false;
+    if (const Status asked = AskNext(*reading, &candidate, &has_one); !asked.ok()) {
+      if (!HandleTrouble(asked.error(), number)) return Chosen::kNotNow;
+      return Choose(reading, chosen);  // without that file
+    }
+    if (!has_one) continue;
+    if (best == nullptr || is_before(candidate.next, best->next)) {
+      if (best != nullptr) reading->until = best->next;
+      best = &candidate;
+    } else if (candidate.next == best->next) {
+      reading->until = down ? Before(candidate.next) : *Next(candidate.next);  // the same row
+    } else if (!reading->until || is_before(candidate.next, *reading->until)) {
+      reading->until = candidate.next;
     }
   }
-  return best == nullptr ? Chosen::kNone : Chosen::kOne;
+  if (best == nullptr) return Chosen::kNone;
+  *chosen = best->file;
+  return Chosen::kOne;
+}
+
+Status JournalPages::AskNext(const Reading& reading, Candidate* candidate, bool* has_one) {
+  ASSIGN_OR_RETURN(SpillFile* const journal, OpenFile(*candidate->file));
+  SpilledStream stream;
+  stream.id = candidate->part->id;
+  stream.name = reading.read.stream;
+  stream.last_ticket = candidate->part->last_ticket;
+  ASSIGN_OR_RETURN(const int64_t before, TicketBefore(*journal, *candidate->file, stream, reading));
+  const auto take = [&](const SpilledEvent& row) {
+    candidate->next = *row.id;
+    *has_one = true;
+    return false;
+  };
+  const auto pass_over = [](int64_t, std::string_view) {};  // it is named when the row is read
+  if (!reading.read.down) return journal->Visit(stream, before, 0, take, pass_over);
+  return before > 0 ? journal->VisitNewestFirst(stream, 0, before, take, pass_over) : Status();
 }
 
 Status JournalPages::Prepare(File& file, const Reading& reading) {
@@ -183,10 +233,10 @@ Status JournalPages::ReadFrom(File& file, Reading* reading) {
   };
   if (reading->read.down) {
     if (before > 0) RETURN_IF_ERROR(journal->VisitNewestFirst(stream, 0, before, take, on_bad_row));
-    if (!reading->full) reading->at = std::min(reading->at, part.first);
+    if (!reading->full) reading->at = std::min(reading->at, reading->until ? *Next(*reading->until) : part.first);
   } else {
     RETURN_IF_ERROR(journal->Visit(stream, before, 0, take, on_bad_row));
-    if (!reading->full) reading->at = std::max(reading->at, part.last);
+    if (!reading->full) reading->at = std::max(reading->at, reading->until ? Before(*reading->until) : part.last);
   }
   return {};
 }
@@ -207,10 +257,11 @@ bool JournalPages::Take(const SpilledEvent& row, int64_t number, Reading* readin
   const StreamId id = *row.id;
   const bool is_done = read.down ? id >= reading->at : id <= reading->at;
   if (is_done) return true;
+  if (reading->until && (read.down ? id <= *reading->until : id >= *reading->until)) return false;
   reading->past_end = read.down ? id <= read.above : id > read.to;
   if (reading->past_end) return false;
   std::vector<JournalRow>& rows = reading->page.rows;
-  reading->full = rows.size() >= kPageRows || reading->bytes >= kPageBytes;
+  reading->full = rows.size() >= page_rows_ || reading->bytes >= kPageBytes;
   if (reading->full) return false;
   rows.push_back(JournalRow::Of(row.ticket, row.origin == 0 ? row.ticket : row.origin, id, row.event));
   rows.back().salvaged = row.doubt.has_value();

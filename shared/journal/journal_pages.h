@@ -22,22 +22,14 @@
 
 namespace sprockets {
 
-/// Up: rows with above < id <= to, from the lowest on. Down: above < id < to, from the highest on.
-struct JournalRead {
-  std::string stream;
-  uint64_t request = 0;
-  bool down = false;
-  StreamId above;
-  StreamId to;
-};
-
 class JournalPages {
  public:
   static constexpr size_t kPageRows = 1024;
   static constexpr size_t kPageBytes = 1 << 20;
 
   /// The folder must outlive it.
-  explicit JournalPages(const SpillFolder& folder) : folder_(folder) {}
+  explicit JournalPages(const SpillFolder& folder, size_t page_rows = kPageRows)
+      : folder_(folder), page_rows_(page_rows) {}
 
   /// The next page. Nothing: a file that may hold its rows cannot be opened now. It must not be passed over, or rows
   /// behind it would come first.
@@ -86,6 +78,13 @@ class JournalPages {
     bool past_end = false;  // of the range
     bool listed = false;    // the folder, for this page
     std::optional<Place> place = {};
+    std::optional<StreamId> until = {};  // where another file has the next row; nothing: nowhere in this one's range
+  };
+  /// A file that has rows for a page.
+  struct Candidate {
+    File* file = nullptr;
+    const Part* part = nullptr;
+    StreamId next;  // up: no row of it that is still to be read is below; down: above
   };
   enum class Chosen { kNone, kOne, kNotNow };
 
@@ -94,7 +93,9 @@ class JournalPages {
   Status AskStreams(File& file);
   Status AskBounds(File& file, std::string_view stream, Part* part);
   Status Prepare(File& file, const Reading& reading);
-  Chosen Choose(const Reading& reading, File** chosen);
+  Chosen Choose(Reading* reading, File** chosen);
+  Status AskNext(const Reading& reading, Candidate* candidate, bool* has_one);
+  Chosen ChooseAmongOverlapping(Reading* reading, File** chosen);
   Status ReadFrom(File& file, Reading* reading);
   Result<int64_t> TicketBefore(SpillFile& journal, const File& file, const SpilledStream& stream,
                                const Reading& reading);
@@ -105,11 +106,13 @@ class JournalPages {
   uint32_t NumberOf(const std::string& stream);
 
   const SpillFolder& folder_;
+  const size_t page_rows_;
   Files files_;
   std::vector<Open> open_;  // the one that was used last is the last one
   std::unordered_map<std::string, uint32_t> streams_;
   std::unordered_map<uint32_t, Place> places_;
-  std::vector<int64_t> complained_;  // about those that could not be opened, once each
+  std::vector<Candidate> candidates_;  // scratch
+  std::vector<int64_t> complained_;    // about those that could not be opened, once each
 };
 
 }  // namespace sprockets

@@ -121,6 +121,7 @@ void Acceptor::AnswerAll(const PendingEvent& event, bool asker_too, std::string_
 }
 
 void Acceptor::OnOutcome(SpillOutcome outcome) {
+  if (outcome.request.origin != 0) return OnMoved(std::move(outcome));
   Event event = std::move(outcome.request.event);
   queue_bytes_ -= static_cast<int64_t>(event->wire.size());
   const auto pending = pending_.find(event->number);
@@ -153,9 +154,17 @@ void Acceptor::Stop() {
   for (Held& held : std::exchange(held_, {})) Refuse(std::move(held.event), "the sidecar stops");
 }
 
-void Acceptor::OnMoved(const EventView& event, StreamId id) {
-  Window::Entry* entry = window_.Find(hasher_.Of(event));
-  if (entry != nullptr && entry->state == Window::State::kLanded) entry->id = id;
+// Later copies are told the new id.
+void Acceptor::OnMoved(SpillOutcome outcome) {
+  if (outcome.kind != SpillOutcome::Kind::kSpilled) return;  // the sidecar stops: the next life decides anew
+  const SpillRequest& moved = outcome.request;
+  SPROCKETS_ASSERT(ParseWholeCommand(moved.event->wire, &args_) &&
+                   ParseXadd(args_, options_.event_id_field, &view_).ok());
+  Window::Entry* entry = window_.Find(hasher_.Of(view_));
+  if (entry != nullptr && entry->state == Window::State::kLanded) entry->id = *moved.id;
+  std::vector<JournalRow> rows;
+  rows.push_back(JournalRow::Of(outcome.ticket, moved.origin, *moved.id, view_));
+  forwarder_->OnMoved(*forwarder_->FindStream(view_.stream), std::move(rows));
 }
 
 void Acceptor::OnBlocked(bool blocked, std::string_view why) {

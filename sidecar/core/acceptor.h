@@ -54,12 +54,10 @@ class Acceptor : public EventSink {
   /// What the journals hold: until that is `complete`, an event with an id that the window does not know may be a
   /// repeat of one of theirs, so it waits.
   void OnEarlierEvents(const EarlierEvents& events, bool complete);
-  /// Of an event that Accept has sent to the journal.
+  /// Of an event that Accept has sent to the journal, or that was moved.
   void OnOutcome(SpillOutcome outcome);
   /// Answers what waits for the journals to be read. Nothing is accepted after that.
   void Stop();
-  /// An event has another id now: later copies are told that one.
-  void OnMoved(const EventView& event, StreamId id);
   /// A COMMIT failed and is tried again, or is not any more.
   void OnBlocked(bool blocked, std::string_view why);
   /// Answers clients that have waited too long: for a COMMIT that is tried again, UNKNOWN; for the journals to be read,
@@ -67,7 +65,6 @@ class Acceptor : public EventSink {
   void CheckPatience(LoopTime now);
 
   const IdentityHasher& hasher() const { return hasher_; }
-  const std::string& event_id_field() const { return intake_.event_id_field(); }
   const AcceptorCounters& counters() const { return counters_; }
   size_t unanswered() const { return pending_.size() - answered_early_ + held_.size(); }
   bool blocked() const { return blocked_; }
@@ -91,6 +88,7 @@ class Acceptor : public EventSink {
   };
 
   bool SettledByWindow(Event& event, const EventIdentity& identity);
+  void OnMoved(SpillOutcome outcome);
   void Journal(Event event, WallTime received, LoopTime now);
   void Refuse(Event event, std::string_view why);
   void AnswerAll(const PendingEvent& event, bool asker_too, std::string_view resp);

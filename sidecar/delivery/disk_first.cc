@@ -5,7 +5,6 @@
 
 #include "shared/base/log.h"
 #include "shared/journal/restore.h"
-#include "shared/redis/resp.h"
 
 namespace sprockets {
 
@@ -20,15 +19,24 @@ DiskFirst::DiskFirst(uv_loop_t* loop, const LoopClock* clock, Options options, c
     : clock_(clock),
       disk_(disk),
       link_(loop, clock, options.forwarder.url, options.redis_timeout_ms),
-      journal_(loop, clock, folder, disk),
+      pages_read_(new uv_async_t),
+      reader_(folder, [async = pages_read_.get()] { uv_async_send(async); }),
+      journal_(this),
       forwarder_(options.forwarder, std::move(options.tags), &link_, &journal_, this),
       acceptor_(options.acceptor, IdentityHasher(), &forwarder_, disk) {
+  const auto collect = [](uv_async_t* async) {
+    if (async->data != nullptr) static_cast<DiskFirst*>(async->data)->CollectPages();
+  };
+  SPROCKETS_ASSERT(uv_async_init(loop, pages_read_.get(), collect) == 0);
+  pages_read_->data = this;
   Restore(contents, marks, /*others_too=*/true, &forwarder_);
   has_salvaged_ = forwarder_.has_salvaged();
   journal_.Start(&forwarder_);
 }
 
-DiskFirst::~DiskFirst() = default;
+DiskFirst::~DiskFirst() {
+  reader_.Join();
+}
 
 void DiskFirst::Start(std::function<void(const std::string&)> on_unusable, std::function<void()> on_lost) {
   link_.Start(&forwarder_, std::move(on_unusable), std::move(on_lost));
@@ -37,7 +45,7 @@ void DiskFirst::Start(std::function<void(const std::string&)> on_unusable, std::
 void DiskFirst::EndTurn() {
   forwarder_.Tick(clock_->Now(), static_cast<uint64_t>(clock_->Wall().ms));
   link_.Flush();
-  journal_.Submit();
+  reader_.Submit();
   if (!confirm_wanted_ && clock_->Now().ms - marked_ms_ < kMarkEveryMs) return;
   marked_ms_ = clock_->Now().ms;
   std::vector<LandedMark> marks = forwarder_.TakeMarks();
@@ -56,22 +64,18 @@ void DiskFirst::EverySecond() {
   disk_->KeepJournal();
 }
 
-void DiskFirst::OnSpillOutcome(SpillOutcome outcome) {
-  if (outcome.request.origin != 0) return OnMoved(std::move(outcome));
-  acceptor_.OnOutcome(std::move(outcome));
+void DiskFirst::SpillMoved(SpillRequest request) {
+  request.event->received = clock_->Wall();
+  disk_->Spill(std::move(request));
 }
 
-void DiskFirst::OnMoved(SpillOutcome outcome) {
-  if (outcome.kind != SpillOutcome::Kind::kSpilled) return;  // the sidecar stops: the next life decides anew
-  const SpillRequest& request = outcome.request;
-  std::vector<std::string_view> args;
-  EventView event;
-  SPROCKETS_ASSERT(ParseWholeCommand(request.event->wire, &args) &&
-                   ParseXadd(args, acceptor_.event_id_field(), &event).ok());
-  std::vector<JournalRow> rows;
-  rows.push_back(JournalRow::Of(outcome.ticket, request.origin, *request.id, event));
-  acceptor_.OnMoved(event, *request.id);
-  forwarder_.OnMoved(*forwarder_.FindStream(event.stream), std::move(rows));
+void DiskFirst::KeepRejected(const std::string& stream, int64_t ticket, std::string_view why) {
+  LogError("entry-rejected", {{"stream", stream}, {"ticket", ticket}, {"why", why}});
+  disk_->NoteRejected({stream, ticket, std::string(why)});
+}
+
+void DiskFirst::CollectPages() {
+  for (JournalPageRead& read : reader_.Collect()) journal_.OnPage(read.stream, std::move(read.page));
 }
 
 void DiskFirst::OnJournalBlocked(const JournalBlocked& blocked) {

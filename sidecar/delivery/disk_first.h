@@ -9,15 +9,17 @@
 #include "shared/ahead/forwarder.h"
 #include "shared/journal/journal_contents.h"
 #include "sidecar/core/acceptor.h"
+#include "sidecar/core/journal.h"
 #include "sidecar/delivery/delivery.h"
 #include "sidecar/disk/disk.h"
-#include "sidecar/disk/journal.h"
+#include "sidecar/disk/journal_reader.h"
 #include "sidecar/loop_clock.h"
 #include "sidecar/redis/ahead_link.h"
+#include "sidecar/uv_handles.h"
 
 namespace sprockets {
 
-class DiskFirst : public Delivery, private ForwarderNotices {
+class DiskFirst : public Delivery, private ForwarderNotices, private JournalWork {
  public:
   struct Options {
     AcceptorOptions acceptor;
@@ -39,9 +41,9 @@ class DiskFirst : public Delivery, private ForwarderNotices {
   void OnEarlierEvents(const EarlierEvents& events, bool complete) override {
     acceptor_.OnEarlierEvents(events, complete);
   }
-  void OnSpillOutcome(SpillOutcome outcome) override;
+  void OnSpillOutcome(SpillOutcome outcome) override { acceptor_.OnOutcome(std::move(outcome)); }
   void OnRecorded(const Recorded&) override {}
-  void OnSealed(const Sealed& sealed) override { journal_.OnSealed(sealed); }
+  void OnSealed(const Sealed& sealed) override { journal_.OnSealed(sealed.status.ok()); }
   void OnJournalBlocked(const JournalBlocked& blocked) override;
   void OnLandedNoted(const LandedNoted& noted) override { unconfirmed_ -= noted.jobs; }
   Status Hold(int64_t for_ms) override;
@@ -61,12 +63,20 @@ class DiskFirst : public Delivery, private ForwarderNotices {
   void Decided(const AheadStream& stream, const Placing::Counts& counts) override;
   void StreamRefused(const AheadStream& stream, std::string_view why) override;
 
-  void OnMoved(SpillOutcome outcome);
+  // JournalWork
+  void ReadPage(JournalRead read) override { reader_.Queue(std::move(read)); }
+  void SealActive() override { disk_->Seal(0); }
+  void SpillMoved(SpillRequest request) override;
+  void KeepRejected(const std::string& stream, int64_t ticket, std::string_view why) override;
+
+  void CollectPages();
   JournalFacts Journaled(WallTime now) const;
 
   const LoopClock* const clock_;
   Disk* const disk_;
   AheadLink link_;
+  UvHandle<uv_async_t> pages_read_;
+  JournalReader reader_;
   Journal journal_;
   Forwarder forwarder_;
   Acceptor acceptor_;

@@ -1,5 +1,6 @@
 // `--ack disk` over seeds: what a Redis has lost comes back under the same ids and in order, and nothing is there
 // twice.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -55,6 +56,32 @@ TEST_CASE("ahead: other writers overtake, and nothing is lost or doubled that wa
 TEST_CASE("ahead: rows of a damaged journal that are salvaged later are neither lost nor doubled", "[ahead]") {
   const ForwarderCounters all = RequireOverSeeds(2000, {.sidecar_kills = 4, .quarantines = 3});
   CHECK(all.overtaken > 0);
+}
+
+TEST_CASE("ahead: journals that have landed and are old go, and nothing is lost or doubled by it", "[ahead]") {
+  RequireOverSeeds(1000, {.redis_kills = 0,
+                          .trims = 4,
+                          .sidecar_kills = 6,
+                          .commit_failures = 4,
+                          .append_failures = 4,
+                          .holds = 0,
+                          .refills = 0,
+                          .retain_ms = 3});
+}
+
+TEST_CASE("ahead: a kill before every step of the disk", "[ahead]") {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    int64_t steps = 1;
+    for (int64_t kill_at = 0; kill_at <= steps; ++kill_at) {
+      AheadFaults faults{.redis_kills = 1, .sidecar_kills = 0, .commit_failures = 1, .kill_at_step = kill_at};
+      AheadWorld world(seed, 3, faults);
+      for (int step = 0; step < 120; ++step) world.Step();
+      steps = std::max(steps, world.steps());
+      INFO("seed " << seed << ", killed before step " << kill_at << " of " << steps);
+      REQUIRE(world.Settle());
+      REQUIRE(world.BrokenPromise() == "");
+    }
+  }
 }
 
 TEST_CASE("ahead: a row over which connections break holds up nobody", "[ahead]") {

@@ -13,78 +13,124 @@ namespace sprockets::sim {
 namespace {
 
 constexpr size_t kStreams = 2;
-constexpr size_t kPageRows = 3;
 constexpr int kSettlingSteps = 20'000;
-
-ForwarderOptions Options(std::mt19937_64& random) {
-  ForwarderOptions options;
-  options.flight.rows = 1 + random() % 6;
-  options.fresh_bytes = random() % 2 == 0 ? 600 : 1 << 20;
-  return options;
-}
 
 }  // namespace
 
 AheadWorld::AheadWorld(uint64_t seed, size_t events, AheadFaults faults)
-    : prints_(std::getenv("SPROCKETS_PRINT") != nullptr),
-      random_(seed),
-      faults_(faults),
-      redis_(faults.fail_overs > 0 ? 2 : 1) {
+    : world_(seed), faults_(faults), redis_(faults.fail_overs > 0 ? 2 : 1), sidecar_(&world_, this, this, this) {
+  world_.redis.now_ms = 10'000;  // the wall's clock, which jumps
+  world_.kill_at_step = faults.kill_at_step;
   for (size_t i = 0; i < events; ++i)
     events_.push_back(
-        {.stream = "stream" + std::to_string(random_() % kStreams), .id = "event" + std::to_string(i), .told = {}});
+        {.stream = "stream" + std::to_string(Random() % kStreams), .id = "event" + std::to_string(i), .told = {}});
+  SetDiskFaults(/*in_peace=*/false);
   Start();
 }
 
-AheadWorld::~AheadWorld() = default;
-
-void AheadWorld::Say(const std::string& what) const {
-  if (prints_) std::fprintf(stderr, "%s\n", what.c_str());
+void AheadWorld::Say(const std::string& what) {
+  world_.Trace(what);
 }
 
 // ---- The sidecar's life
 
+// The disk may be where it dies.
+void AheadWorld::Alive(const std::function<void()>& action) {
+  if (!sidecar_.running()) return;
+  try {
+    world_.in_process = true;
+    action();
+    world_.in_process = false;
+  } catch (const Killed&) {
+    world_.in_process = false;
+    if (world_.faults.kill > 0) --faults_.sidecar_kills;
+    KillSidecar();
+  }
+}
+
+void AheadWorld::SetDiskFaults(bool in_peace) {
+  Faults& disk = world_.faults;
+  disk.kill = !in_peace && faults_.sidecar_kills > 0 ? 8 : 0;
+  disk.commit_fails = disk.commit_fails_but_appears = !in_peace && faults_.commit_failures > 0 ? 50 : 0;
+  disk.marker_fails = disk.record_fails = disk.commit_fails;
+  disk.append_fails = !in_peace && faults_.append_failures > 0 ? 50 : 0;
+}
+
 void AheadWorld::Start() {
   Say("sidecar starts");
-  tags_.push_back(static_cast<EntryTag>(1 + random_() % kMostEntryTag));
-  forwarder_ = std::make_unique<Forwarder>(Options(random_), tags_, this, this, this);
-  std::map<std::string, StreamId> committed;
-  for (const Row& row : journal_) {
-    if (row.out_of_reach) continue;
-    committed[row.stream] = std::max(committed[row.stream], row.row.id);
-    next_ticket_ = std::max(next_ticket_, row.ticket + 1);
-    if (row.row.origin != row.ticket) forwarder_->AddMoved(row.row.origin, row.ticket);
-  }
-  for (const auto& [name, id] : committed) forwarder_->AddStream(name, id).assigned = id;
-  for (const auto& [name, mark] : marks_) forwarder_->Restore(mark);
-  for (const Row& row : journal_) {
-    if (row.row.salvaged && !row.out_of_reach)
-      forwarder_->AddSalvaged(*forwarder_->FindStream(row.stream), {row.row.id.ms, row.row.id.seq - 1}, row.row.id);
+  options_.forwarder.flight.rows = 1 + Random() % 6;
+  options_.forwarder.fresh_bytes = Random() % 2 == 0 ? 600 : 1 << 20;
+  options_.retain_ms = faults_.retain_ms;
+  try {
+    world_.in_process = true;
+    if (!sidecar_.Start(options_)) sidecar_.Die();
+    world_.in_process = false;
+  } catch (const Killed&) {
+    world_.in_process = false;
+    sidecar_.Die();
   }
 }
 
 // A file turns out to be damaged at a start, and its rows are out of reach until somebody salvages it. An event that
-// was not answered, and comes again meanwhile, is a new one; so only others are taken.
+// was not answered, and comes again meanwhile, is a new one; so only files of others are taken.
 void AheadWorld::Quarantine() {
-  if (journal_.empty()) return;
-  const int64_t from = journal_[random_() % journal_.size()].ticket;
-  const int64_t up_to = from + static_cast<int64_t>(random_() % 4);
-  for (Row& row : journal_) {
-    const bool is_answered = events_[row.event].fate == Event::Fate::kAcknowledged;
-    const bool is_moved = std::any_of(journal_.begin(), journal_.end(), [&](const Row& other) {
-      return other.row.origin == row.row.origin && other.ticket != row.ticket;
-    });
-    if (row.ticket >= from && row.ticket <= up_to && is_answered && !is_moved) row.out_of_reach = true;
+  std::vector<DiskFile*> files;
+  for (auto& [number, file] : world_.disk.files) {
+    if (MayBeQuarantined(file)) files.push_back(&file);
   }
+  if (files.empty()) return;
+  files[Random() % files.size()]->info.quarantined = true;
+  Say("a file is damaged");
   foreign_ = true;  // order is not kept, nor are ids
 }
 
-void AheadWorld::Salvage() {
-  for (Row& row : journal_) row.row.salvaged = std::exchange(row.out_of_reach, false) || row.row.salvaged;
+bool AheadWorld::MayBeQuarantined(const DiskFile& file) const {
+  std::set<int64_t> moved;
+  for (const auto& [number, each] : world_.disk.files) {
+    for (const DiskStream& stream : each.streams) {
+      for (const DiskRow& row : stream.rows) {
+        if (row.origin != 0) moved.insert({row.origin, row.ticket});
+      }
+    }
+  }
+  const auto is_acknowledged = [&](const DiskRow& row) {
+    return std::any_of(events_.begin(), events_.end(), [&](const Event& event) {
+      return event.id == row.fields[row.event_id_at] && event.fate == Event::Fate::kAcknowledged;
+    });
+  };
+  for (const DiskStream& stream : file.streams) {
+    for (const DiskRow& row : stream.rows) {
+      if (moved.count(row.ticket) > 0 || !is_acknowledged(row)) return false;
+    }
+  }
+  return !file.info.quarantined && !file.info.suspect;
+}
+
+// As `drain --salvage`: what is good comes into a new file, in doubt. True: there was something to salvage.
+bool AheadWorld::Salvage() {
+  const auto files = world_.disk.files;
+  bool any = false;
+  for (const auto& [number, file] : files) {
+    if (!file.info.quarantined) continue;
+    any = true;
+    DiskFile salvaged = file;
+    world_.disk.files.erase(number);
+    const int64_t next = std::max(number, world_.disk.files.empty() ? 0 : world_.disk.files.rbegin()->first) + 1;
+    salvaged.info.number = next;
+    salvaged.info.quarantined = false;
+    salvaged.info.state = SpillFileInfo::State::kSealed;
+    salvaged.info.path = SimulatedFolder(&world_).PathOf(next, SpillFileInfo::State::kSealed);
+    for (DiskStream& stream : salvaged.streams) {
+      for (DiskRow& row : stream.rows) row.doubt = Doubt{kStreamBegin, std::nullopt};
+    }
+    world_.disk.files[next] = std::move(salvaged);
+  }
+  return any;
 }
 
 void AheadWorld::AddCounters() {
-  const ForwarderCounters& counters = forwarder_->counters();
+  if (!sidecar_.running()) return;
+  const ForwarderCounters& counters = sidecar_.forwarder().counters();
   totals_.overtaken += counters.overtaken;
   totals_.unproven += counters.unproven;
   totals_.refills += counters.refills;
@@ -95,13 +141,11 @@ void AheadWorld::KillSidecar() {
   if (connection_ && redis_.Stands(*connection_)) redis_.Abandon(*connection_);
   connection_.reset();
   AddCounters();
-  forwarder_.reset();
-  commits_.clear();
-  pages_.clear();
-  commit_failed_ = false;
+  sidecar_.Die();
   for (Event& event : events_) {
     if (event.fate == Event::Fate::kWaiting) event.fate = Event::Fate::kUnsent;
   }
+  asked_.clear();
   if (Chance(50)) Salvage();
   if (faults_.quarantines-- > 0) Quarantine();
   Start();
@@ -113,107 +157,41 @@ void AheadWorld::SendEvent() {
   for (size_t i = 0; i < events_.size(); ++i) {
     if (events_[i].fate == Event::Fate::kUnsent) unsent.push_back(i);
   }
-  if (unsent.empty() || commit_failed_) return;
-  const size_t index = unsent[random_() % unsent.size()];
+  if (unsent.empty() || !sidecar_.running()) return;
+  const size_t index = unsent[Random() % unsent.size()];
   Event& event = events_[index];
-  // The window: what the journal holds already gets the id that it has there.
-  const Row* known = nullptr;
-  for (const Row& row : journal_) {
-    if (row.event == index && (known == nullptr || row.ticket > known->ticket)) known = &row;
-  }
-  if (known != nullptr) {
-    event.fate = Event::Fate::kAcknowledged;
-    event.told = known->row.id;
-    event.order = static_cast<size_t>(known->row.origin);
-    return;
-  }
-  AheadStream& stream = forwarder_->AddStream(event.stream, kStreamBegin);
-  const auto id = forwarder_->NextId(stream, static_cast<uint64_t>(Now()));
-  SPROCKETS_ASSERT(id.has_value());
-  EventView view;
-  view.stream = event.stream;
   const std::string most = std::to_string(faults_.most);
-  if (faults_.most > 0) view.options = {"MAXLEN", most};
-  view.fields = {"event_id", event.id};
-  view.event_id_at = 1;
-  const int64_t ticket = next_ticket_++;
-  Row row{ticket, event.stream, JournalRow::Of(ticket, ticket, *id, view), index};
-  Say("accepted " + event.id + " for " + event.stream + " as " + ToString(*id));
+  std::vector<std::string_view> xadd{"XADD", event.stream};
+  if (faults_.most > 0) xadd.insert(xadd.end(), {"MAXLEN", most});
+  xadd.insert(xadd.end(), {"*", "event_id", event.id});
   event.fate = Event::Fate::kWaiting;
-  if (!commits_.empty() && !commits_.back().is_move && !commit_failed_ && Chance(70)) {
-    commits_.back().rows.push_back(std::move(row));
-  } else {
-    commits_.push_back({{std::move(row)}, false});
-  }
+  ++event.tries;
+  event.slot = next_slot_++;
+  asked_[event.slot] = index;
+  Say("sends " + event.id + " to " + event.stream);
+  sidecar_.Accept(event.slot, xadd, {steady_ms_});
 }
 
-void AheadWorld::Persist(const Commit& commit) {
-  for (const Row& row : commit.rows) {
-    const auto is_same = [&](const Row& each) { return each.ticket == row.ticket; };
-    if (std::none_of(journal_.begin(), journal_.end(), is_same)) journal_.push_back(row);
-  }
-}
-
-// The first in the queue, and until it succeeds no other.
-void AheadWorld::CommitOne(bool may_fail) {
-  if (commits_.empty()) return;
-  if (may_fail && faults_.commit_failures > 0 && Chance(10)) {
-    --faults_.commit_failures;
-    const bool appears = Chance(50);
-    Say(std::string("COMMIT fails") + (appears ? ", and is there" : ""));
-    if (appears) Persist(commits_.front());
-    commit_failed_ = true;
-    forwarder_->OnJournalBlocked(true);
+void AheadWorld::Answered(uint64_t slot, std::string_view resp) {
+  const auto asked = asked_.extract(slot);
+  SPROCKETS_ASSERT(!asked.empty());
+  Event& event = events_[asked.mapped()];
+  if (resp.starts_with("-RETRY") || resp.starts_with("-UNKNOWN")) {
+    event.fate = Event::Fate::kUnsent;
     return;
   }
-  Commit commit = std::move(commits_.front());
-  commits_.pop_front();
-  Persist(commit);
-  commit_failed_ = false;
-  forwarder_->OnJournalBlocked(false);
-  if (commit.is_move) {
-    std::vector<JournalRow> rows;
-    for (Row& row : commit.rows) {
-      Say("moved " + events_[row.event].id + " to " + ToString(row.row.id));
-      rows.push_back(std::move(row.row));
-    }
-    return forwarder_->OnMoved(forwarder_->AddStream(commit.rows.front().stream, kStreamBegin), std::move(rows));
-  }
-  for (Row& row : commit.rows) {
-    Event& event = events_[row.event];
-    if (event.fate == Event::Fate::kWaiting) {
-      event.fate = Event::Fate::kAcknowledged;
-      event.told = row.row.id;
-      event.order = static_cast<size_t>(row.ticket);
-    }
-    forwarder_->OnCommitted(forwarder_->AddStream(row.stream, kStreamBegin), std::move(row.row));
-  }
-}
-
-void AheadWorld::GivePage() {
-  if (pages_.empty()) return;
-  const PageWanted wanted = pages_.front();
-  pages_.pop_front();
-  JournalPage page{wanted.request, {}, true};
-  std::vector<const JournalRow*> inside;
-  for (const Row& row : journal_) {
-    const StreamId id = row.row.id;
-    const bool fits = wanted.down ? id > wanted.above && id < wanted.to : id > wanted.above && id <= wanted.to;
-    if (row.stream == wanted.stream && fits && !row.out_of_reach) inside.push_back(&row.row);
-  }
-  std::sort(inside.begin(), inside.end(), [&](const JournalRow* one, const JournalRow* other) {
-    return wanted.down ? one->id > other->id : one->id < other->id;
-  });
-  page.is_last = inside.size() <= kPageRows;
-  if (inside.size() > kPageRows) inside.resize(kPageRows);
-  for (const JournalRow* row : inside) page.rows.push_back(*row);
-  forwarder_->OnPage(forwarder_->AddStream(wanted.stream, kStreamBegin), std::move(page));
+  SPROCKETS_ASSERT(resp.starts_with('$'));
+  const std::string_view id = resp.substr(resp.find('\n') + 1);
+  event.told = *ParseStreamId(id.substr(0, id.size() - 2));
+  event.fate = Event::Fate::kAcknowledged;
+  Say(event.id + " is acknowledged as " + ToString(event.told));
 }
 
 // ---- What the forwarder asks for
 
 void AheadWorld::Send(std::string_view commands, size_t) {
-  if (forwarder_->hold_until() && commands.find("XADD") != std::string_view::npos) broken_ = "a held event is sent";
+  if (sidecar_.forwarder().hold_until() && commands.find("XADD") != std::string_view::npos)
+    broken_ = "a held event is sent";
   if (!connection_ || !redis_.Stands(*connection_)) return;  // its end has not been heard of yet
   AheadRedis::Connection& connection = redis_.connections.at(*connection_);
   while (!commands.empty()) {
@@ -234,33 +212,13 @@ void AheadWorld::Unusable(std::string_view why) {
   broken_ = "unusable: " + std::string(why);
 }
 
-void AheadWorld::ReadUp(AheadStream& stream, uint64_t request, StreamId above, StreamId up_to) {
-  pages_.push_back({stream.name, request, false, above, up_to});
+void AheadWorld::Moves() {
+  if (sidecar_.forwarder().hold_until()) broken_ = "an event is moved during a hold";
 }
 
-void AheadWorld::ReadDown(AheadStream& stream, uint64_t request, StreamId above, StreamId below) {
-  pages_.push_back({stream.name, request, true, above, below});
-}
-
-void AheadWorld::Move(AheadStream& stream, std::vector<JournalRow> rows) {
-  if (forwarder_->hold_until()) broken_ = "an event is moved during a hold";
-  Commit commit{{}, true};
-  for (JournalRow& row : rows) {
-    row.ticket = next_ticket_++;
-    const auto origin =
-        std::find_if(journal_.begin(), journal_.end(), [&](const Row& each) { return each.ticket == row.origin; });
-    SPROCKETS_ASSERT(origin != journal_.end());
-    const size_t event = origin->event;
-    commit.rows.push_back({row.ticket, stream.name, std::move(row), event});
-  }
-  commits_.push_back(std::move(commit));
-}
-
-void AheadWorld::Reject(AheadStream&, int64_t ticket, std::string_view why) {
-  for (const Row& row : journal_) {
-    if (row.ticket == ticket) excused_.insert(events_[row.event].id);
-  }
-  Say("rejected: " + std::string(why));
+void AheadWorld::Rejects(const std::string& event_id) {
+  excused_.insert(event_id);
+  Say(event_id + " is rejected");
 }
 
 // Without proof anything may have become of them: the promise is that they are counted.
@@ -278,7 +236,7 @@ void AheadWorld::LoseConnection(bool by_server) {
   if (!connection_) return;
   if (redis_.Stands(*connection_)) redis_.Abandon(*connection_);
   connection_.reset();
-  forwarder_->OnDisconnected(by_server);
+  if (sidecar_.running()) sidecar_.forwarder().OnDisconnected(by_server);
 }
 
 void AheadWorld::TakeReply() {
@@ -288,19 +246,21 @@ void AheadWorld::TakeReply() {
   if (connection.replies.empty()) return;
   const auto reply = ParseReply(connection.replies.front());
   connection.replies.pop_front();
-  forwarder_->OnAnswer(WholeAnswer(*reply), {steady_ms_});
+  sidecar_.forwarder().OnAnswer(WholeAnswer(*reply), {steady_ms_});
 }
 
 // What goes on by itself.
 void AheadWorld::GoOn(bool in_peace) {
-  steady_ms_ += static_cast<int64_t>(random_() % 20);
-  if (Chance(30)) clock_ms_ += 1;
-  switch (random_() % 8) {
+  steady_ms_ += static_cast<int64_t>(Random() % 20);
+  if (Chance(30)) world_.redis.now_ms += 1;
+  if (!sidecar_.running()) Start();
+  SetDiskFaults(in_peace);
+  switch (Random() % 9) {
     case 0:
-      if (!connection_ && active().up && !active().hung) {
+      if (!connection_ && active().up && !active().hung && sidecar_.running()) {
         connection_ = redis_.Connect();
         Say("sidecar connects to server " + std::to_string(redis_.active));
-        forwarder_->OnConnected();
+        Alive([this] { sidecar_.forwarder().OnConnected(); });
       }
       break;
     case 1:
@@ -312,27 +272,30 @@ void AheadWorld::GoOn(bool in_peace) {
           redis_.connections.erase(id);
           continue;
         }
-        const size_t count = 1 + random_() % 4;
+        const size_t count = 1 + Random() % 4;
         for (size_t i = 0; i < count && redis_.Stands(id) && !redis_.connections.at(id).sent.empty(); ++i)
           redis_.Apply(id);
       }
       break;
     case 3:
-      TakeReply();
+      Alive([this] { TakeReply(); });
       break;
     case 4:
-      CommitOne(!in_peace);
+      if (!in_peace && world_.faults.commit_fails > 0 && Chance(20)) --faults_.commit_failures;
+      Alive([this] { sidecar_.RunDisk(); });
       break;
     case 5:
-      GivePage();
+      Alive([this] { sidecar_.GivePage(); });
       break;
     case 6:
-      forwarder_->Tick({steady_ms_}, static_cast<uint64_t>(Now()));
+      Alive([this] { sidecar_.forwarder().Tick({steady_ms_}, static_cast<uint64_t>(Now())); });
       break;
     case 7:
-      if (Chance(30)) {
-        for (LandedMark& mark : forwarder_->TakeMarks()) marks_[mark.stream] = mark;
-      }
+      if (Chance(30)) Alive([this] { sidecar_.NoteMarks(); });
+      break;
+    case 8:
+      if (Chance(20)) Alive([this] { sidecar_.EverySecond({steady_ms_}); });
+      if (Chance(5)) Alive([this] { sidecar_.Seal(); });
       break;
   }
   // An abandoned connection to a server that has moved on, or our own to one that is not asked any more.
@@ -343,12 +306,12 @@ void AheadWorld::GoOn(bool in_peace) {
 
 bool AheadWorld::AnyFault() {
   AheadRedis::Server& server = active();
-  const std::string stream = "stream" + std::to_string(random_() % kStreams);
-  switch (random_() % 14) {
+  const std::string stream = "stream" + std::to_string(Random() % kStreams);
+  switch (Random() % 14) {
     case 0:
       if (faults_.redis_kills-- <= 0 || !server.up) return false;
       Say("kill -9 of Redis");
-      redis_.CrashAndLose(Chance(20) ? server.changes.size() : random_() % 4);
+      redis_.CrashAndLose(Chance(20) ? server.changes.size() : Random() % 4);
       return true;
     case 1:
       if (faults_.hangs-- <= 0 || !server.up) return false;
@@ -361,7 +324,7 @@ bool AheadWorld::AnyFault() {
     case 3:
       if (faults_.fail_overs-- <= 0) return false;
       Say("failover");
-      redis_.FailOver(random_() % 3);
+      redis_.FailOver(Random() % 3);
       return true;
     case 4:
       if (faults_.foreign_adds-- <= 0 || !server.up) return false;
@@ -380,13 +343,13 @@ bool AheadWorld::AnyFault() {
       {
         const StreamId top = redis_.Look(redis_.active, stream).top;
         const auto id =
-            NextEntryId(static_cast<EntryTag>(1 + random_() % kMostEntryTag), top, static_cast<uint64_t>(Now()));
+            NextEntryId(static_cast<EntryTag>(1 + Random() % kMostEntryTag), top, static_cast<uint64_t>(Now()));
         redis_.AddForeign(stream, *id);
       }
       return true;
     case 6:
       if (faults_.clock_jumps-- <= 0) return false;
-      clock_ms_ += static_cast<int64_t>(random_() % 13) - 6;
+      world_.redis.now_ms += static_cast<int64_t>(Random() % 13) - 6;
       return true;
     case 7:
       if (faults_.trims-- <= 0 || !server.up) return false;
@@ -395,13 +358,13 @@ bool AheadWorld::AnyFault() {
                                 .stream = stream,
                                 .id = {},
                                 .event = {},
-                                .most = random_() % 3,
+                                .most = Random() % 3,
                                 .fields = {}});
       return true;
     case 8: {
       const AheadRedis::View view = redis_.Look(redis_.active, stream);
       if (view.entries.empty() || faults_.deletes-- <= 0 || !server.up) return false;
-      const StreamId id = view.entries[random_() % view.entries.size()]->id;
+      const StreamId id = view.entries[Random() % view.entries.size()]->id;
       Say("XDEL " + stream + " " + ToString(id));
       server.changes.push_back(
           {.kind = StreamChange::Kind::kDelete, .stream = stream, .id = id, .event = {}, .fields = {}});
@@ -414,13 +377,13 @@ bool AheadWorld::AnyFault() {
     case 12:
       if (faults_.holds-- <= 0) return false;
       Say("HOLD");
-      forwarder_->Hold({steady_ms_}, static_cast<int64_t>(random_() % 300));
+      if (sidecar_.running()) sidecar_.forwarder().Hold({steady_ms_}, static_cast<int64_t>(Random() % 300));
       return true;
     case 13: {
-      AheadStream* const held = forwarder_->FindStream(stream);
+      AheadStream* const held = sidecar_.running() ? sidecar_.forwarder().FindStream(stream) : nullptr;
       if (held == nullptr || faults_.refills-- <= 0) return false;
       Say("REFILL " + stream);
-      forwarder_->Refill(*held);
+      sidecar_.forwarder().Refill(*held);
       return true;
     }
     case 10:
@@ -446,11 +409,11 @@ void AheadWorld::Step() {
 
 bool AheadWorld::done() const {
   const auto is_sent = [](const Event& event) { return event.fate == Event::Fate::kAcknowledged; };
-  if (!connection_ || !redis_.Stands(*connection_)) return false;
+  if (!connection_ || !redis_.Stands(*connection_) || !sidecar_.running()) return false;
   // It has placed the dataset that is asked now, or it will hear within a second that there is another.
   const AheadRedis::Connection& connection = redis_.connections.at(*connection_);
   if (connection.server != redis_.active || connection.watched != redis_.servers[redis_.active].dataset) return false;
-  return std::all_of(events_.begin(), events_.end(), is_sent) && commits_.empty() && forwarder_->idle();
+  return std::all_of(events_.begin(), events_.end(), is_sent) && sidecar_.quiet() && sidecar_.forwarder().idle();
 }
 
 bool AheadWorld::Settle() {
@@ -459,11 +422,10 @@ bool AheadWorld::Settle() {
     server.hung = false;
     server.refusal.clear();
   }
-  if (std::any_of(journal_.begin(), journal_.end(), [](const Row& row) { return row.out_of_reach; })) {
-    Salvage();
-    faults_.quarantines = 0;
-    KillSidecar();
-  }
+  SetDiskFaults(/*in_peace=*/true);
+  world_.kill_at_step = -1;
+  faults_.quarantines = 0;
+  if (Salvage()) KillSidecar();
   for (int step = 0; step < kSettlingSteps; ++step) {
     if (done()) {
       AddCounters();
@@ -482,7 +444,6 @@ bool AheadWorld::Settle() {
 std::string AheadWorld::BrokenPromise() const {
   if (!broken_.empty()) return broken_;
   std::map<std::string, std::vector<const StreamChange*>> found;
-  std::map<std::string, std::vector<size_t>> order;
   for (const StreamChange& change : redis_.servers[redis_.active].changes) {
     if (change.kind == StreamChange::Kind::kAdd && !change.event.empty()) found[change.event].push_back(&change);
   }
@@ -497,14 +458,17 @@ std::string AheadWorld::BrokenPromise() const {
              ToString(event.told);
   }
   if (foreign_ || !excused_.empty()) return "";
-  for (const StreamChange& change : redis_.servers[redis_.active].changes) {
-    if (change.kind != StreamChange::Kind::kAdd) continue;
-    for (const Event& event : events_) {
-      if (event.id == change.event) order[change.stream].push_back(event.order);
-    }
+  // The entries have the ids that were told, so these say in which order they stand. Of an event that was sent again
+  // nobody knows when it was accepted.
+  std::vector<const Event*> accepted;
+  for (const Event& event : events_) {
+    if (event.tries == 1) accepted.push_back(&event);
   }
-  for (const auto& [stream, rows] : order) {
-    if (!std::is_sorted(rows.begin(), rows.end())) return stream + " is not in the order of acceptance";
+  std::sort(accepted.begin(), accepted.end(), [](const Event* a, const Event* b) { return a->slot < b->slot; });
+  std::map<std::string, StreamId> last;
+  for (const Event* event : accepted) {
+    if (event->told < std::exchange(last[event->stream], event->told))
+      return event->stream + " is not in the order of acceptance";
   }
   return "";
 }

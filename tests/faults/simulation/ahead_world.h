@@ -1,19 +1,19 @@
-// A world around the forwarder of `--ack disk`: the real one, over simulated servers, a simulated journal and a clock
-// that jumps, with everything going wrong that the promises of this mode name. All of it is drawn from one seed.
+// A world around the sidecar of `--ack disk`: the real acceptor, journal, forwarder and spill store over simulated
+// servers, a simulated disk and a clock that jumps, with everything going wrong that the promises of this mode name.
+// All of it is drawn from one seed.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
-#include <memory>
 #include <optional>
-#include <random>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "shared/ahead/forwarder.h"
 #include "tests/faults/simulation/ahead_redis.h"
+#include "tests/faults/simulation/ahead_sidecar.h"
+#include "tests/faults/simulation/world.h"
 
 namespace sprockets::sim {
 
@@ -28,20 +28,22 @@ struct AheadFaults {
   int clock_jumps = 3;
   int trims = 2;
   int deletes = 2;
-  int sidecar_kills = 2;
+  int sidecar_kills = 2;  // between two steps of its loop, or at any step of its disk
   int deadlines = 3;
   int commit_failures = 2;
+  int append_failures = 0;
   int quarantines = 0;
   int holds = 2;
   int refills = 2;
   size_t most = 0;      // MAXLEN of every XADD; 0: none
   bool poison = false;  // Redis closes the connection over one of the events
+  int64_t retain_ms = 24 * 60 * 60 * 1000;
+  int64_t kill_at_step = -1;  // of the disk
 };
 
-class AheadWorld : public ForwarderLink, public JournalSource, public ForwarderNotices {
+class AheadWorld : public ForwarderLink, public AheadWitness, public ForwarderNotices {
  public:
   AheadWorld(uint64_t seed, size_t events, AheadFaults faults);
-  ~AheadWorld() override;
 
   /// One thing happens.
   void Step();
@@ -50,6 +52,9 @@ class AheadWorld : public ForwarderLink, public JournalSource, public ForwarderN
   /// Empty: every promise was kept.
   std::string BrokenPromise() const;
   const ForwarderCounters& counters() const { return totals_; }
+  /// Steps of the disk so far.
+  int64_t steps() const { return world_.steps; }
+  size_t files() const { return world_.disk.files.size(); }
 
  private:
   struct Event {
@@ -57,80 +62,52 @@ class AheadWorld : public ForwarderLink, public JournalSource, public ForwarderN
     std::string id;
     enum class Fate { kUnsent, kWaiting, kAcknowledged } fate = Fate::kUnsent;
     StreamId told;
-    size_t order = 0;  // of the acknowledgement's row
-  };
-  struct Row {
-    int64_t ticket;
-    std::string stream;
-    JournalRow row;
-    size_t event;
-    bool out_of_reach = false;  // its file is quarantined
-  };
-  struct Commit {
-    std::vector<Row> rows;
-    bool is_move = false;
-  };
-  struct PageWanted {
-    std::string stream;
-    uint64_t request;
-    bool down;
-    StreamId above;
-    StreamId to;
+    int tries = 0;
+    uint64_t slot = 0;  // of the last one
   };
 
-  // ForwarderLink, JournalSource, ForwarderNotices
+  // ForwarderLink, AheadWitness, ForwarderNotices
   void Send(std::string_view commands, size_t answers) override;
   void Greeted() override {}
   void Disconnect(std::string_view why) override;
   void Unusable(std::string_view why) override;
-  void ReadUp(AheadStream& stream, uint64_t request, StreamId above, StreamId up_to) override;
-  void ReadDown(AheadStream& stream, uint64_t request, StreamId above, StreamId below) override;
-  void Move(AheadStream& stream, std::vector<JournalRow> rows) override;
-  void Reject(AheadStream& stream, int64_t ticket, std::string_view why) override;
+  void Answered(uint64_t slot, std::string_view resp) override;
+  void Moves() override;
+  void Rejects(const std::string& event_id) override;
   void Ready(const Incarnation&, bool, bool) override {}
   void Decided(const AheadStream& stream, const Placing::Counts& counts) override;
   void StreamRefused(const AheadStream&, std::string_view) override {}
 
-  bool Chance(int in_hundred) { return static_cast<int>(random_() % 100) < in_hundred; }
-  void Say(const std::string& what) const;
+  uint64_t Random() { return world_.random(); }
+  bool Chance(int in_hundred) { return static_cast<int>(Random() % 100) < in_hundred; }
+  void Say(const std::string& what);
+  void Alive(const std::function<void()>& action);
   void Start();
   void AddCounters();
   void KillSidecar();
   void Quarantine();
-  void Salvage();
+  bool MayBeQuarantined(const DiskFile& file) const;
+  bool Salvage();
   void SendEvent();
-  void CommitOne(bool may_fail);
-  void Persist(const Commit& commit);
-  void GivePage();
   void TakeReply();
   void LoseConnection(bool by_server);
   void GoOn(bool in_peace);
   bool AnyFault();
-  int64_t Now() const { return clock_ms_; }
+  void SetDiskFaults(bool in_peace);
+  int64_t Now() const { return world_.redis.now_ms; }
   AheadRedis::Server& active() { return redis_.servers[redis_.active]; }
   bool done() const;
 
-  const bool prints_;
-  std::mt19937_64 random_;
+  World world_;
   AheadFaults faults_;
   AheadRedis redis_;
+  AheadSidecar sidecar_;
+  AheadSidecar::Options options_;
   std::vector<Event> events_;
-  int64_t clock_ms_ = 10'000;  // the wall's, which jumps
-  int64_t steady_ms_ = 0;
-
-  // What survives a kill of the sidecar.
-  std::vector<Row> journal_;
-  std::vector<EntryTag> tags_;
-  std::map<std::string, LandedMark> marks_;
-
-  // The sidecar.
-  std::unique_ptr<Forwarder> forwarder_;
+  std::map<uint64_t, size_t> asked_;  // events, by slot
   std::optional<int64_t> connection_;
-  std::deque<Commit> commits_;
-  bool commit_failed_ = false;
-  std::deque<PageWanted> pages_;
-  int64_t next_ticket_ = 1;
-
+  int64_t steady_ms_ = 0;
+  uint64_t next_slot_ = 1;
   bool foreign_ = false;           // somebody else has written
   std::set<std::string> excused_;  // moved or reported without proof, or rejected
   ForwarderCounters totals_;

@@ -135,6 +135,27 @@ TEST_CASE("files are read by the ids that they hold, not by their numbers") {
   CHECK(Down(journals, "s", {}, kHighest) == Range(1, 20));
 }
 
+TEST_CASE("files whose rows lie between each other's are read row by row in the order of the ids") {
+  JournalWorld world;
+  const auto seal = [&](std::initializer_list<int64_t> rows) {
+    std::vector<SpillJob> jobs;
+    for (const int64_t n : rows) jobs.emplace_back(RequestOf("s", n));
+    jobs.emplace_back(SealJob{});
+    world.store->Process(jobs);
+  };
+  seal({1, 4, 5, 9, 20});
+  seal({2, 3, 6, 7, 19});
+  seal({8, 10});
+  seal({21, 22});
+  for (const size_t page_rows : {1, 2, 3, 100}) {
+    JournalPages journals(world.folder, page_rows);
+    CHECK(Up(journals, "s", {}, kHighest) == Tickets{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 19, 20, 21, 22});
+    CHECK(Down(journals, "s", {}, kHighest) == Tickets{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 19, 20, 21, 22});
+    CHECK(Up(journals, "s", EntryOf(3), EntryOf(8)) == Tickets{4, 5, 6, 7, 8});
+    CHECK(Down(journals, "s", EntryOf(3), EntryOf(9)) == Tickets{4, 5, 6, 7, 8});
+  }
+}
+
 TEST_CASE("files that come and go between two pages are neither missed nor missed for") {
   JournalWorld world;
   world.SealFile("s", 1, 2'000);

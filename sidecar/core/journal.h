@@ -1,42 +1,44 @@
 // The journal of --ack disk as the loop knows it: rows go to the writer thread, and come back page by page from a
-// reader of its own. The active file belongs to its writer, so what it holds is sealed before it is read. Loop thread
-// only.
+// reader. The active file belongs to its writer, so what it holds is sealed before it is read. Pure; loop thread only.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <uv.h>
-
 #include "shared/ahead/forwarder.h"
 #include "shared/ahead/journal.h"
-#include "shared/spill/folder.h"
-#include "sidecar/disk/disk.h"
-#include "sidecar/disk/journal_reader.h"
-#include "sidecar/loop_clock.h"
-#include "sidecar/uv_handles.h"
+#include "shared/base/moment.h"
+#include "sidecar/core/traffic.h"
 
 namespace sprockets {
 
+/// What others do for the journal, on threads of their own.
+class JournalWork {
+ public:
+  virtual ~JournalWork() = default;
+  /// Journal::OnPage follows, unless another read of the stream comes first. No writer has the file of its rows open.
+  virtual void ReadPage(JournalRead read) = 0;
+  /// Journal::OnSealed follows.
+  virtual void SealActive() = 0;
+  /// A moved event under its new id. Its outcome goes to the acceptor.
+  virtual void SpillMoved(SpillRequest request) = 0;
+  virtual void KeepRejected(const std::string& stream, int64_t ticket, std::string_view why) = 0;
+};
+
 class Journal : public JournalSource {
  public:
-  /// The folder and the disk must outlive it.
-  Journal(uv_loop_t* loop, const LoopClock* clock, const SpillFolder& folder, Disk* disk);
-  ~Journal() override;
+  explicit Journal(JournalWork* work) : work_(work) {}
 
   void Start(Forwarder* forwarder) { forwarder_ = forwarder; }
-  /// Once a turn of the loop.
-  void Submit() { reader_.Submit(); }
-  /// A file was sealed, or could not be.
-  void OnSealed(const Sealed& sealed);
+  void OnPage(const std::string& stream, JournalPage page);
+  /// The active file was sealed, or could not be.
+  void OnSealed(bool sealed);
   /// Once a second: tries again to seal what is waited for.
   void KeepHouse();
-  void Stop();
+  void Stop() { waiting_.clear(); }
 
   // JournalSource
   void ReadUp(AheadStream& stream, uint64_t request, StreamId above, StreamId up_to) override;
@@ -47,13 +49,9 @@ class Journal : public JournalSource {
  private:
   void Read(AheadStream& stream, JournalRead read);
   void WaitForSeal(JournalRead read);
-  void CollectPages();
 
-  const LoopClock* const clock_;
-  Disk* const disk_;
+  JournalWork* const work_;
   Forwarder* forwarder_ = nullptr;
-  UvHandle<uv_async_t> pages_;
-  JournalReader reader_;
   std::map<std::string, StreamId, std::less<>> readable_;  // of each stream, the highest id in files without a writer
   std::vector<JournalRead> waiting_;                       // for the active file to be sealed
   bool sealing_ = false;
