@@ -23,6 +23,7 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kReadBeforeOpeningMs = 500;  // of a large spill folder; the rest is read while clients are served
+constexpr int64_t kClientsComeBackMs = 24 * 60 * 60 * 1000;  // with an event of before the mode was changed
 constexpr int64_t kStopMs = 5'000;  // for answers that clients do not fetch; the disk gets all the time it needs
 
 // Nobody shares it: 64 random bits.
@@ -193,7 +194,13 @@ Result<std::unique_ptr<Delivery>> Sidecar::MakeDiskFirst(OpenedFolder* opened, c
   DiskFirst::Options options;
   ASSIGN_OR_RETURN(options.tags, DrawTag(contents, &*opened->state));
   static_cast<IntakeOptions&>(options.acceptor) = MakeIntakeOptions(producer);
+  RETURN_IF_ERROR(opened->state->NoteDiskFirst(WallClockMs()));
+  options.reads_tails = WallClockMs() - opened->state->redis_first_until_ms() < kClientsComeBackMs;
+  if (options.reads_tails)
+    LogInfo("mode-changed", {{"from", "--ack redis"},
+                             {"next", "the end of each stream is read before an event with a client's id is taken"}});
   options.acceptor.max_queue_bytes = config_.max_inflight_bytes;
+  options.acceptor.max_inflight_bytes = config_.max_inflight_bytes;
   options.acceptor.dedupe_window = config_.dedupe_window;
   options.forwarder.url = config_.redis;
   options.forwarder.placing = config_.placing;

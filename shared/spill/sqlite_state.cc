@@ -42,6 +42,10 @@ CREATE TABLE connections (
 constexpr std::string_view kNothingInFlight =
     "CREATE TABLE IF NOT EXISTS nothing_in_flight (since_ms INTEGER NOT NULL) STRICT";
 
+// Likewise.
+constexpr std::string_view kRedisFirst =
+    "CREATE TABLE IF NOT EXISTS redis_first (until_ms INTEGER NOT NULL) STRICT; DELETE FROM redis_first";
+
 // Likewise. Who makes journals must not be followed by a program that cannot read them: it would start as if they were
 // not there. The version says so; a PRAGMA is part of its transaction.
 constexpr std::string_view kJournalTables = R"sql(
@@ -64,6 +68,11 @@ Status WriteNothingInFlight(Database& database) {
   return database.Execute("INSERT INTO nothing_in_flight VALUES (" + std::to_string(WallClockMs()) + ")");
 }
 
+Status WriteRedisFirst(Database& database, int64_t until_ms) {
+  RETURN_IF_ERROR(database.Execute(kRedisFirst));
+  return database.Execute("INSERT INTO redis_first VALUES (" + std::to_string(until_ms) + ")");
+}
+
 Status Initialize(Database& database, const FoundInFolder& found) {
   RETURN_IF_ERROR(database.Execute(kSchema));
   ASSIGN_OR_RETURN(Statement insert,
@@ -72,6 +81,7 @@ Status Initialize(Database& database, const FoundInFolder& found) {
   insert.BindInteger(1, first.reserved_ticket);
   insert.BindInteger(2, first.connections.lost() ? 1 : 0);
   RETURN_IF_ERROR(insert.Run());
+  RETURN_IF_ERROR(WriteRedisFirst(database, first.redis_first_until_ms));
   return first.nothing_in_flight ? WriteNothingInFlight(database) : Status();
 }
 
@@ -163,6 +173,13 @@ Status SqliteState::Load() {
     ASSIGN_OR_RETURN(const bool another, row.Step());
     if (!another) break;
     listed.push_back({std::string(row.Bytes(0)), row.Integer(1)});
+  }
+  // A file of before does not say.
+  content_.redis_first_until_ms = listed.empty() && !lost ? 0 : StateFile::kStillGoingOn;
+  ASSIGN_OR_RETURN(const bool has_redis_first, Has("redis_first"));
+  if (has_redis_first) {
+    ASSIGN_OR_RETURN(const std::optional<int64_t> until, database_->QueryInteger("SELECT until_ms FROM redis_first"));
+    content_.redis_first_until_ms = until.value_or(0);
   }
   content_.connections = KnownConnections(std::move(listed), lost, std::move(lost_under));
   return LoadJournalTables();
@@ -272,6 +289,8 @@ Status SqliteState::WriteParts(const Content& next) {
     RETURN_IF_ERROR(next.nothing_in_flight ? WriteNothingInFlight(*database_)
                                            : database_->Execute("DELETE FROM nothing_in_flight"));
   }
+  if (next.redis_first_until_ms != content_.redis_first_until_ms)
+    RETURN_IF_ERROR(WriteRedisFirst(*database_, next.redis_first_until_ms));
   RETURN_IF_ERROR(WriteConnections(next.connections));
   RETURN_IF_ERROR(WriteTags(next.tags));
   ASSIGN_OR_RETURN(Statement update,

@@ -14,7 +14,8 @@ constexpr int64_t kTicketBlock = 100'000;
 StateStore::Content StateStore::Content::First(const FoundInFolder& found) {
   return {.connections = KnownConnections({}, found.folder_has_files, std::nullopt),
           .nothing_in_flight = !found.folder_has_files,
-          .reserved_ticket = found.highest_ticket};
+          .reserved_ticket = found.highest_ticket,
+          .redis_first_until_ms = found.folder_has_files ? StateFile::kStillGoingOn : 0};
 }
 
 StateFile::StateFile(std::unique_ptr<StateStore> store, int64_t highest_ticket)
@@ -36,6 +37,7 @@ Status StateFile::Record(const ConnectionId& live, std::span<const ConnectionId>
   StateStore::Content next = store_->content();
   next.connections.Record(live, dead);
   next.nothing_in_flight = false;
+  next.redis_first_until_ms = kStillGoingOn;
   RETURN_IF_ERROR(store_->Write(next).Prefixed("saving a connection's id"));
   recorded_ = true;
   return {};
@@ -68,6 +70,13 @@ Status StateFile::AddTag(uint32_t tag) {
   StateStore::Content next = store_->content();
   next.tags.push_back(tag);
   return store_->Write(next).Prefixed("saving a tag of entry ids");
+}
+
+Status StateFile::NoteDiskFirst(int64_t now_ms) {
+  if (redis_first_until_ms() != kStillGoingOn) return {};
+  StateStore::Content next = store_->content();
+  next.redis_first_until_ms = now_ms;
+  return store_->Write(next).Prefixed("saving the change of the mode");
 }
 
 Status StateFile::NoteLanded(std::span<const LandedMark> marks) {

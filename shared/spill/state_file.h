@@ -37,6 +37,7 @@ class StateStore {
     int64_t reserved_ticket = 0;      // no ticket up to here may be given again
     std::vector<uint32_t> tags = {};  // of all lives, in the order in which they were drawn
     LandedMarks landed = {};
+    int64_t redis_first_until_ms = 0;  // StateFile::redis_first_until_ms
 
     /// Of one that is made anew.
     static Content First(const FoundInFolder& found);
@@ -94,6 +95,12 @@ class StateFile {
   /// One commit. Before the first id with it is made. From then on programs that know no journals refuse the file: what
   /// waits in journals would wait for ever, and they would take their events again.
   Status AddTag(uint32_t tag);
+  /// Until then a life with --ack redis may have put events into streams that no file of the folder holds. 0: there was
+  /// none; kStillGoingOn: no life with --ack disk has come since.
+  int64_t redis_first_until_ms() const { return store_->content().redis_first_until_ms; }
+  static constexpr int64_t kStillGoingOn = INT64_MAX;
+  /// One commit: from `now_ms` on events go to journals first.
+  Status NoteDiskFirst(int64_t now_ms);
   const LandedMarks& landed() const { return store_->content().landed; }
   /// One commit, which costs one sync and no more than these marks, however many streams there are. If it fails, the
   /// marks only lag.

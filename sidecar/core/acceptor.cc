@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "shared/base/result.h"
@@ -14,6 +15,8 @@ namespace {
 
 constexpr int64_t kGroupMs = 10;  // rows of one millisecond fly together, so a millisecond is kept for a while
 constexpr std::string_view kNoIdLeft = "the stream has no id left";
+constexpr std::string_view kWaitsForTail =
+    "the mode was changed lately: the end of the stream must be read once, and Redis is away";
 constexpr std::string_view kWaitsForDrain =
     "an earlier copy may be stored by --ack redis: it is settled by sprockets-replayer drain";
 
@@ -25,13 +28,16 @@ std::string ErrorLine(std::string_view text) {
 
 }  // namespace
 
-Acceptor::Acceptor(AcceptorOptions options, IdentityHasher hasher, Forwarder* forwarder, SpillSink* journal)
+Acceptor::Acceptor(AcceptorOptions options, IdentityHasher hasher, Forwarder* forwarder, SpillSink* journal,
+                   TailSource* tails)
     : options_(std::move(options)),
       intake_(options_),
       hasher_(std::move(hasher)),
       forwarder_(forwarder),
       journal_(journal),
-      window_(options_.dedupe_window) {}
+      tails_(tails),
+      window_(options_.dedupe_window),
+      tail_window_(hasher_, options_.event_id_field, options_.max_inflight_bytes, &window_) {}
 
 Acceptor::~Acceptor() = default;
 
@@ -51,14 +57,65 @@ void Acceptor::Accept(ReplyTo to, std::span<const std::string_view> args, std::s
   const EventIdentity identity = has_clients_id ? hasher_.Of(view) : EventIdentity();
   Event event = intake_.Wrap(to, args, body);
   event->received = received;
-  if (has_clients_id) {
-    if (folder_unread_ && window_.Find(identity) == nullptr) {
-      held_.push_back({std::move(event), identity, now});
-      return;
-    }
-    if (SettledByWindow(event, identity)) return;
+  const EventIdentity* const clients = has_clients_id ? &identity : nullptr;
+  if (MustWait(view.stream, clients))
+    return Hold(
+        {std::move(event), std::string(view.stream), has_clients_id ? std::optional(identity) : std::nullopt, now});
+  Take(std::move(event), clients, now);
+}
+
+void Acceptor::Take(Event event, const EventIdentity* clients, LoopTime now) {
+  if (clients == nullptr || !SettledByWindow(event, *clients)) Journal(std::move(event), now);
+}
+
+// What a client sends behind an event that waits does not overtake it.
+bool Acceptor::MustWait(std::string_view stream, const EventIdentity* clients) {
+  if (held_.empty() && (clients == nullptr || WindowKnowsAll(stream))) return false;
+  if (clients != nullptr && window_.Find(*clients) != nullptr) return false;
+  const auto is_of_stream = [&](const Held& held) { return held.stream == stream; };
+  return (clients != nullptr && !WindowKnowsAll(stream)) || std::any_of(held_.begin(), held_.end(), is_of_stream);
+}
+
+bool Acceptor::WindowKnowsAll(std::string_view stream) const {
+  if (folder_unread_) return false;
+  if (tails_ == nullptr || window_.capacity() == 0) return true;
+  const auto tail = tail_of_.find(stream);
+  return tail != tail_of_.end() && tail->second.read;
+}
+
+void Acceptor::Hold(Held held) {
+  const bool is_asked = tails_ == nullptr || !held.identity || tail_of_.contains(held.stream);
+  if (!is_asked && !tails_->ReadTail(held.stream, std::nullopt, TailWindow::kFirstPage))
+    return Refuse(std::move(held.event), kWaitsForTail);
+  if (!is_asked) tail_of_[held.stream];
+  held_.push_back(std::move(held));
+}
+
+void Acceptor::OnTail(const std::string& stream, const std::vector<TailEntry>& entries, bool more) {
+  Tail& tail = tail_of_[stream];
+  if (const auto count = tail_window_.Take(stream, entries, more, &tail.progress)) {
+    if (!tails_->ReadTail(stream, entries.back().id, *count)) OnTailsAway();
+    return;
   }
-  Journal(std::move(event), received, now);
+  tail.read = true;
+  TakeHeld();
+}
+
+void Acceptor::OnTailRefused(const std::string& stream) {
+  tail_of_[stream].read = true;
+  TakeHeld();
+}
+
+void Acceptor::OnTailsAway() {
+  std::erase_if(tail_of_, [](const auto& tail) { return !tail.second.read; });
+  if (folder_unread_) return;  // they wait for that, too, and ask again
+  std::vector<Held> refused;
+  const auto first = std::stable_partition(
+      held_.begin(), held_.end(), [&](const Held& held) { return !held.identity || WindowKnowsAll(held.stream); });
+  refused.assign(std::make_move_iterator(first), std::make_move_iterator(held_.end()));
+  held_.erase(first, held_.end());
+  for (Held& held : refused) Refuse(std::move(held.event), kWaitsForTail);
+  TakeHeld();
 }
 
 void Acceptor::RejectTooLarge(ReplyTo to) {
@@ -88,11 +145,11 @@ uint64_t Acceptor::GroupMs(WallTime received) {
   return static_cast<uint64_t>(group_ms_);
 }
 
-void Acceptor::Journal(Event event, WallTime received, LoopTime now) {
+void Acceptor::Journal(Event event, LoopTime now) {
   if (blocked_) return Refuse(std::move(event), "the journal cannot be written: " + blocked_why_);
   SPROCKETS_ASSERT(ParseWholeCommand(event->wire, &args_) && ParseXadd(args_, options_.event_id_field, &view_).ok());
   AheadStream& stream = forwarder_->AddStream(std::string(view_.stream), kStreamBegin);
-  const auto id = forwarder_->NextId(stream, GroupMs(received));
+  const auto id = forwarder_->NextId(stream, GroupMs(event->received));
   if (!id) {
     if (event->entry != nullptr) window_.Erase(event->entry);
     ++counters_.invalid;
@@ -179,7 +236,7 @@ void Acceptor::CheckPatience(LoopTime now) {
       std::find_if(held_.begin(), held_.end(), [&](const Held& held) { return !waits_too_long(held.since); });
   std::vector<Held> refused(std::make_move_iterator(held_.begin()), std::make_move_iterator(first));
   held_.erase(held_.begin(), first);
-  for (Held& held : refused) Refuse(std::move(held.event), "what the journals hold is still being read");
+  for (Held& held : refused) Refuse(std::move(held.event), "what earlier lives have stored is still being read");
   if (!blocked_) return;
   // The rows are committed as soon as the disk allows, and a retry with the event id is then told the entry's id. A
   // retry that comes meanwhile waits no longer than until the next look.
@@ -198,10 +255,19 @@ void Acceptor::OnEarlierEvents(const EarlierEvents& events, bool complete) {
   for (const Window::Restored& event : events.spilled) window_.Restore(event);
   for (const EarlierEvents::Unknown& event : events.unknown) (void)window_.AddUnknown(event.identity, event.anchor);
   folder_unread_ = !complete;
+  TakeHeld();
+}
+
+// Those that need not wait any more, in the order in which they came.
+void Acceptor::TakeHeld() {
   if (folder_unread_) return;
   for (Held& held : std::exchange(held_, {})) {
-    const WallTime received = held.event->received;
-    if (!SettledByWindow(held.event, held.identity)) Journal(std::move(held.event), received, held.since);
+    const EventIdentity* const clients = held.identity ? &*held.identity : nullptr;
+    if (MustWait(held.stream, clients)) {
+      Hold(std::move(held));
+    } else {
+      Take(std::move(held.event), clients, held.since);
+    }
   }
 }
 

@@ -19,15 +19,25 @@
 #include "shared/base/moment.h"
 #include "shared/redis/event.h"
 #include "sidecar/core/intake.h"
+#include "sidecar/core/tail_window.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/core/window.h"
 
 namespace sprockets {
 
+/// Reads the ends of streams. One of the acceptor's OnTail… follows.
+class TailSource {
+ public:
+  virtual ~TailSource() = default;
+  /// False: Redis cannot be asked now.
+  virtual bool ReadTail(const std::string& stream, std::optional<StreamId> before, int64_t count) = 0;
+};
+
 struct AcceptorOptions : IntakeOptions {
   int64_t max_queue_bytes = 8 << 20;  // on their way to disk
   size_t dedupe_window = 100'000;
-  int64_t patience_ms = 5'000;  // so long may a client wait for a COMMIT that is tried again
+  int64_t max_inflight_bytes = 8 << 20;  // an earlier life may have left as much unanswered in each stream
+  int64_t patience_ms = 5'000;           // so long may a client wait for a COMMIT that is tried again
 };
 
 struct AcceptorCounters {
@@ -42,7 +52,10 @@ struct AcceptorCounters {
 
 class Acceptor : public EventSink {
  public:
-  Acceptor(AcceptorOptions options, IdentityHasher hasher, Forwarder* forwarder, SpillSink* journal);
+  /// `tails`: an earlier life with --ack redis has put events into streams that no journal holds, so the end of each
+  /// stream is read before an event with a client's id is taken for new. Null: there was none lately.
+  Acceptor(AcceptorOptions options, IdentityHasher hasher, Forwarder* forwarder, SpillSink* journal,
+           TailSource* tails = nullptr);
   ~Acceptor() override;
 
   // EventSink
@@ -56,6 +69,12 @@ class Acceptor : public EventSink {
   void OnEarlierEvents(const EarlierEvents& events, bool complete);
   /// Of an event that Accept has sent to the journal, or that was moved.
   void OnOutcome(SpillOutcome outcome);
+  /// A page of a stream's entries, newest first.
+  void OnTail(const std::string& stream, const std::vector<TailEntry>& entries, bool more);
+  /// Its entries cannot be read, now or later: it is done without them.
+  void OnTailRefused(const std::string& stream);
+  /// Redis has gone: what waits for the end of a stream is refused.
+  void OnTailsAway();
   /// Answers what waits for the journals to be read. Nothing is accepted after that.
   void Stop();
   /// A COMMIT failed and is tried again, or is not any more.
@@ -81,15 +100,27 @@ class Acceptor : public EventSink {
     std::string event_id;
     bool answered = false;  // UNKNOWN
   };
+  /// An event before it is on its way, which may have to wait.
   struct Held {
     Event event;
-    EventIdentity identity;
+    std::string stream;
+    std::optional<EventIdentity> identity;  // nothing: its client gave no id
     LoopTime since;
+  };
+  /// The end of a stream.
+  struct Tail {
+    bool read = false;
+    TailWindow::Progress progress = {};
   };
 
   bool SettledByWindow(Event& event, const EventIdentity& identity);
+  bool WindowKnowsAll(std::string_view stream) const;
+  bool MustWait(std::string_view stream, const EventIdentity* clients);
+  void Take(Event event, const EventIdentity* clients, LoopTime now);
+  void Hold(Held held);
+  void TakeHeld();
   void OnMoved(SpillOutcome outcome);
-  void Journal(Event event, WallTime received, LoopTime now);
+  void Journal(Event event, LoopTime now);
   void Refuse(Event event, std::string_view why);
   void AnswerAll(const PendingEvent& event, bool asker_too, std::string_view resp);
   uint64_t GroupMs(WallTime received);
@@ -99,10 +130,13 @@ class Acceptor : public EventSink {
   const IdentityHasher hasher_;
   Forwarder* const forwarder_;
   SpillSink* const journal_;
+  TailSource* const tails_;  // may be null
   Window window_;
+  TailWindow tail_window_;
+  std::map<std::string, Tail, std::less<>> tail_of_;  // each that was asked for
   AcceptorCounters counters_;
   bool folder_unread_ = false;
-  std::vector<Held> held_;  // until the folder is read
+  std::vector<Held> held_;  // until the window knows all that it must, in the order in which they came
   bool blocked_ = false;
   std::string blocked_why_;
   int64_t queue_bytes_ = 0;

@@ -5,17 +5,8 @@
 #include "shared/base/text.h"
 #include "shared/redis/error.h"
 #include "shared/redis/resp.h"
-#include "sidecar/core/made_id.h"
 
 namespace sprockets {
-
-namespace {
-
-constexpr int64_t kFirstTailPage = 8;           // entries
-constexpr int64_t kTailPageBytes = 256 * 1024;  // what the later pages aim at
-constexpr int64_t kMostTailPage = 1000;         // entries
-
-}  // namespace
 
 Router::Router(RouterOptions options, IdentityHasher hasher, RouterSinks sinks)
     : options_(std::move(options)),
@@ -23,6 +14,7 @@ Router::Router(RouterOptions options, IdentityHasher hasher, RouterSinks sinks)
       hasher_(std::move(hasher)),
       sinks_(sinks),
       window_(options_.dedupe_window),
+      tails_(hasher_, options_.event_id_field, options_.max_inflight_bytes, &window_),
       breaker_(options_.refusals_to_open) {}
 
 Router::~Router() = default;
@@ -125,7 +117,7 @@ void Router::Hold(Event event) {
   stream.held.push_back(std::move(event));
   if (stream.tail_asked()) return;
   stream.tail = StreamState::TailAsked{.reads_window = needs_window};
-  sinks_.redis->ReadTail(stream, std::nullopt, needs_window ? kFirstTailPage : 1);
+  sinks_.redis->ReadTail(stream, std::nullopt, needs_window ? TailWindow::kFirstPage : 1);
 }
 
 WallTime Router::OldestUnanswered(WallTime now) const {
@@ -283,41 +275,12 @@ void Router::OnTail(StreamState& stream, const std::vector<TailEntry>& entries, 
     stream.last_seen = stream.last_known = entries.empty() ? kStreamBegin : entries.front().id;
   }
   if (asked.reads_window) {
-    const int64_t read_before = asked.bytes_read;
-    if (FillWindow(stream.name, &asked, entries) && more) {
-      const int64_t entry_bytes = (asked.bytes_read - read_before) / static_cast<int64_t>(entries.size()) + 1;
-      return sinks_.redis->ReadTail(stream, entries.back().id,
-                                    std::clamp<int64_t>(kTailPageBytes / entry_bytes, 1, kMostTailPage));
-    }
+    if (const auto count = tails_.Take(stream.name, entries, more, &asked.progress))
+      return sinks_.redis->ReadTail(stream, entries.back().id, *count);
     stream.window_filled = true;
   }
   stream.tail = StreamState::TailKnown{};
   ReleaseHeld(stream, now);
-}
-
-// False: enough was read. As many entries as the window has places may still find one, unless all of it is newer; and
-// what an earlier life had in flight when it was killed is looked at in any case: it was bounded in bytes. That life
-// need not be the last one: a client may come back to it over any number of restarts.
-bool Router::FillWindow(std::string_view stream, StreamState::TailAsked* asked, const std::vector<TailEntry>& entries) {
-  const auto maybe_unanswered = [&] { return asked->bytes_read < 2 * options_.max_inflight_bytes; };
-  for (const TailEntry& entry : entries) {
-    size_t id_at = EventView::kNoEventId;
-    for (size_t i = 0; i + 1 < entry.fields.size(); i += 2) {
-      asked->bytes_read += static_cast<int64_t>(entry.fields[i].size() + entry.fields[i + 1].size());
-      if (id_at == EventView::kNoEventId && entry.fields[i] == options_.event_id_field) id_at = i + 1;
-    }
-    ++asked->entries_read;
-    if (id_at == EventView::kNoEventId) continue;
-    Window::Restored restored{hasher_.Of(stream, entry.fields, id_at), entry.id};
-    restored.when_ms = static_cast<int64_t>(entry.id.ms);
-    restored.clients_id = !IsMadeId(entry.fields[id_at]);
-    restored.maybe_unanswered = maybe_unanswered();
-    window_.Restore(restored);
-  }
-  if (entries.empty()) return false;
-  const bool may_find_a_place =
-      asked->entries_read < window_.capacity() && window_.WouldKeep(static_cast<int64_t>(entries.back().id.ms));
-  return may_find_a_place || maybe_unanswered();
 }
 
 void Router::OnTailError(StreamState& stream, std::string_view error, LoopTime now) {

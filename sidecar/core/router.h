@@ -22,6 +22,7 @@
 #include "sidecar/core/breaker.h"
 #include "sidecar/core/intake.h"
 #include "sidecar/core/stream_state.h"
+#include "sidecar/core/tail_window.h"
 #include "sidecar/core/traffic.h"
 #include "sidecar/core/window.h"
 
@@ -135,7 +136,6 @@ class Router : public EventSink {
   void SpillSent(Event event, Doubt doubt);
   void Spill(Event event, std::optional<Doubt> doubt, bool was_sent);
   Doubt MaybeRepeat() const;
-  bool FillWindow(std::string_view stream, StreamState::TailAsked* asked, const std::vector<TailEntry>& entries);
   void ReleaseHeld(StreamState& stream, LoopTime now);
   bool NeedsWindow(const PendingEvent& event) const;
   void AnswerLanded(PendingEvent& event, StreamId id);
@@ -151,6 +151,7 @@ class Router : public EventSink {
   const IdentityHasher hasher_;
   const RouterSinks sinks_;
   Window window_;
+  TailWindow tails_;
   Breaker breaker_;
   RouterCounters counters_;
   std::unordered_map<std::string_view, std::unique_ptr<StreamState>> streams_;  // keyed by the state's own name

@@ -11,6 +11,7 @@
 #include "shared/base/backoff.h"
 #include "shared/base/moment.h"
 #include "shared/redis/stream_id.h"
+#include "sidecar/core/tail_window.h"
 #include "sidecar/core/traffic.h"
 
 namespace sprockets {
@@ -25,8 +26,7 @@ struct StreamState {
   struct TailAsked {
     bool reads_window = false;  // what is read goes into the window
     bool first_page = true;
-    int64_t bytes_read = 0;
-    size_t entries_read = 0;
+    TailWindow::Progress progress = {};
   };
   struct TailKnown {};
   std::variant<TailUnknown, TailAsked, TailKnown> tail;

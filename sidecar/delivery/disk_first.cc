@@ -23,7 +23,10 @@ DiskFirst::DiskFirst(uv_loop_t* loop, const LoopClock* clock, Options options, c
       reader_(folder, [async = pages_read_.get()] { uv_async_send(async); }),
       journal_(this),
       forwarder_(options.forwarder, std::move(options.tags), &link_, &journal_, this),
-      acceptor_(options.acceptor, IdentityHasher(), &forwarder_, disk) {
+      tails_(options.reads_tails
+                 ? std::make_unique<TailReader>(loop, clock, options.forwarder.url, options.redis_timeout_ms)
+                 : nullptr),
+      acceptor_(options.acceptor, IdentityHasher(), &forwarder_, disk, tails_.get()) {
   const auto collect = [](uv_async_t* async) {
     if (async->data != nullptr) static_cast<DiskFirst*>(async->data)->CollectPages();
   };
@@ -32,6 +35,7 @@ DiskFirst::DiskFirst(uv_loop_t* loop, const LoopClock* clock, Options options, c
   Restore(contents, marks, /*others_too=*/true, &forwarder_);
   has_salvaged_ = forwarder_.has_salvaged();
   journal_.Start(&forwarder_);
+  if (tails_) tails_->Start(&acceptor_);
 }
 
 DiskFirst::~DiskFirst() {
@@ -45,6 +49,7 @@ void DiskFirst::Start(std::function<void(const std::string&)> on_unusable, std::
 void DiskFirst::EndTurn() {
   forwarder_.Tick(clock_->Now(), static_cast<uint64_t>(clock_->Wall().ms));
   link_.Flush();
+  if (tails_) tails_->EndTurn();
   reader_.Submit();
   if (!confirm_wanted_ && clock_->Now().ms - marked_ms_ < kMarkEveryMs) return;
   marked_ms_ = clock_->Now().ms;
@@ -101,6 +106,7 @@ Status DiskFirst::Refill(std::string_view stream) {
 // What is in the journal is forwarded by the next life.
 void DiskFirst::Stop() {
   acceptor_.Stop();
+  if (tails_) tails_->Stop();
   link_.Stop();
   journal_.Stop();
   std::vector<LandedMark> marks = forwarder_.TakeMarks();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "sidecar/disk/journal_reader.h"
 #include "sidecar/loop_clock.h"
 #include "sidecar/redis/ahead_link.h"
+#include "sidecar/redis/tail_reader.h"
 #include "sidecar/uv_handles.h"
 
 namespace sprockets {
@@ -26,6 +28,7 @@ class DiskFirst : public Delivery, private ForwarderNotices, private JournalWork
     ForwarderOptions forwarder;
     std::vector<EntryTag> tags;  // this life's last
     int64_t redis_timeout_ms = 250;
+    bool reads_tails = false;  // a life with --ack redis was here lately
   };
   /// `contents` and `marks`: what earlier lives left.
   DiskFirst(uv_loop_t* loop, const LoopClock* clock, Options options, const SpillFolder& folder,
@@ -79,6 +82,7 @@ class DiskFirst : public Delivery, private ForwarderNotices, private JournalWork
   JournalReader reader_;
   Journal journal_;
   Forwarder forwarder_;
+  std::unique_ptr<TailReader> tails_;  // null: no stream is read
   Acceptor acceptor_;
   int64_t marked_ms_ = 0;  // when marks were last written down
   bool was_guarded_ = true;

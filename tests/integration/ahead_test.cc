@@ -316,6 +316,40 @@ TEST_CASE("ahead: the mode can be changed over what waits, there and back, and a
   CHECK(stack.Length("s") == 150);
 }
 
+TEST_CASE("ahead: after a change of the mode, what the other one sent straight to Redis is known", "[ahead]") {
+  Stack::Options options = AheadOptions();
+  options.redis_options = {"--appendonly", "yes", "--appendfsync", "always"};
+  Stack stack(options);
+  REQUIRE(stack.sidecar.Terminate() == 0);
+  const auto send = [&](const Sidecar& sidecar, const std::string& n) {
+    return sidecar.Call({"XADD", "s", "*", "n", n, "event_id", "e" + n});
+  };
+  std::vector<Reply> told;
+  {
+    Sidecar sidecar({.folder = stack.sidecar.socket_path().parent_path(),
+                     .redis_url = stack.redis.Url(),
+                     .spill_dir = stack.sidecar.spill_dir(),
+                     .arguments = {"--ack", "redis"}});
+    sidecar.Start();
+    sidecar.AwaitBreaker("closed");
+    for (int i = 0; i < 50; ++i) told.push_back(send(sidecar, std::to_string(i)));
+    CHECK(told.back().Landed());
+    REQUIRE(sidecar.Terminate() == 0);
+  }
+  // Nobody can say what is new as long as the stream cannot be read.
+  stack.redis.Kill9();
+  stack.sidecar.Start();
+  CHECK_THAT(send(stack.sidecar, "7").text, Catch::StartsWith("RETRY "));
+  CHECK(stack.sidecar.Call({"XADD", "s", "*", "n", "without an id"}).Landed());
+  stack.redis.Start();
+  AwaitLanded(stack);
+  CHECK(WaitUntil([&] { return send(stack.sidecar, "7").text == told[7].text; }));
+  for (int i = 0; i < 50; ++i) CHECK(send(stack.sidecar, std::to_string(i)).text == told[static_cast<size_t>(i)].text);
+  CHECK(send(stack.sidecar, "new").Landed());
+  AwaitLanded(stack);
+  CHECK(stack.Length("s") == 52);
+}
+
 uint64_t Seed() {
   if (const char* given = std::getenv("SPROCKETS_TEST_SEED")) return std::strtoull(given, nullptr, 10);
   return std::random_device()();

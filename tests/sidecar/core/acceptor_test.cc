@@ -13,9 +13,16 @@ namespace sprockets {
 namespace {
 
 /// An acceptor before a journal that commits when the test says so, and a Redis that is away.
-class Desk : public ReplySink, public SpillSink, public ForwarderLink, public JournalSource, public ForwarderNotices {
+class Desk : public ReplySink,
+             public SpillSink,
+             public ForwarderLink,
+             public JournalSource,
+             public ForwarderNotices,
+             public TailSource {
  public:
-  Desk() : forwarder({}, {7}, this, this, this), acceptor(Options(), IdentityHasher(), &forwarder, this) {}
+  explicit Desk(bool reads_tails = false)
+      : forwarder({}, {7}, this, this, this),
+        acceptor(Options(), IdentityHasher(), &forwarder, this, reads_tails ? this : nullptr) {}
 
   static AcceptorOptions Options() {
     AcceptorOptions options;
@@ -57,7 +64,18 @@ class Desk : public ReplySink, public SpillSink, public ForwarderLink, public Jo
   void Ready(const Incarnation&, bool, bool) override {}
   void Decided(const AheadStream&, const Placing::Counts&) override {}
   void StreamRefused(const AheadStream&, std::string_view) override {}
+  bool ReadTail(const std::string& stream, std::optional<StreamId> before, int64_t count) override {
+    if (!redis_is_away) tails.push_back({stream, before, count});
+    return !redis_is_away;
+  }
 
+  struct TailAsked {
+    std::string stream;
+    std::optional<StreamId> before;
+    int64_t count;
+  };
+  std::vector<TailAsked> tails;
+  bool redis_is_away = false;
   std::map<uint64_t, std::string> replies;
   std::vector<SpillRequest> journal;
   int64_t wall_ms = 1'000;
@@ -161,7 +179,7 @@ TEST_CASE("until the journals are read an event with a client's id waits, for it
   desk.acceptor.OnEarlierEvents({}, /*complete=*/false);
   const uint64_t known = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
   const uint64_t fresh = desk.Send({"XADD", "s", "*", "f", "2", "event_id", "f"});
-  const uint64_t own = desk.Send({"XADD", "s", "*", "f", "3"});
+  const uint64_t own = desk.Send({"XADD", "t", "*", "f", "3"});
   CHECK(desk.journal.size() == 1);
   desk.Commit();
   CHECK(desk.replies.count(own) == 1);
@@ -187,7 +205,7 @@ TEST_CASE("an event waits for the journals to be read, but not for ever") {
   desk.loop_ms = 3'000;
   const uint64_t later = desk.Send({"XADD", "s", "*", "f", "2", "event_id", "f"});
   desk.acceptor.CheckPatience(LoopTime{5'000});
-  CHECK(desk.replies[one].starts_with("-RETRY what the journals hold"));
+  CHECK(desk.replies[one].starts_with("-RETRY what earlier lives have stored"));
   CHECK(desk.replies.count(later) == 0);
   CHECK(desk.acceptor.unanswered() == 1);
   desk.acceptor.OnEarlierEvents({}, /*complete=*/true);
@@ -201,6 +219,55 @@ TEST_CASE("what waits for the journals when the sidecar stops is answered RETRY"
   desk.acceptor.Stop();
   CHECK(desk.replies[one] == "-RETRY the sidecar stops\r\n");
   CHECK(desk.acceptor.unanswered() == 0);
+}
+
+TEST_CASE("after a change of the mode an event that is in its stream already is told the id that it has there") {
+  Desk desk(/*reads_tails=*/true);
+  const uint64_t repeat = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  const uint64_t other = desk.Send({"XADD", "s", "*", "f", "2", "event_id", "new"});
+  const uint64_t behind = desk.Send({"XADD", "s", "*", "f", "3"});
+  const uint64_t elsewhere = desk.Send({"XADD", "t", "*", "f", "4"});
+  REQUIRE(desk.journal.size() == 1);  // what has no id, and nothing before it that waits
+  desk.Commit();
+  CHECK(desk.replies.count(elsewhere) == 1);
+  REQUIRE(desk.tails.size() == 1);  // once for all of the stream
+  CHECK(desk.tails[0].stream == "s");
+  CHECK(!desk.tails[0].before);
+  // Page after page, as far as an earlier life may have left something.
+  const std::vector<TailEntry> newest(static_cast<size_t>(desk.tails[0].count), TailEntry{{90, 1}, {"f", "9"}});
+  desk.acceptor.OnTail("s", newest, /*more=*/true);
+  REQUIRE(desk.tails.size() == 2);
+  CHECK(desk.tails[1].before == StreamId{90, 1});
+  CHECK(desk.replies.size() == 1);
+  desk.acceptor.OnTail("s", {{{80, 3}, {"f", "1", "event_id", "e"}}}, /*more=*/false);
+  CHECK(desk.replies[repeat] == IdReply({80, 3}));
+  REQUIRE(desk.journal.size() == 2);  // in the order in which they came
+  const StreamId new_id = *desk.journal[0].id;
+  desk.Commit();
+  CHECK(desk.replies[other] == IdReply(new_id));
+  desk.Commit();
+  CHECK(desk.replies.count(behind) == 1);
+  desk.Send({"XADD", "s", "*", "f", "5", "event_id", "another"});
+  CHECK(desk.journal.size() == 1);
+  CHECK(desk.tails.size() == 2);
+}
+
+TEST_CASE("after a change of the mode, without Redis, what may be a repeat is answered RETRY") {
+  Desk desk(/*reads_tails=*/true);
+  const uint64_t one = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  const uint64_t behind = desk.Send({"XADD", "s", "*", "f", "2"});
+  desk.redis_is_away = true;
+  desk.acceptor.OnTailsAway();
+  CHECK(desk.replies[one].starts_with("-RETRY "));
+  CHECK(desk.replies.count(behind) == 0);
+  CHECK(desk.journal.size() == 1);  // it waits for nothing any more
+  CHECK(desk.replies[desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"})].starts_with("-RETRY "));
+  CHECK(desk.acceptor.unanswered() == 1);
+  desk.redis_is_away = false;
+  const uint64_t again = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  CHECK(desk.replies.count(again) == 0);
+  desk.acceptor.OnTailRefused("s");  // nobody may read it
+  CHECK(desk.journal.size() == 2);
 }
 
 TEST_CASE("ids go on above those of journals that are gone, however far the clock goes back") {
