@@ -167,8 +167,9 @@ Outcome Summary(const DrainRun& run, const SpillFolder& folder, DrainCounts coun
   const Result<uint64_t> left = CountLeft(folder, run.drain.streams);
   if (left.ok()) counts.left = left.value();
   worst = std::max(worst, CountActive(run.drain.socket_path, folder, &counts));
-  const Result<uint64_t> rejected = CountRejected(folder);
-  if (rejected.ok()) counts.rejected = rejected.value();
+  const Result<KeptAside> kept = LookAtKeptAside(folder);
+  if (kept.ok()) counts.rejected = kept.value().rejected;
+  if (kept.ok() && kept.value().damaged_files > 0) worst = std::max(worst, DrainResult::kLeft);
   Outcome outcome = DrainOutcome(counts, Judge(counts, worst), duration_ms);
   outcome.text = SummaryText(counts, duration_ms);
   if (journals) {

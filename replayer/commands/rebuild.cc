@@ -111,6 +111,8 @@ class Rebuild : public Command {
     if (follow_ && (dry_run || into)) return UsageError("--follow does not go with --dry-run or --into");
     if (*from_journal_.is_wanted() && (follow_ || into))
       return UsageError("--from-journal does not go with --follow or --into");
+    if (*from_journal_.is_wanted() && only_ != "*")
+      return UsageError("--only names files of a set; with --from-journal, --streams names streams");
     RETURN_IF_ERROR(from_journal_.Check());
     if (into && (dry_run || force)) return UsageError("--into does not go with --dry-run or --force");
     return {};

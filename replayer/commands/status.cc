@@ -65,6 +65,8 @@ void AskServers(const Where& where, Look* look) {
   if (!view.ok()) return;
   look->sidecar_status = view.value().answer;
   look->why = view.value().why;
+  // What only the sidecar knows, it has said.
+  if (view.value().all_landed == true) look->unknown_journals = 0;
   look->since_ms = view.value().since_ms;
 }
 

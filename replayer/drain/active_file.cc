@@ -61,6 +61,7 @@ Result<SidecarView> AskSidecar(const std::string& socket_path, const Dial& dial)
     const Json journal = status.value("journal", Json::object());
     const Json behind = journal.is_object() ? journal.value("behind", Json()) : Json();
     view.all_landed = connected && behind.is_array() && behind.empty();
+    if (!*view.all_landed && view.why.empty()) view.why = error;
   }
   return view;
 }

@@ -330,16 +330,25 @@ Status RemoveOldDrained(const SpillFolder& folder, int64_t keep_ms) {
   return {};
 }
 
-Result<uint64_t> CountRejected(const SpillFolder& folder) {
+Result<KeptAside> LookAtKeptAside(const SpillFolder& folder) {
   ASSIGN_OR_RETURN(const std::vector<SpillFileInfo> files, folder.List());
-  uint64_t count = 0;
+  KeptAside kept;
   for (const SpillFileInfo& info : files) {
-    if (info.state != SpillFileInfo::State::kDrained && !WaitsForDrain(info)) continue;
+    const bool is_drained = info.state == SpillFileInfo::State::kDrained;
+    if (!is_drained && !WaitsForDrain(info)) continue;
     const Result<std::unique_ptr<SpillFile>> file = folder.OpenFile(info);
+    const bool is_damaged = !file.ok() && file.error().code == ErrorCode::kCorrupt;
+    if (is_drained && !info.offered && (is_damaged || (file.ok() && file.value()->drained_ms() == 0))) {
+      ++kept.damaged_files;
+      LogWarning("damaged-file-kept",
+                 {{"file", NameOf(info)},
+                  {"why", "salvage could not read all of it, and there is no other trace of those events"},
+                  {"way_out", "delete it in drained/ when you have what you need of it"}});
+    }
     if (!file.ok()) continue;
     const Result<std::vector<SpillFile::Rejected>> rejected = file.value()->RejectedRows();
     if (!rejected.ok() || rejected.value().empty()) continue;
-    count += rejected.value().size();
+    kept.rejected += rejected.value().size();
     LogWarning("rejected-rows-kept",
                {{"file", NameOf(info)},
                 {"rows", rejected.value().size()},
@@ -350,7 +359,7 @@ Result<uint64_t> CountRejected(const SpillFolder& folder) {
                                 : "show FILE lists them; when Redis can take them (proto-max-bulk-len), drain --file "
                                   "FILE"}});
   }
-  return count;
+  return kept;
 }
 
 Result<uint64_t> CountLeft(const SpillFolder& folder, std::string_view streams_glob) {

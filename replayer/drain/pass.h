@@ -74,9 +74,13 @@ bool WaitsForDrain(const SpillFileInfo& info);
 /// Removes files that were drained at least `keep_ms` ago and are expendable (spill_retention.h).
 Status RemoveOldDrained(const SpillFolder& folder, int64_t keep_ms);
 
-/// Rows that Redis would not take, in every file of the folder, drained ones too. Warns of each file that has some, and
-/// says what can be done. Files that cannot be read do not count.
-Result<uint64_t> CountRejected(const SpillFolder& folder);
+/// What no drain sends any more, in every file of the folder, drained ones too.
+struct KeptAside {
+  uint64_t rejected = 0;       // rows that Redis would not take; those of files that cannot be read do not count
+  uint64_t damaged_files = 0;  // of which salvage could not read all
+};
+/// Warns of each file that has some, and says what can be done.
+Result<KeptAside> LookAtKeptAside(const SpillFolder& folder);
 
 /// Rows that still wait in files that the drain takes, of streams that match the glob. Files that cannot be read do not
 /// count.

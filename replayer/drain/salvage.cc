@@ -153,11 +153,14 @@ Status Salvage(const SpillFolder& folder, const SpillFileInfo& info, DrainReport
   if (copier.copied() > 0) RETURN_IF_ERROR(folder.MarkSuspect(number));
   if (copier.copied() > 0) RETURN_IF_ERROR(CopyPlaces(folder, number, streams));
   const std::string damage = damaged->wal_damage();
+  const bool complete = copier.bad() == 0 && damage.empty();
+  // One that does not say so is kept, and each drain names it: it has the only trace of what could not be read.
+  if (complete) (void)damaged->MarkDrained(WallClockMs());
   RETURN_IF_ERROR(damaged->Close());
   // Only now that the good rows are sealed may the original leave.
   RETURN_IF_ERROR(folder.Move(info.number, info.state, SpillFileInfo::State::kDrained));
   if (!damage.empty()) report.Warn("rows-out-of-reach", {{"file", name}, {"why", damage}});
-  if (copier.bad() > 0 || !damage.empty()) report.Worsen(DrainResult::kLeft);
+  if (!complete) report.Worsen(DrainResult::kLeft);
   report.Warn("salvaged", {{"file", name}, {"rows", copier.copied()}, {"bad", copier.bad()}, {"as", number}});
   return {};
 }

@@ -482,11 +482,13 @@ void Forwarder::Take(OfFlight, const RedisAnswer& answer, LoopTime now) {
     case Flight::Outcome::kDone:
       heard_at_ = now;
       backoff_.Reset();
+      held_up_by_.clear();
       OnFlightDone();
       break;
     case Flight::Outcome::kLater:
       heard_at_ = now;
       resume_at_ = {now.ms + backoff_.NextMs(counters_.flights)};
+      held_up_by_ = flight_->why();
       flight_.reset();
       break;
     case Flight::Outcome::kBroken:

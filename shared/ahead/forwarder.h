@@ -128,6 +128,8 @@ class Forwarder {
   /// last one.
   StreamId Landed(const AheadStream& stream) const;
   bool guarded() const { return guarded_; }
+  /// Why Redis has taken nothing of the last flight (OOM, for example); empty: it has.
+  const std::string& held_up_by() const { return held_up_by_; }
   /// Of the server that was greeted last.
   const Incarnation& incarnation() const { return incarnation_; }
   /// Nothing waits to be sent or to be placed, and nothing is on its way.
@@ -210,6 +212,7 @@ class Forwarder {
   LoopTime now_;
   uint64_t wall_ms_ = 0;
   LoopTime resume_at_;  // Redis took nothing
+  std::string held_up_by_;
   std::optional<LoopTime> hold_until_;
   int64_t hold_ms_ = 0;
   Backoff backoff_{50, 5'000};

@@ -34,6 +34,7 @@ Result<std::unique_ptr<SpillFile>> OpenWaitingOrDrained(const SpillFolder& folde
 }
 
 Status Quarantine(const SpillFolder& folder, const SpillFileInfo& info, const Error& error) {
+  if (info.state == SpillFileInfo::State::kDrained) return {};  // each drain names it
   LogError("spill-file-quarantined", {{"file", info.path.filename().string()}, {"error", error.message}});
   return folder.MarkQuarantined(info.number);
 }

@@ -54,11 +54,21 @@ bool StateFileIsThere(const SpillFolder& folder) {
   return state.ok() && state.value().Close().ok();
 }
 
+// Nobody shall think that a start hangs.
+Result<FileLock> LockForWriting(const SpillFolder& folder, int64_t wait_ms) {
+  Result<FileLock> at_once = folder.LockForWriting(0);
+  if (at_once.ok() || at_once.error().code != ErrorCode::kBusy || wait_ms == 0) return at_once;
+  LogInfo("folder-in-use", {{"folder", folder.path().native()},
+                            {"why", "another sidecar or a drain has its lock"},
+                            {"waits_at_most_ms", wait_ms}});
+  return folder.LockForWriting(wait_ms);
+}
+
 }  // namespace
 
 Result<OpenedFolder> OpenSpillFolder(const SpillFolder& folder, int64_t lock_wait_ms) {
   ASSIGN_OR_RETURN(FileLock lock,
-                   folder.LockForWriting(lock_wait_ms).Prefixed("another sidecar uses this spill folder"));
+                   LockForWriting(folder, lock_wait_ms).Prefixed("another sidecar uses this spill folder"));
   RETURN_IF_ERROR(folder.SpendReserve());
   // To list 10,000 drained files takes a while, so it is done once where nothing was left behind.
   ASSIGN_OR_RETURN(std::vector<SpillFileInfo> files, folder.List());

@@ -167,7 +167,7 @@ DeliveryFacts DiskFirst::Facts(WallTime now) const {
                  .database = link_.url().database,
                  .since = link_.changed_at(),
                  .durability = std::nullopt,
-                 .last_error = link_.last_failure()};
+                 .last_error = link_.last_failure().empty() ? forwarder_.held_up_by() : link_.last_failure()};
   facts.counters = {{"accepted", accepted.accepted},  {"journaled", accepted.journaled},
                     {"landed", forwarded.landed},     {"deduplicated", accepted.deduplicated},
                     {"refused", accepted.refused},    {"unknown", accepted.unknown},

@@ -79,6 +79,9 @@ class TransactionProbe : private RedisPipelineEvents {
     Add(Ask::kRange, MakeCommand({"XRANGE", "sprockets:probe", "-", "+", "COUNT", "1"}));
     Add(Ask::kGuard, MakeCommand({"SET", kGuardKey, "1", "XX"}));
     Add(Ask::kGuard, MakeCommand({"WATCH", kGuardKey}));
+    // It is queued, and the connection ends without an EXEC.
+    Add(Ask::kTransaction, MakeCommand({"MULTI"}));
+    Add(Ask::kAdd, MakeCommand({"XADD", "sprockets:probe", "NOMKSTREAM", "*", "f", "v"}));
     pipeline_.Connect();
   }
   /// Why it cannot be used; empty: it can.
@@ -88,7 +91,7 @@ class TransactionProbe : private RedisPipelineEvents {
   bool may_range() const { return may_range_; }
 
  private:
-  enum class Ask { kLogin, kTransaction, kRange, kGuard };
+  enum class Ask { kLogin, kTransaction, kAdd, kRange, kGuard };
 
   void Add(Ask ask, std::string command) {
     asked_.push_back(ask);
@@ -112,6 +115,9 @@ class TransactionProbe : private RedisPipelineEvents {
     if (ask == Ask::kRange && IsDenied(answer)) may_range_ = false;
     if (why_.empty() && ask == Ask::kTransaction && answer.is_error())
       End(std::string(IsDenied(answer) ? kNeedsTransactions : answer.text), /*refused=*/true);
+    // The right to the key of the probe says nothing of the right to streams.
+    if (why_.empty() && ask == Ask::kAdd && IsDenied(answer) && answer.text.find("command") != std::string_view::npos)
+      End("Redis does not let this user send XADD: give the sidecar's user +xadd", /*refused=*/true);
     if (answered_ == asked_.size()) uv_stop(loop_);
   }
   void OnClosed(const std::string& why, bool) override { End(why, /*refused=*/false); }

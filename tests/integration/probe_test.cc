@@ -112,6 +112,7 @@ TEST_CASE("what --ack disk needs of a Redis is asked for before the sidecar star
   add_user("all", {"+multi", "+exec", "+watch", "+set"});
   add_user("guardless", {"+multi", "+exec"});
   add_user("none", {});
+  add_user("reader", {"+multi", "+exec", "+watch", "+set", "-xadd"});
   ProbedServer redis(probes.folder, "redis", options);
   const auto probe = [&](const std::string& user) {
     return RunSidecar(probes.folder.path(),
@@ -131,6 +132,10 @@ TEST_CASE("what --ack disk needs of a Redis is asked for before the sidecar star
   INFO(none.out << none.err);
   CHECK(none.exit_code == 4);
   CHECK(none.err.find("+multi") != std::string::npos);
+  const RunResult reader = probe("reader");
+  INFO(reader.out << reader.err);
+  CHECK(reader.exit_code == 4);
+  CHECK(reader.err.find("+xadd") != std::string::npos);
   CHECK(redis.Call({"EXISTS", "sprockets:guard"}).integer == 0);
 }
 

@@ -1,5 +1,6 @@
 // The drain once more: into another stream, of a drained file, of a quarantined one.
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include <catch2/catch.hpp>
@@ -130,7 +131,22 @@ TEST_CASE("a damaged file is quarantined, the others are drained, and salvage br
   CHECK(ids.size() == 204);
   CHECK(std::set<std::string>(ids.begin(), ids.end()).size() == 204);
   CHECK(std::find(ids.begin(), ids.end(), "a150") == ids.end());
+  // As long as somebody has not accepted the loss, nothing is well.
+  CHECK(stage.Drain().exit_code == 1);
+  CHECK(stage.Drain({"--keep", "0s"}).exit_code == 1);
+  std::filesystem::remove(stage.folder.PathOf(number, State::kDrained));
   CHECK(stage.Drain().exit_code == 0);
+}
+
+TEST_CASE("a file of which salvage has read everything is a drained one like others") {
+  Stage stage;
+  const int64_t number = WriteSpillFile(stage.folder, Many("s", 5, "a"));
+  REQUIRE(stage.folder.MarkQuarantined(number).ok());
+  CHECK(stage.Drain({"--salvage", stage.folder.PathOf(number, State::kSealed).native()}).exit_code != 4);
+  CHECK(EventIds(stage.redis, "s").size() == 5);
+  const Run run = stage.Drain({"--keep", "0s"});
+  INFO(run.out << run.err);
+  CHECK(!stage.folder.Has(number, State::kDrained));
 }
 
 TEST_CASE("salvage goes on behind a damaged page") {

@@ -55,6 +55,7 @@ TEST_CASE("while a row is rejected, no drain of its folder is verified") {
   }
   SECTION("a --file that was killed after it had begun anew") {
     SqliteFile file = SqliteFile::Open(stage.Files().at(0)).value();
+    REQUIRE(stage.folder.MarkOffered(file.info().number).ok());
     REQUIRE(file.ResetCursors().ok());
     REQUIRE(file.Close().ok());
     CHECK(stage.Drain().json["result"] == "rejected");
