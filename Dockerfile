@@ -13,7 +13,7 @@ FROM debian:bookworm-slim
 # redis-tools for the health check and for a look through the door, sqlite3 for a look into spill files.
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      libhiredis0.14 libpq5 libsodium23 libspdlog1.10 libsqlite3-0 libuv1 redis-tools sqlite3 \
+      libcivetweb1 libhiredis0.14 libpq5 libprometheus-cpp-core1.0 libsodium23 libspdlog1.10 libsqlite3-0 libuv1 redis-tools sqlite3 \
  && rm -rf /var/lib/apt/lists/*
 # Fixed numbers: who may use the socket is decided by this group's number, in other containers too (group_add).
 RUN groupadd --gid 10001 sprockets \

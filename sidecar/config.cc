@@ -70,6 +70,9 @@ constexpr std::array kOptions = {
            "while Redis is away, answer this command on keys that match a glob as if they were empty, and list them "
            "until a rebuild restores them; for example 'ZINCRBY leaderboard-sset'",
            "", true},
+    Option{"admin", "[HOST:]PORT",
+           "health, metrics and a status page by HTTP on this address; it changes nothing, asks for no password, and "
+           "without HOST listens on 127.0.0.1; without --admin nothing listens"},
     Option{"log-format", "FORMAT", "text or json", "text"},
     Option{"check-config", "", "check the options and exit; change nothing"},
     Option{"probe", "", "with --check-config: also ask Redis whether it can be used"},
@@ -164,6 +167,9 @@ Result<SidecarConfig> Read(const Options& options) {
   }
   if (!config.skips.empty() && !config.relay)
     return UsageError(options.Origin("skip-while-away") + ": nothing is relayed (--relay off), so nothing is skipped");
+  if (options.Has("admin")) {
+    ASSIGN_OR_RETURN(config.admin, ParseListenAddress(options.Text("admin")).Prefixed(options.Origin("admin")));
+  }
   static constexpr std::array<std::string_view, 2> kFormats = {"text", "json"};
   ASSIGN_OR_RETURN(const size_t format, options.Choice("log-format", kFormats));
   config.log_format = format == 0 ? LogFormat::kText : LogFormat::kJson;

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "shared/ahead/placing.h"
 #include "shared/base/log.h"
 #include "shared/base/result.h"
+#include "shared/http/listen_address.h"
 #include "shared/redis/url.h"
 #include "sidecar/core/skip_rules.h"
 
@@ -39,6 +41,7 @@ struct SidecarConfig {
   size_t relay_connections = 256;          // of clients, to Redis
   std::vector<std::string> relay_allowed;  // commands that pass although they are dangerous
   std::vector<SkipRule> skips;             // writes that PostgreSQL will restore
+  std::optional<ListenAddress> admin;      // HTTP for monitors and people; nothing: none
   LogFormat log_format = LogFormat::kText;
 };
 

@@ -160,6 +160,7 @@ Status Sidecar::Open() {
                                        Routes({config_.relay, config_.relay_allowed, config_.streams, config_.skips}),
                                        &clock_, config_.max_event_bytes);
   WatchLoop();
+  if (config_.admin) RETURN_IF_ERROR(OpenAdminHttp());
   ASSIGN_OR_RETURN(listener_, Listener::Open(&loop_, config_.socket, config_.socket_mode,
                                              [this](UvHandle<uv_pipe_t> pipe) { clients_->Add(std::move(pipe)); }));
   uv_update_time(&loop_);  // it stood still while the folder was read, and the first deadline begins now
@@ -169,6 +170,20 @@ Status Sidecar::Open() {
                         {"spill_dir", config_.spill_dir},
                         {"ack", delivery_->Facts(clock_.Wall()).mode},
                         {"producer", producer}});
+  return {};
+}
+
+Status Sidecar::OpenAdminHttp() {
+  Setup setup{config_.socket, config_.redis.Server(), folder_->path(), config_.spill_max_bytes};
+  reporter_ = std::make_unique<Reporter>(std::move(setup), Reporter::Sources{delivery_.get(), relay_.get(), disk_.get(),
+                                                                             skips_.get(), clients_.get(), &clock_});
+  ASSIGN_OR_RETURN(http_, AdminHttp::Start(*config_.admin, &reporter_->publisher()).Prefixed("--admin"));
+  ListenAddress address = *config_.admin;
+  address.port = http_->port();
+  LogInfo("admin-listening", {{"address", address.Text()}});
+  if (!address.is_loopback())
+    LogWarning("admin-not-loopback", {{"address", address.Text()},
+                                      {"cost", "whoever reaches it reads the names of streams and errors of Redis"}});
   return {};
 }
 
@@ -278,6 +293,7 @@ void Sidecar::CloseLoop() {
   uv_run(&loop_, UV_RUN_DEFAULT);
   skips_.reset();
   clients_.reset();
+  http_.reset();  // last: a peer that does not read may keep it waiting
 }
 
 // ---- Turns of the loop
@@ -291,6 +307,8 @@ void Sidecar::EndTurn() {
   disk_->Submit();
   skips_->Submit();
   clients_->Flush();
+  delivery_->MeasureAnswers();
+  clock_.EndTurn();
   if (stopping_) ContinueStop();
   // Redis and the clients may be waiting for our core with the very work that we are about to wait for. Letting them go
   // first makes larger turns of it, and leaves Redis less often without work.
@@ -309,7 +327,10 @@ void Sidecar::CollectSpilled() {
                      delivery_->OnSealed(sealed);
                      admin_->OnSealed(sealed);
                    },
-                   [this](Described& described) { admin_->OnDescribed(std::move(described.report)); },
+                   [this](Described& described) {
+                     if (described.proves) return reporter_->OnDescribed(std::move(described.report));
+                     admin_->OnDescribed(std::move(described.report));
+                   },
                    [this](const FolderRead& read) {
                      delivery_->OnEarlierEvents(read.events, read.complete);
                      disk_->OnFolderRead(read);
@@ -324,6 +345,7 @@ void Sidecar::EverySecond() {
   admin_->CheckPatience();
   delivery_->EverySecond();
   disk_->KeepHouse(delivery_->healthy_since_ms());
+  if (reporter_) reporter_->EverySecond();
 }
 
 // ---- Stopping: nothing new is taken; what is in flight is resolved or spilled, and answered; the file is sealed.

@@ -13,6 +13,8 @@
 #include "shared/spill/disk_folder.h"
 #include "shared/spill/start_up.h"
 #include "sidecar/admin/admin.h"
+#include "sidecar/admin/admin_http.h"
+#include "sidecar/admin/reporter.h"
 #include "sidecar/config.h"
 #include "sidecar/core/intake.h"
 #include "sidecar/delivery/delivery.h"
@@ -45,6 +47,7 @@ class Sidecar {
                                                   SpillStore::Options* spill, MovedRows* moved);
   IntakeOptions MakeIntakeOptions(const std::string& producer) const;
   Status ReadEarlierLives(FolderReader& reader);
+  Status OpenAdminHttp();
   void WatchLoop();
   void CloseLoop();
 
@@ -68,6 +71,8 @@ class Sidecar {
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<Clients> clients_;
   std::unique_ptr<Listener> listener_;
+  std::unique_ptr<Reporter> reporter_;
+  std::unique_ptr<AdminHttp> http_;  // its threads read what the reporter publishes
   UvHandle<uv_prepare_t> end_of_turn_;
   UvHandle<uv_signal_t> sigterm_;
   UvHandle<uv_signal_t> sigint_;

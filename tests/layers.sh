@@ -54,6 +54,7 @@ pure() {
 
 # shared/ knows neither program, and the programs do not know each other.
 may shared/base
+may shared/http shared/base/
 may shared/redis shared/base/
 may shared/spill shared/base/ shared/redis/
 may shared/ahead shared/base/ shared/redis/ shared/spill/spilled.h
@@ -83,7 +84,8 @@ may replayer/commands shared/ replayer/
 
 # Decisions, and the values that they are about.
 pure sidecar/core/*.* shared/ahead/*
-pure replayer/drain/batch.h replayer/drain/searches.h sidecar/door/local_commands.* sidecar/door/routes.* sidecar/admin/status.h
+pure replayer/drain/batch.h replayer/drain/searches.h sidecar/door/local_commands.* sidecar/door/routes.* sidecar/admin/status.h \
+  sidecar/admin/snapshot.h sidecar/admin/chronicle.* sidecar/admin/verdict.* sidecar/admin/figures.h sidecar/admin/page_json.h
 pure shared/redis/*.h shared/redis/settle.cc shared/spill/spilled.h shared/spill/skipped_key.h shared/spill/known_connections.* shared/spill/file_names.*
 
 # Whoever works with spill files is handed a folder, and does not know what it lies on.
@@ -96,7 +98,9 @@ only 'uv\.h' sidecar/
 only 'sqlite3\.h' shared/spill/sqlite.cc shared/spill/sqlite_batch.cc
 only 'hiredis/' sidecar/redis/ replayer/redis/
 only 'sodium\.h' shared/redis/event.cc shared/journal/entry_tags.cc sidecar/sidecar.cc
-only 'nlohmann/' sidecar/admin/status.cc replayer/
+only 'nlohmann/' sidecar/admin/status.cc sidecar/admin/page_json.cc replayer/
+only 'civetweb\.h' shared/http/server.cc
+only 'prometheus/' shared/http/metrics.cc
 only 'xxhash\.h' shared/spill/layout.cc
 only 'spdlog/' shared/base/log.cc
 only 'cxxopts' shared/base/options.cc

@@ -54,6 +54,10 @@ struct AheadStream {
   bool refill_wanted = false;   // what landed is forgotten as soon as nothing of it is on its way
   size_t moving = 0;            // rows on their way to the journal under new ids
   uint32_t moves_in_a_row = 0;  // since rows of it last landed
+  // For figures only, since the start.
+  uint64_t accepted = 0;  // for the journal: repeats are not among them
+  uint64_t journaled = 0;
+  uint64_t landed_rows = 0;  // those that are sent again count again
 
   bool has_rows_to_send() const { return rows.Next() != nullptr || rows.needs_page(); }
 };

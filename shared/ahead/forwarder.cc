@@ -508,6 +508,7 @@ void Forwarder::OnFlightDone() {
         break;
       case Flight::Part::Outcome::kLanded:
         counters_.landed += part.rows.size() - part.rejected.size();
+        stream.landed_rows += part.rows.size() - part.rejected.size();
         for (const auto& [at, why] : part.rejected) {
           ++counters_.rejected;
           journal_->Reject(stream, part.rows[at].ticket, why);

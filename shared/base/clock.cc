@@ -48,6 +48,11 @@ int64_t SteadyClockMs() {
   return the_clock.load()->SteadyMs();
 }
 
+int64_t SteadyClockUs() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 void SleepMs(int64_t ms, const std::function<bool()>& is_over) {
   the_clock.load()->Sleep(ms, is_over);
 }

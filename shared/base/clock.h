@@ -37,6 +37,9 @@ int64_t WallClockMs();
 /// Milliseconds since some moment. Never goes back.
 int64_t SteadyClockMs();
 
+/// The same in microseconds, of the machine itself: for what is measured, not for what is decided. No test replaces it.
+int64_t SteadyClockUs();
+
 /// Returns after so many milliseconds, or within 50 of `is_over` becoming true.
 void SleepMs(int64_t ms, const std::function<bool()>& is_over = nullptr);
 

@@ -28,6 +28,7 @@ class DiskFolder final : public SpillFolder {
   Status SpendReserve() const override;
   Result<int64_t> TotalBytes() const override;
   Result<int64_t> FreeBytes() const override;
+  Status ProveWritable() const override;
   Status MarkSuspect(int64_t number) const override;
   Status MarkQuarantined(int64_t number) const override;
   Status MarkOffered(int64_t number) const override;

@@ -104,6 +104,9 @@ class SpillFolder {
   virtual Result<int64_t> TotalBytes() const = 0;
   /// Bytes that the file system still gives to us (f_bavail).
   virtual Result<int64_t> FreeBytes() const = 0;
+  /// Writes a few bytes and syncs them: the disk takes something now. They stand in a file of their own, "probe". A
+  /// folder that is no real disk has nothing to prove.
+  virtual Status ProveWritable() const { return {}; }
 
   /// Creates the empty marker and syncs the folder.
   virtual Status MarkSuspect(int64_t number) const = 0;

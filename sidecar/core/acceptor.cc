@@ -155,6 +155,7 @@ void Acceptor::Journal(Event event, LoopTime now) {
     ++counters_.invalid;
     return AnswerInvalid(event->reply_to, kNoIdLeft);
   }
+  ++stream.accepted;
   event->number = next_number_++;
   pending_.emplace_hint(pending_.end(), event->number,
                         Pending{event->reply_to, event->entry, now, std::string(view_.event_id()), false});
@@ -185,6 +186,7 @@ void Acceptor::OnOutcome(SpillOutcome outcome) {
   SPROCKETS_ASSERT(pending != pending_.end());
   const bool asker_too = !pending->second.answered;
   if (!asker_too) --answered_early_;
+  const int64_t asked_us = pending->second.to.asked_us;
   const std::string event_id = std::move(pending->second.event_id);
   pending_.erase(pending);
   if (outcome.kind != SpillOutcome::Kind::kSpilled) {
@@ -202,8 +204,10 @@ void Acceptor::OnOutcome(SpillOutcome outcome) {
   AnswerAll(*event, asker_too, EntryIdReply(id));
   if (event->entry != nullptr) window_.SetLanded(event->entry, id);
   SPROCKETS_ASSERT(ParseWholeCommand(event->wire, &args_) && ParseXadd(args_, options_.event_id_field, &view_).ok());
-  forwarder_->OnCommitted(*forwarder_->FindStream(view_.stream),
-                          JournalRow::Of(outcome.ticket, outcome.ticket, id, view_));
+  if (asker_too) latency_.Answered(asked_us);
+  AheadStream& stream = *forwarder_->FindStream(view_.stream);
+  ++stream.journaled;
+  forwarder_->OnCommitted(stream, JournalRow::Of(outcome.ticket, outcome.ticket, id, view_));
   intake_.Recycle(std::move(event));
 }
 

@@ -18,6 +18,7 @@
 #include "shared/ahead/forwarder.h"
 #include "shared/base/moment.h"
 #include "shared/redis/event.h"
+#include "sidecar/core/answer_latency.h"
 #include "sidecar/core/intake.h"
 #include "sidecar/core/tail_window.h"
 #include "sidecar/core/traffic.h"
@@ -87,6 +88,12 @@ class Acceptor : public EventSink {
   const AcceptorCounters& counters() const { return counters_; }
   size_t unanswered() const { return pending_.size() - answered_early_ + held_.size(); }
   bool blocked() const { return blocked_; }
+  const std::string& blocked_why() const { return blocked_why_; }
+  const Window& window() const { return window_; }
+  /// On their way to disk.
+  int64_t queue_bytes() const { return queue_bytes_; }
+  AnswerLatency& latency() { return latency_; }
+  const LatencyHistogram& disk_latency() const { return latency_.histogram(); }
 
  private:
   using Event = std::unique_ptr<PendingEvent>;
@@ -144,6 +151,7 @@ class Acceptor : public EventSink {
   size_t answered_early_ = 0;            // of them
   uint64_t next_number_ = 1;
   int64_t group_ms_ = 0;
+  AnswerLatency latency_;
   std::vector<std::string_view> args_;  // scratch
   EventView view_;                      // scratch
 };

@@ -2,6 +2,7 @@
 // proven itself again. Pure: it is told what happened and keeps no clock.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 namespace sprockets {
@@ -16,9 +17,11 @@ class Breaker {
   /// It begins open: nothing is known of Redis yet.
   State state() const { return state_; }
   bool closed() const { return state_ == State::kClosed; }
+  /// That it was closed before counts; that it begins open does not.
+  uint64_t times_opened() const { return times_opened_; }
 
   void OnConnectionLost() { Open(); }
-  void OnProbeFailed() { state_ = State::kOpen; }
+  void OnProbeFailed() { Open(); }
   void OnProbePassed() {
     state_ = State::kClosed;
     refusals_ = 0;
@@ -33,6 +36,7 @@ class Breaker {
 
  private:
   void Open() {
+    if (closed()) ++times_opened_;
     state_ = State::kOpen;
     refusals_ = 0;
   }
@@ -40,6 +44,7 @@ class Breaker {
   const int refusals_to_open_;
   State state_ = State::kOpen;
   int refusals_ = 0;
+  uint64_t times_opened_ = 0;
 };
 
 constexpr std::string_view NameOf(Breaker::State state) {

@@ -35,6 +35,7 @@ void Router::Accept(ReplyTo to, std::span<const std::string_view> args, std::str
     window_.Prefetch(identity);
   }
   Event event = intake_.Wrap(to, args, body);
+  ++stream->counters.accepted;
   event->stream = stream;
   event->received = received_last_ = received;
   if (view.has_event_id() && SettledByWindow(event, identity)) return;
@@ -59,6 +60,7 @@ StreamState* Router::FindStream(std::string_view name) {
   state->name = name;
   StreamState* stream = state.get();
   streams_.emplace(stream->name, std::move(state));
+  if (first_streams_.size() < kNamedStreams) first_streams_.push_back(stream);
   return stream;
 }
 
@@ -219,18 +221,20 @@ void Router::OnLanded(std::string_view id_text) {
   stream.last_seen = stream.last_known = *id;
   breaker_.OnLanded();
   ++counters_.landed;
+  ++stream.counters.landed;
   if (event->is_probe) {
-    stream.access = StreamState::Access::kOpen;
+    AcceptStreamAgain(stream);
     stream.backoff.Reset();
     sinks_.notices->StreamAcceptedAgain(stream);
   }
   AnswerLanded(*event, *id);
+  to_redis_.Answered(event->reply_to.asked_us);
   intake_.Recycle(std::move(event));
 }
 
 void Router::OnNil() {
   Event event = TakeOldestInFlight();
-  if (event->is_probe) event->stream->access = StreamState::Access::kOpen;
+  if (event->is_probe) AcceptStreamAgain(*event->stream);
   std::string reply;
   AppendNull(reply, 2);
   AnswerNotStored(*event, reply);
@@ -263,7 +267,17 @@ void Router::RefuseStream(StreamState& stream, std::string_view why, LoopTime no
   const bool was_open = stream.access == StreamState::Access::kOpen;
   if (was_open) sinks_.notices->StreamRefused(stream, why);
   if (was_open || now >= stream.probe_at) stream.probe_at = {now.ms + stream.backoff.NextMs(0)};
-  if (was_open) stream.access = StreamState::Access::kRefused;
+  if (was_open) {
+    stream.access = StreamState::Access::kRefused;
+    refused_streams_.push_back(&stream);
+  }
+  stream.refusal = why;
+}
+
+void Router::AcceptStreamAgain(StreamState& stream) {
+  stream.access = StreamState::Access::kOpen;
+  stream.refusal.clear();
+  std::erase(refused_streams_, &stream);
 }
 
 // ---- The tail of a stream: the anchor of what will be sent, and what an earlier life has sent
@@ -309,6 +323,7 @@ void Router::ReleaseHeld(StreamState& stream, LoopTime now) {
     in_flight_bytes_ -= static_cast<int64_t>(event->wire.size());
     if (std::exchange(event->is_probe, false)) stream.EndProbe();  // the way it goes from here says whether it is one
     if (event->entry != nullptr && event->entry->landed_in_tail) {
+      ++counters_.settled;
       AnswerLanded(*event, event->entry->id);
       intake_.Recycle(std::move(event));
     } else {
@@ -327,7 +342,9 @@ void Router::OnSpillOutcome(SpillOutcome outcome) {
   switch (outcome.kind) {
     case SpillOutcome::Kind::kSpilled:
       ++counters_.spilled;
+      ++event->stream->counters.spilled;
       Answer(*event, SpilledReply(outcome.ticket));
+      to_disk_.Answered(event->reply_to.asked_us);
       if (event->entry != nullptr) window_.SetSpilled(event->entry, outcome.ticket);
       break;
     case SpillOutcome::Kind::kRefused:

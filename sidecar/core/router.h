@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -19,6 +20,7 @@
 #include "shared/redis/connection_id.h"
 #include "shared/redis/event.h"
 #include "shared/redis/stream_id.h"
+#include "sidecar/core/answer_latency.h"
 #include "sidecar/core/breaker.h"
 #include "sidecar/core/intake.h"
 #include "sidecar/core/stream_state.h"
@@ -63,6 +65,7 @@ struct RouterCounters {
   uint64_t unknown = 0;        // UNKNOWN
   uint64_t invalid = 0;        // INVALID
   uint64_t other_payload = 0;  // another event under an id that was in the window
+  uint64_t settled = 0;        // not sent: its stream, which was read, has it since an earlier life
 };
 
 class Router : public EventSink {
@@ -118,6 +121,17 @@ class Router : public EventSink {
   size_t events_in_flight() const { return in_flight_.size(); }
   int64_t bytes_in_flight() const { return in_flight_bytes_; }
   size_t events_spilling() const { return spilling_; }
+  /// On their way to disk.
+  int64_t bytes_spilling() const { return spill_queue_bytes_; }
+  const Window& window() const { return window_; }
+  /// Streams in the order of their first events, as many as are worth a figure of their own.
+  std::span<const StreamState* const> first_streams() const { return first_streams_; }
+  /// Those that Redis refuses alone.
+  std::span<const StreamState* const> refused_streams() const { return refused_streams_; }
+  AnswerLatency& to_redis() { return to_redis_; }
+  AnswerLatency& to_disk() { return to_disk_; }
+  const LatencyHistogram& redis_latency() const { return to_redis_.histogram(); }
+  const LatencyHistogram& disk_latency() const { return to_disk_.histogram(); }
   /// When the oldest event that waits for its answer came, or, on its way to disk, when the disk last answered; `now`
   /// if none waits.
   WallTime OldestUnanswered(WallTime now) const;
@@ -144,6 +158,7 @@ class Router : public EventSink {
   void AnswerUnknown(PendingEvent& event, StreamId anchor, std::string_view why);
   void Invalid(ReplyTo to, std::string_view why);
   void RefuseStream(StreamState& stream, std::string_view why, LoopTime now);
+  void AcceptStreamAgain(StreamState& stream);
   void OnUnknownForgotten();
 
   const RouterOptions options_;
@@ -168,6 +183,11 @@ class Router : public EventSink {
   size_t spilling_ = 0;
   WallTime spill_progress_;  // when the disk last answered, or the first event went there
   WallTime received_last_;
+  // For figures only.
+  std::vector<const StreamState*> first_streams_;
+  std::vector<const StreamState*> refused_streams_;
+  AnswerLatency to_redis_;
+  AnswerLatency to_disk_;
 };
 
 }  // namespace sprockets

@@ -16,9 +16,27 @@
 
 namespace sprockets {
 
+/// So many streams have figures of their own; the others are told together.
+inline constexpr size_t kNamedStreams = 100;
+
+/// Since the start.
+struct StreamCounters {
+  uint64_t accepted = 0;
+  uint64_t landed = 0;
+  uint64_t spilled = 0;  // with --ack disk: journaled
+
+  StreamCounters& operator-=(const StreamCounters& other) {
+    accepted -= other.accepted;
+    landed -= other.landed;
+    spilled -= other.spilled;
+    return *this;
+  }
+};
+
 /// A stream that events were accepted for, in this life of the sidecar.
 struct StreamState {
   std::string name;
+  StreamCounters counters;
 
   // On the live connection; forgotten with it.
   struct TailUnknown {};
@@ -47,6 +65,7 @@ struct StreamState {
     kProbing,  // one event is on its way to Redis; the others spill until it has its answer
   };
   Access access = Access::kOpen;
+  std::string refusal;  // what Redis said, as long as it is not open
   LoopTime probe_at;
   Backoff backoff{500, 30'000};
 

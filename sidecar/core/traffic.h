@@ -32,6 +32,7 @@ class ReplySink {
 struct ReplyTo {
   ReplySink* asker = nullptr;
   uint64_t slot = 0;
+  int64_t asked_us = 0;  // when the request was read, on the steady clock; 0: nobody measures
 
   void Reply(std::string_view resp) const { asker->Reply(slot, resp); }
 };

@@ -15,6 +15,7 @@
 #include "sidecar/core/traffic.h"
 #include "sidecar/core/window.h"
 #include "sidecar/delivery/facts.h"
+#include "sidecar/delivery/probes.h"
 #include "sidecar/disk/spill_store.h"
 
 namespace sprockets {
@@ -58,6 +59,9 @@ class Delivery {
   /// Where the connection to Redis is, numeric or a socket's path; empty: there is none.
   virtual const std::string& address() const = 0;
   virtual DeliveryFacts Facts(WallTime now) const = 0;
+  virtual DeliveryProbes Probes() const = 0;
+  /// The answers of this turn have left: their latencies are taken.
+  virtual void MeasureAnswers() = 0;
   virtual void LogStopped() const = 0;
 };
 

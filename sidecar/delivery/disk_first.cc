@@ -3,12 +3,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/journal/restore.h"
 
 namespace sprockets {
 
 namespace {
+
+StreamCounters CountersOf(const AheadStream& stream) {
+  return {stream.accepted, stream.landed_rows, stream.journaled};
+}
 
 constexpr int64_t kMarkEveryMs = 100;  // a mark may lag by so much: then rows that landed are asked for once more
 
@@ -178,6 +183,36 @@ DeliveryFacts DiskFirst::Facts(WallTime now) const {
   facts.unanswered = acceptor_.unanswered();
   facts.journal = Journaled(now);
   return facts;
+}
+
+DeliveryProbes DiskFirst::Probes() const {
+  DeliveryProbes probes;
+  for (const auto& [name, stream] : forwarder_.streams()) {
+    if (!stream->refusal.empty() && probes.refused.size() < kNamedStreams)
+      probes.refused.push_back({name, stream->refusal});
+    if (named_streams_.size() < kNamedStreams &&
+        std::find(named_streams_.begin(), named_streams_.end(), stream.get()) == named_streams_.end())
+      named_streams_.push_back(stream.get());
+    const StreamCounters counters = CountersOf(*stream);
+    probes.other_streams.accepted += counters.accepted;
+    probes.other_streams.landed += counters.landed;
+    probes.other_streams.spilled += counters.spilled;
+  }
+  for (const AheadStream* stream : named_streams_) {
+    probes.streams.push_back({stream->name, CountersOf(*stream)});
+    probes.other_streams -= probes.streams.back().counters;
+  }
+  probes.times_opened = link_.times_lost();
+  if (link_.answered_ms() > 0) probes.answered_ms = link_.answered_ms();
+  probes.window_used = acceptor_.window().size();
+  probes.window_capacity = acceptor_.window().capacity();
+  probes.disk_queue_bytes = acceptor_.queue_bytes();
+  probes.to_disk = acceptor_.disk_latency();
+  return probes;
+}
+
+void DiskFirst::MeasureAnswers() {
+  if (acceptor_.latency().has_answers()) acceptor_.latency().EndTurn(SteadyClockUs());
 }
 
 void DiskFirst::LogStopped() const {

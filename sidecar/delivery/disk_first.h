@@ -58,6 +58,8 @@ class DiskFirst : public Delivery, private ForwarderNotices, private JournalWork
   int64_t healthy_since_ms() const override { return 0; }
   const std::string& address() const override { return link_.address(); }
   DeliveryFacts Facts(WallTime now) const override;
+  DeliveryProbes Probes() const override;
+  void MeasureAnswers() override;
   void LogStopped() const override;
 
  private:
@@ -86,9 +88,10 @@ class DiskFirst : public Delivery, private ForwarderNotices, private JournalWork
   Acceptor acceptor_;
   int64_t marked_ms_ = 0;  // when marks were last written down
   bool was_guarded_ = true;
-  bool confirm_wanted_ = false;  // that what was forgotten is on disk
-  int unconfirmed_ = 0;          // such wishes, on their way
-  bool has_salvaged_ = false;    // rows that have not been looked for
+  bool confirm_wanted_ = false;                            // that what was forgotten is on disk
+  int unconfirmed_ = 0;                                    // such wishes, on their way
+  mutable std::vector<const AheadStream*> named_streams_;  // that have figures of their own, as they were met
+  bool has_salvaged_ = false;                              // rows that have not been looked for
 };
 
 }  // namespace sprockets

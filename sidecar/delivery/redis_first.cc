@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 
 namespace sprockets {
@@ -51,12 +52,42 @@ DeliveryFacts RedisFirst::Facts(WallTime now) const {
                     {"refused", counters.refused},
                     {"unknown", counters.unknown},
                     {"invalid", counters.invalid},
-                    {"other_payload", counters.other_payload}};
+                    {"other_payload", counters.other_payload},
+                    {"settled", counters.settled}};
   facts.events_in_flight = router_.events_in_flight();
   facts.bytes_in_flight = router_.bytes_in_flight();
   facts.unanswered = router_.events_unanswered();
   facts.oldest_age_ms = now.ms - router_.OldestUnanswered(now).ms;
   return facts;
+}
+
+DeliveryProbes RedisFirst::Probes() const {
+  const RouterCounters& counters = router_.counters();
+  DeliveryProbes probes;
+  probes.other_streams = {counters.accepted, counters.landed, counters.spilled};
+  for (const StreamState* stream : router_.first_streams()) {
+    probes.streams.push_back({stream->name, stream->counters});
+    probes.other_streams -= stream->counters;
+  }
+  for (const StreamState* stream : router_.refused_streams()) {
+    if (probes.refused.size() == kNamedStreams) break;
+    probes.refused.push_back({stream->name, stream->refusal});
+  }
+  probes.times_opened = router_.breaker().times_opened();
+  if (const int64_t ms = redis_.link().answered_ms(); ms > 0) probes.answered_ms = ms;
+  probes.window_used = router_.window().size();
+  probes.window_capacity = router_.window().capacity();
+  probes.disk_queue_bytes = router_.bytes_spilling();
+  probes.to_redis = router_.redis_latency();
+  probes.to_disk = router_.disk_latency();
+  return probes;
+}
+
+void RedisFirst::MeasureAnswers() {
+  if (!router_.to_redis().has_answers() && !router_.to_disk().has_answers()) return;
+  const int64_t now_us = SteadyClockUs();
+  router_.to_redis().EndTurn(now_us);
+  router_.to_disk().EndTurn(now_us);
 }
 
 }  // namespace sprockets

@@ -44,6 +44,8 @@ class RedisFirst : public Delivery {
   int64_t healthy_since_ms() const override { return redis_.healthy_since_ms(); }
   const std::string& address() const override { return redis_.link().address(); }
   DeliveryFacts Facts(WallTime now) const override;
+  DeliveryProbes Probes() const override;
+  void MeasureAnswers() override;
   void LogStopped() const override;
 
  private:

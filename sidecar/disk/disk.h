@@ -29,6 +29,7 @@ class Disk : public SpillSink, public ConnectionBook {
   bool started() const { return thread_ != nullptr; }
 
   void Describe() { thread_->Queue(DescribeJob{}); }
+  void DescribeAndProve() { thread_->Queue(DescribeJob{.prove = true}); }
   /// `token` comes back with the outcome.
   void Seal(uint64_t token) { thread_->Queue(SealJob{token}); }
   void NoteLanded(std::vector<LandedMark> marks, bool confirm = false) {

@@ -66,6 +66,7 @@ void SkipStore::Remember(ReplyTo to, SkippedCommand skipped) {
   for (const std::string& key : skipped.keys) {
     SkippedKey& gathered = gathered_.try_emplace(key, SkippedKey{key, 0, now_ms, now_ms, ""}).first->second;
     ++gathered.writes;
+    ++skipped_;
     gathered.last_ms = now_ms;
     gathered.command = skipped.name;
   }

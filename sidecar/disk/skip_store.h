@@ -40,6 +40,8 @@ class SkipStore : public SkipBook {
   /// As it was last looked at, and how many keys have come onto it since.
   const std::vector<SkippedKey>& list() const { return list_; }
   size_t listed_since() const { return listed_since_; }
+  /// Writes that were skipped since the start, once for each key.
+  uint64_t skipped() const { return skipped_; }
   /// Why it could not be read; empty: it could.
   const std::string& error() const { return error_; }
 
@@ -64,6 +66,7 @@ class SkipStore : public SkipBook {
   bool busy_ = false;  // a job is under way
   std::vector<SkippedKey> list_;
   size_t listed_since_ = 0;
+  uint64_t skipped_ = 0;
   std::string error_;
 };
 

@@ -16,6 +16,14 @@ namespace {
 constexpr int64_t kFileSlackBytes = 64ll << 20;
 constexpr size_t kRowsAtOnce = 1024;  // so many events are taken apart before they are inserted
 constexpr size_t kKeptFields = 64;    // as many each has room for afterwards
+constexpr int64_t kProofHoldsMs = 3'000;
+
+size_t& StateOf(const SpillFileInfo& file, SpillReport::States* states) {
+  if (file.state == SpillFileInfo::State::kDrained) return states->drained;
+  if (file.quarantined) return states->quarantined;
+  if (file.suspect) return states->suspect;
+  return file.state == SpillFileInfo::State::kActive ? states->active : states->sealed;
+}
 
 }  // namespace
 
@@ -65,7 +73,7 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
                      connection_ended = true;
                    },
                    [&](const SealJob& seal) { Seal(seal); },
-                   [&](DescribeJob) { Describe(); },
+                   [&](const DescribeJob& describe) { Describe(describe); },
                    [&](ReadFolderJob) { ReadFolder(); },
                    [&](KeepJournalJob) {},
                    [&](const LandedJob& landed) { NoteLanded(landed); },
@@ -121,12 +129,14 @@ void SpillStore::Seal(const SealJob& job) {
   PostOne(std::move(sealed));
 }
 
-void SpillStore::Describe() {
+void SpillStore::Describe(const DescribeJob& job) {
   Described described;
+  described.proves = job.prove;
   SpillReport& report = described.report;
   const auto files = folder_.List();
   if (files.ok()) {
     for (const SpillFileInfo& info : files.value()) {
+      ++StateOf(info, &report.states);
       if (info.state == SpillFileInfo::State::kDrained) continue;
       SpillReport::File file;
       const auto known = known_files_.find(info.number);
@@ -144,7 +154,22 @@ void SpillStore::Describe() {
       report.files.push_back(std::move(file));
     }
   }
+  report.commits = commits_;
+  report.free_bytes = folder_.FreeBytes().ok() ? folder_.FreeBytes().value() : -1;
+  if (job.prove) {
+    const Status proven = ProveWritable();
+    report.writable = proven.ok();
+    if (!proven.ok()) report.write_error = proven.error().message;
+  }
   PostOne(std::move(described));
+}
+
+// What was just committed is proof enough.
+Status SpillStore::ProveWritable() {
+  if (synced_ms_ > 0 && SteadyClockMs() - synced_ms_ < kProofHoldsMs) return {};
+  RETURN_IF_ERROR(folder_.ProveWritable());
+  synced_ms_ = SteadyClockMs();
+  return {};
 }
 
 void SpillStore::ReadFolder() {
@@ -215,7 +240,10 @@ Status SpillStore::Store(Batch batch, std::vector<int64_t>* tickets) {
     if (appended.error().code != ErrorCode::kFull) Distrust(appended.error());
     return appended;
   }
+  const int64_t begun_us = SteadyClockUs();
   Status committed = file_->Commit();
+  if (committed.ok()) commits_.Record(SteadyClockUs() - begun_us);
+  if (committed.ok() && options_.sync_every_ms == 0) synced_ms_ = SteadyClockMs();
   commit_failed_ = !committed.ok();
   commit_failed_ ? tally_.Rollback() : tally_.Commit();
   if (options_.sync_every_ms > 0 && unsynced_since_ms_ == 0) unsynced_since_ms_ = SteadyClockMs();

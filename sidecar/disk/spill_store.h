@@ -33,7 +33,10 @@ struct ForgetLiveJob {};  // no connection is live: doubts that follow list all 
 struct SealJob {
   uint64_t token = 0;
 };
-struct DescribeJob {};     // what does the folder hold?
+/// What does the folder hold? `prove`: and does the disk take something now, durably?
+struct DescribeJob {
+  bool prove = false;
+};
 struct ReadFolderJob {};   // one more file of what earlier lives left
 struct KeepJournalJob {};  // --ack disk: a failed COMMIT is tried again, journals that nobody needs are dropped
 struct LandedJob {
@@ -59,6 +62,7 @@ struct Sealed {
 };
 struct Described {
   SpillReport report;
+  bool proves = false;  // as the job had it
 };
 struct FolderRead {
   EarlierEvents events;
@@ -125,7 +129,8 @@ class SpillStore {
 
   void Record(const RecordJob& job);
   void Seal(const SealJob& job);
-  void Describe();
+  void Describe(const DescribeJob& job);
+  Status ProveWritable();
   void ReadFolder();
   void NoteNothingInFlight();
   void PostOne(SpillCompletion done);
@@ -187,6 +192,8 @@ class SpillStore {
   JournalTally tally_;  // of file_
   Recommit recommit_;
   std::string blocked_why_;
+  LatencyHistogram commits_;
+  int64_t synced_ms_ = 0;          // when a COMMIT was last synced, on the steady clock; 0: none was
   int64_t unsynced_since_ms_ = 0;  // on the steady clock; 0: everything is synced
   bool blocked_told_ = false;
   bool moves_wait_told_ = false;

@@ -26,7 +26,7 @@ void BufferBudget::Done(const Connection* client) {
 }
 
 Clients::Clients(EventSink* events, AdminCommands* admin, Relay* relay, SkipBook* skips, Routes routes,
-                 const LoopClock* clock, size_t max_event_bytes)
+                 LoopClock* clock, size_t max_event_bytes)
     : events_(events),
       admin_(admin),
       relay_(relay),

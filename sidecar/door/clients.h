@@ -43,12 +43,11 @@ class BufferBudget {
 class Clients {
  public:
   /// All must outlive it.
-  Clients(EventSink* events, AdminCommands* admin, Relay* relay, SkipBook* skips, Routes routes, const LoopClock* clock,
+  Clients(EventSink* events, AdminCommands* admin, Relay* relay, SkipBook* skips, Routes routes, LoopClock* clock,
           size_t max_event_bytes);
 
   /// One more; beyond the limit it is told so and let go.
   void Add(UvHandle<uv_pipe_t> pipe);
-  size_t size() const { return clients_.size(); }
 
   // At the end of a turn.
   /// Lets those read on that had to wait, if there is room.
@@ -60,6 +59,9 @@ class Clients {
   void CheckStalls();
   /// From now on no command is taken.
   void StopReading();
+  size_t size() const { return clients_.size(); }
+  /// So many have more to say, and wait until there is room for it.
+  size_t paused() const { return to_resume_.size(); }
   /// Nobody waits for an answer, and all answers have been sent.
   bool all_idle() const;
   /// What is answered is sent, if it can be at once.
@@ -77,6 +79,7 @@ class Clients {
   const Routes& routes() const { return routes_; }
   ServerInfo Info() const;
   int64_t NowMs() const { return clock_->Now().ms; }
+  int64_t TurnUs() { return clock_->TurnUs(); }
   /// Something is to be written; Connection::Flush is called at the end of the turn.
   void WantsFlush(Connection* client);
   /// It read as much as it may; Connection::Resume is called when there is room again.
@@ -95,7 +98,7 @@ class Clients {
   Relay* const relay_;
   SkipBook* const skips_;
   const Routes routes_;
-  const LoopClock* const clock_;
+  LoopClock* const clock_;
   const size_t max_command_bytes_;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> clients_;
   std::vector<Connection*> to_flush_;

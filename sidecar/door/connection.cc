@@ -226,7 +226,7 @@ bool Connection::MustWait(const Route& route) {
 
 ReplyTo Connection::NextSlot() {
   slots_.push_back({});
-  return {this, first_slot_ + slots_.size() - 1};
+  return {this, first_slot_ + slots_.size() - 1, clients_->TurnUs()};
 }
 
 void Connection::AcceptEvent(std::string_view input) {

@@ -68,6 +68,7 @@ void AheadLink::Lost(std::string_view why) {
   if (!stopping_) retry_timer_.Start(backoff_.NextMs(random_()));
   if (was_ready) {
     changed_at_ = clock_->Wall();
+    ++times_lost_;
     on_lost_();
   }
   // Once it could be used: rights that were taken may come back, and until then events wait in the journal.

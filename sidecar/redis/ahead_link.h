@@ -35,6 +35,10 @@ class AheadLink : public ForwarderLink, private RedisPipelineEvents {
   const std::string& address() const { return forwarder_->ready() ? pipeline_.address() : none_; }
   /// Why there is no connection; empty: there is one, or was none yet.
   const std::string& last_failure() const { return last_failure_; }
+  /// When Redis last answered anything, on the loop's clock; 0: it never has.
+  int64_t answered_ms() const { return pipeline_.answered_ms(); }
+  /// So many connections that stood have gone.
+  uint64_t times_lost() const { return times_lost_; }
   /// When a connection was last lost or found.
   WallTime changed_at() const { return changed_at_; }
   const RedisUrl& url() const { return url_; }
@@ -67,6 +71,7 @@ class AheadLink : public ForwarderLink, private RedisPipelineEvents {
   bool was_greeted_ = false;  // ever
   std::string unusable_;      // told at the end of the connection
   std::string last_failure_;
+  uint64_t times_lost_ = 0;
   WallTime changed_at_;
   const std::string none_;
 };

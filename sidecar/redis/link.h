@@ -86,6 +86,8 @@ class RedisLink : private RedisPipelineEvents {
   const std::string& address() const { return state_ == State::kReady ? pipeline_.address() : none_; }
   /// Why there is no connection; empty: there is one, or was none yet.
   const std::string& last_failure() const { return last_failure_; }
+  /// When Redis last answered anything, on the loop's clock; 0: it never has.
+  int64_t answered_ms() const { return pipeline_.answered_ms(); }
   /// Since when the link has been ready, on the loop's clock; 0: it is not.
   int64_t ready_since_ms() const { return ready_since_ms_; }
 

@@ -182,7 +182,7 @@ void RedisPipeline::Read() {
     void* parsed = nullptr;
     if (redisGetReplyFromReader(&context->c, &parsed) != REDIS_OK) return Fail(context->c.errstr);
     if (parsed == nullptr) return;
-    progress_ms_ = Now();
+    progress_ms_ = answered_ms_ = Now();
     const auto& reply = *static_cast<redisReply*>(parsed);
     // What nobody asked for is Redis's farewell: too many clients, for one.
     if (owed_ == 0) {

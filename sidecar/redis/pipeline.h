@@ -52,6 +52,8 @@ class RedisPipeline {
 
   /// Whole commands, which are answered by as many replies. They leave with the next Flush.
   void Append(std::string_view commands, size_t replies = 1);
+  /// When the last reply came, on the loop's clock; 0: none has, ever.
+  int64_t answered_ms() const { return answered_ms_; }
   size_t unwritten_bytes() const { return output_.size(); }
   /// Writes what was appended. What the kernel does not take now leaves as soon as it does.
   void Flush();
@@ -88,6 +90,7 @@ class RedisPipeline {
   int watched_ = 0;
   OutputBuffer output_;
   size_t owed_ = 0;             // replies
+  int64_t answered_ms_ = 0;
   int64_t progress_ms_ = 0;     // when one was last given, or began to be owed
   uint64_t arrivals_ = 0;       // how often something has arrived: bytes, or the end
   uint64_t arrivals_seen_ = 0;  // by the deadline
