@@ -307,6 +307,7 @@ def prepare_nothing(stage, script):
 
 
 def prepare_outage(stage, script):
+    stage.environment["SPROCKETS_ADMIN"] = f"127.0.0.1:{free_port()}"
     stage.sidecar()
     return script
 

@@ -13,16 +13,18 @@ namespace sprockets {
 namespace {
 
 // A stream keeps one thread for itself, so the short requests of monitors always have the others.
-constexpr const char* kThreads = "12";
-static_assert(HttpServer::kMostStreams < 12);
+constexpr const char* kThreads = "32";
+static_assert(HttpServer::kMostStreams < 32);
 // Of a peer that sends nothing or takes nothing. It also bounds how long the program's end waits for one.
-constexpr const char* kPatienceMs = "2000";
+constexpr const char* kPatienceMs = "1000";
 constexpr const char* kMostRequestBytes = "16384";
 
 std::string_view ReasonOf(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 400:
+      return "Bad Request";
     case 404:
       return "Not Found";
     case 405:

@@ -2,7 +2,7 @@
 // metrics and pages of a program whose work is something else; the only use of civetweb.
 //
 // It has threads of its own, which call the handler, several at a time. What a peer may take of it is bounded: its
-// request has at most 16 KiB, it sends and reads within a few seconds or is disconnected, and at most so many are
+// request has at most 16 KiB, whoever sends or takes nothing for a second is disconnected, and at most so many are
 // served at once; others wait in the system's queue, and beyond that are refused by the system.
 #pragma once
 
@@ -51,7 +51,7 @@ class HttpServer {
 
   /// kUnreachable: the address cannot be listened on.
   static Result<std::unique_ptr<HttpServer>> Start(const ListenAddress& address, Handler handler);
-  /// Ends every response and joins the threads, within about two seconds.
+  /// Ends every response and joins the threads, within a few seconds.
   virtual ~HttpServer() = default;
 
   /// That it listens on.
