@@ -1,11 +1,17 @@
 #include "shared/http/server.h"
 
+#include <arpa/inet.h>
 #include <array>
 #include <atomic>
 #include <civetweb.h>
 #include <csignal>
+#include <netinet/in.h>
 #include <string>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
 
+#include "shared/base/clock.h"
 #include "shared/base/text.h"
 
 namespace sprockets {
@@ -41,12 +47,13 @@ class CivetServer final : public HttpServer {
 
   ~CivetServer() override {
     stopping_ = true;
-    if (context_ != nullptr) mg_stop(context_);
+    if (context_ != nullptr) Stop();
     mg_exit_library();
   }
 
   Status Listen(const ListenAddress& address) {
     mg_init_library(0);
+    address_ = address;
     const std::string listening = address.Text();
     // Nothing is served from files, nothing is kept open, nothing is promised to other origins.
     const char* options[] = {"listening_ports",
@@ -166,7 +173,40 @@ class CivetServer final : public HttpServer {
     return response.status;
   }
 
+  // The thread that accepts looks up once in two seconds, or when somebody comes: so somebody does.
+  void Stop() {
+    std::atomic<bool> stopped{false};
+    std::thread stopper([&] {
+      mg_stop(context_);
+      stopped = true;
+    });
+    while (!stopped) {
+      Knock();
+      SleepMs(10);
+    }
+    stopper.join();
+  }
+
+  void Knock() const {
+    const bool is_v6 = address_.host.find(':') != std::string::npos;
+    sockaddr_in v4 = {};
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(static_cast<uint16_t>(port_));
+    sockaddr_in6 v6 = {};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = v4.sin_port;
+    inet_pton(is_v6 ? AF_INET6 : AF_INET, address_.host.c_str(),
+              is_v6 ? static_cast<void*>(&v6.sin6_addr) : static_cast<void*>(&v4.sin_addr));
+    const int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return;
+    const auto* to = is_v6 ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
+    // Whatever comes of it: there is another knock.
+    (void)connect(fd, to, is_v6 ? sizeof v6 : sizeof v4);
+    close(fd);
+  }
+
   const Handler handler_;
+  ListenAddress address_;
   mg_context* context_ = nullptr;
   std::atomic<bool> stopping_{false};
   std::atomic<int> streams_{0};

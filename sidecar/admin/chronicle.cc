@@ -75,10 +75,10 @@ void Chronicle::TellOfDisk(const Snapshot& now, const Seen& before) {
   if (!before.writable && seen_->writable) Tell(now, "The disk takes events again.");
   if (!before.blocked && seen_->blocked) Tell(now, "A COMMIT to the journal failed. It is tried again.");
   if (before.blocked && !seen_->blocked) Tell(now, "The journal can be written again.");
-  if (!now.keeps_journal() && before.rows == 0 && seen_->rows > 0) Tell(now, "The first events wait on disk.");
+  if (!now.keeps_journal() && before.rows == 0 && seen_->rows > 0) Tell(now, "Events wait on disk.");
   if (!now.keeps_journal() && before.rows > 0 && seen_->rows == 0) Tell(now, "No event waits on disk any more.");
   if (seen_->drained > before.drained)
-    Tell(now, FormatCount(seen_->drained - before.drained) + " spill file(s) were drained.");
+    Tell(now, FormatCount(seen_->drained - before.drained) + " spill file(s) drained.");
   if (seen_->quarantined > before.quarantined)
     Tell(now, "A spill file cannot be read. It is set aside until drain --salvage.");
   if (seen_->suspect > before.suspect) Tell(now, "A spill file is suspect, because its disk reported an error.");

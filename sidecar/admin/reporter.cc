@@ -10,7 +10,8 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kAskEveryMs = 1'000;
-constexpr int64_t kAskShare = 50;  // a folder of very many files is looked at for at most one part in so many
+constexpr int64_t kAskShare = 20;      // a folder of very many files is looked at for one part in so many of the time,
+constexpr int64_t kMostAskMs = 3'000;  // unless that would be too seldom for kDiskPatienceMs
 
 }  // namespace
 
@@ -27,7 +28,7 @@ void Reporter::OnDescribed(SpillReport report) {
   described_ = sources_.clock->Now();
   const int64_t took_ms = asked_ ? described_->ms - asked_->ms : 0;
   asked_.reset();
-  ask_again_ms_ = described_->ms + std::max(kAskEveryMs / 2, took_ms * kAskShare);
+  ask_again_ms_ = described_->ms + std::clamp(took_ms * kAskShare, kAskEveryMs / 2, kMostAskMs);
   spill_ = std::move(report);
 }
 

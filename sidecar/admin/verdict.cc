@@ -31,6 +31,11 @@ bool IsLoginRefused(std::string_view error) {
   return false;
 }
 
+// "1 event waits", "12 431 events wait".
+std::string EventsWait(int64_t rows) {
+  return FormatCount(static_cast<uint64_t>(rows)) + (rows == 1 ? " event waits" : " events wait");
+}
+
 class Judgement {
  public:
   Judgement(const Snapshot& snapshot, int64_t steady_ms)
@@ -129,8 +134,8 @@ class Judgement {
       Next("A spill file cannot be read. This lists what is there:", "sprockets-replayer status" + spill);
     const bool well = now_.delivery.redis.connected && now_.delivery.redis.takes_events;
     if (well && now_.rows_waiting() > 0)
-      Next("Redis is well and " + FormatCount(static_cast<uint64_t>(now_.rows_waiting())) +
-               " events wait. Send them; add the replayer's user and --redis-password-file where Redis needs them:",
+      Next("Redis is well and " + EventsWait(now_.rows_waiting()) +
+               ". A drain sends what waits; add the replayer's user and --redis-password-file where Redis needs them:",
            "sprockets-replayer drain " + RedisArgument() + spill + socket);
     if (now_.skipped_keys > 0)
       Next(FormatCount(now_.skipped_keys) +
@@ -141,13 +146,12 @@ class Judgement {
   }
 
   std::string Headline() const {
-    const auto waits = static_cast<uint64_t>(now_.rows_waiting());
     if (!verdict_.alive) return "The sidecar does not move.";
     if (!verdict_.takes_events) return "Events are refused, or may be soon.";
     if (login_refused_) return "Redis refuses the sidecar's login. Events are kept on disk.";
     if (Has("redis-away")) return "Redis is away. Events are kept on disk.";
     if (!verdict_.ready) return "Events are taken, but not all of them reach Redis.";
-    if (waits > 0) return "Redis is well, and " + FormatCount(waits) + " events wait for a drain.";
+    if (now_.rows_waiting() > 0) return "Redis is well, and " + EventsWait(now_.rows_waiting()) + " for a drain.";
     if (now_.delivery.journal && !now_.delivery.journal->streams.empty()) return "Redis is catching up.";
     return "All is well: events go to Redis.";
   }

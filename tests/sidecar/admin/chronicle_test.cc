@@ -33,12 +33,12 @@ TEST_CASE("only changes are told") {
   CHECK(told.Next() == "Redis was lost: Connection refused.|");
   CHECK(told.Next().empty());
   told.now.spill.rows = 3;
-  CHECK(told.Next() == "The first events wait on disk.|");
+  CHECK(told.Next() == "Events wait on disk.|");
   told.now.delivery.redis.connected = told.now.delivery.redis.takes_events = true;
   CHECK(told.Next() == "Redis is connected.|");
   told.now.spill.rows = 0;
   told.now.spill.states.drained = 1;
-  CHECK(told.Next() == "1 spill file(s) were drained.|No event waits on disk any more.|");
+  CHECK(told.Next() == "1 spill file(s) drained.|No event waits on disk any more.|");
   told.now.probes.refused = {{"s\n", "WRONGTYPE"}};
   CHECK(told.Next() == "Redis refuses the stream s\\n: WRONGTYPE.|");
   told.now.probes.refused.clear();
