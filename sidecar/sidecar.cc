@@ -165,6 +165,7 @@ Status Sidecar::Open() {
                                              [this](UvHandle<uv_pipe_t> pipe) { clients_->Add(std::move(pipe)); }));
   uv_update_time(&loop_);  // it stood still while the folder was read, and the first deadline begins now
   delivery_->Start([this](const std::string& why) { OnUnusable(why); }, [this] { relay_->EndAll("Redis is away"); });
+  if (reporter_) reporter_->EverySecond();  // so that there are figures from the beginning
   LogInfo("listening", {{"socket", config_.socket},
                         {"redis", config_.redis.ForLogs()},
                         {"spill_dir", config_.spill_dir},
