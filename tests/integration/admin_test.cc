@@ -253,7 +253,7 @@ TEST_CASE("a sidecar that stands still answers no monitor, and answers again whe
   connection.Send("GET /health HTTP/1.1\r\n\r\n");
   CHECK_THROWS(connection.Read("", std::chrono::milliseconds(300)));
   admin.stack.sidecar.Continue();
-  CHECK(Parse(connection.Read()).status == 200);
+  Await("an answer", [&] { return admin.Get("/health").status == 200; });
 }
 
 TEST_CASE("an address that is taken, or names nothing, refuses the start", "[admin]") {
