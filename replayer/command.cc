@@ -23,7 +23,8 @@ namespace sprockets {
   ENTRY(Migrate)                  \
   ENTRY(Rebuild)                  \
   ENTRY(Verify)                   \
-  ENTRY(Access)
+  ENTRY(Access)                   \
+  ENTRY(Archive)
 
 #define SPROCKETS_DECLARE(Name) std::unique_ptr<Command> Name##Command();
 #define SPROCKETS_CREATE(Name) Name##Command(),

@@ -78,12 +78,16 @@ may replayer/schema_set shared/base/ shared/redis/
 may replayer/drain shared/ replayer/redis/ replayer/terminal/ replayer/exit_code.h
 may replayer/ahead shared/ replayer/drain/ replayer/redis/ replayer/terminal/
 may replayer/access shared/base/ shared/redis/ replayer/redis/ replayer/schema_set/ replayer/structure/
+may replayer/archive shared/base/ shared/redis/ replayer/postgres/ replayer/redis/ replayer/schema_set/ replayer/access/ \
+  replayer/terminal/
 may replayer/structure shared/base/ shared/redis/ replayer/postgres/ replayer/redis/ replayer/schema_set/ replayer/access/ \
   replayer/terminal/
 may replayer/commands shared/ replayer/
 
 # Decisions, and the values that they are about.
 pure sidecar/core/*.* shared/ahead/*
+pure replayer/archive/entry_rows.h replayer/archive/sort_out.* replayer/archive/sql_state.* replayer/archive/bisection.* replayer/archive/read_size.* \
+  replayer/postgres/binary.*
 pure replayer/drain/batch.h replayer/drain/searches.h sidecar/door/local_commands.* sidecar/door/routes.* sidecar/admin/status.h \
   sidecar/admin/snapshot.h sidecar/admin/chronicle.* sidecar/admin/verdict.* sidecar/admin/figures.h sidecar/admin/page_json.h
 pure shared/redis/*.h shared/redis/settle.cc shared/spill/spilled.h shared/spill/skipped_key.h shared/spill/known_connections.* shared/spill/file_names.*
@@ -97,7 +101,7 @@ only 'sidecar/sidecar\.h' sidecar/main.cc sidecar/sidecar.cc
 only 'uv\.h' sidecar/
 only 'sqlite3\.h' shared/spill/sqlite.cc shared/spill/sqlite_batch.cc
 only 'hiredis/' sidecar/redis/ replayer/redis/
-only 'sodium\.h' shared/redis/event.cc shared/journal/entry_tags.cc sidecar/sidecar.cc
+only 'sodium\.h' replayer/archive/entry_rows.cc shared/redis/event.cc shared/journal/entry_tags.cc sidecar/sidecar.cc
 only 'nlohmann/' sidecar/admin/status.cc sidecar/admin/page_json.cc replayer/
 only 'civetweb\.h' shared/http/server.cc
 only 'prometheus/' shared/http/metrics.cc

@@ -104,8 +104,12 @@ void AddPostgres(OptionTable& options, PostgresTarget* postgres, const bool* unl
 }
 
 void AddSchema(OptionTable& options, std::filesystem::path* folder, const bool* unless) {
-  options.Path("schema", "DIR", "the folder of the schema set, for example schema/season_of_code", folder);
+  AddOptionalSchema(options, folder);
   options.Require("schema", unless);
+}
+
+void AddOptionalSchema(OptionTable& options, std::filesystem::path* folder) {
+  options.Path("schema", "DIR", "the folder of the schema set, for example schema/season_of_code", folder);
 }
 
 void AddStructures(OptionTable& options, Stores* stores, std::string* only, const bool* unless) {

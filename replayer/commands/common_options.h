@@ -25,6 +25,8 @@ void AddOptionalRedis(OptionTable& options, std::optional<RedisTarget>* redis);
 void AddPostgres(OptionTable& options, PostgresTarget* postgres, const bool* unless = nullptr);
 /// --schema, which has to be given, unless `*unless` is set.
 void AddSchema(OptionTable& options, std::filesystem::path* folder, const bool* unless = nullptr);
+/// --schema, which need not be given; empty: it was not.
+void AddOptionalSchema(OptionTable& options, std::filesystem::path* folder);
 /// Both sides of a schema set, and --only: a glob over the names of rebuild/*.sql. PostgreSQL is not needed where
 /// `*unless` is set.
 void AddStructures(OptionTable& options, Stores* stores, std::string* only, const bool* unless = nullptr);

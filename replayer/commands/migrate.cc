@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "replayer/archive/own_migrations.h"
 #include "replayer/command.h"
 #include "replayer/commands/common_options.h"
 #include "replayer/postgres/postgres.h"
@@ -41,8 +42,9 @@ struct Migrated {
 
 class Migrator {
  public:
-  Migrator(Postgres& postgres, SetConf set, bool dry_run)
-      : postgres_(postgres), set_(std::move(set)), dry_run_(dry_run) {}
+  /// `folder`: where the files are, for errors.
+  Migrator(Postgres& postgres, SetConf set, std::string folder, bool dry_run)
+      : postgres_(postgres), set_(std::move(set)), folder_(std::move(folder)), dry_run_(dry_run) {}
 
   Status Run(const std::vector<Migration>& migrations, Migrated* migrated) {
     const Status fits = RefuseGaps(migrations);
@@ -51,7 +53,7 @@ class Migrator {
     for (const Migration& migration : migrations) {
       Status applied = ApplyOnce(migration, migrated);
       postgres_.Rollback();
-      if (!applied.ok()) return std::move(applied).Prefixed("migrations/" + migration.name);
+      if (!applied.ok()) return std::move(applied).Prefixed(folder_ + migration.name);
     }
     return {};
   }
@@ -76,13 +78,13 @@ class Migrator {
       if (std::any_of(migrations.begin(), migrations.end(), is_it)) continue;
       const auto& retired = set_.retired;
       if (std::find(retired.begin(), retired.end(), row[1].value_or("")) != retired.end()) continue;
-      return Error{ErrorCode::kRefused, "migrations/" + row[1].value_or("") +
+      return Error{ErrorCode::kRefused, folder_ + row[1].value_or("") +
                                             " was applied and is not in the set any more: put it back, since a new "
                                             "database would not get what it made"};
     }
     for (const Migration& migration : migrations) {
       if (applied.empty() || applied.contains(migration.number) || migration.number > *applied.rbegin()) continue;
-      return Error{ErrorCode::kRefused, "migrations/" + migration.name + " comes late: number " +
+      return Error{ErrorCode::kRefused, folder_ + migration.name + " comes late: number " +
                                             std::to_string(*applied.rbegin()) +
                                             " was applied before it. Give it a number above that"};
     }
@@ -144,32 +146,51 @@ class Migrator {
 
   Postgres& postgres_;
   const SetConf set_;
+  const std::string folder_;
   const bool dry_run_;
 };
 
 class Migrate : public Command {
  public:
-  Migrate() : Command("migrate", "Applies the migrations of a schema set to PostgreSQL, each once.") {}
+  Migrate()
+      : Command(
+            "migrate",
+            "Makes the tables of the archive in PostgreSQL, and applies the migrations of a schema set, each once.") {}
 
   void Declare(OptionTable& options) override {
-    AddSchema(options, &folder_);
+    AddOptionalSchema(options, &folder_);
     AddPostgres(options, &target_);
     options.Flag("dry-run", "only say which files would be applied", &dry_run_);
   }
 
   Result<Outcome> Run(Output& output) override {
-    ASSIGN_OR_RETURN(const std::vector<Migration> migrations, ReadMigrations(folder_));
-    ASSIGN_OR_RETURN(SetConf set, ReadSetConf(folder_));
+    std::vector<Migration> migrations;
+    SetConf set;
+    if (!folder_.empty()) {
+      ASSIGN_OR_RETURN(migrations, ReadMigrations(folder_));
+      ASSIGN_OR_RETURN(set, ReadSetConf(folder_));
+      if (set.name == kOwnSetName)
+        return Error{ErrorCode::kRefused, folder_.native() + ": the name " + set.name +
+                                              " is that of the archive's own tables: give the set another one"};
+    }
     ASSIGN_OR_RETURN(Postgres postgres, Postgres::Connect(target_.url, target_.wait_ms));
+    Migrated own;
+    RETURN_IF_ERROR(
+        Migrator(postgres, {std::string(kOwnSetName), {}}, "the archive's own ", dry_run_).Run(OwnMigrations(), &own));
     Migrated migrated;
-    RETURN_IF_ERROR(Migrator(postgres, std::move(set), dry_run_).Run(migrations, &migrated));
-    const bool waits = dry_run_ && migrated.applied > 0;
+    if (!folder_.empty())
+      RETURN_IF_ERROR(Migrator(postgres, std::move(set), "migrations/", dry_run_).Run(migrations, &migrated));
+    const bool waits = dry_run_ && migrated.applied + own.applied > 0;
     Outcome outcome;
     outcome.counts = {{"applied", migrated.applied}, {"already_there", migrated.already_there}};
+    outcome.details["own"] = {{"applied", own.applied}, {"already_there", own.already_there}};
     outcome.duration_ms = output.ElapsedMs();
     outcome.result = waits ? "left" : "verified";
     outcome.text = "migrate: " + std::to_string(migrated.applied) + (dry_run_ ? " would be applied, " : " applied, ") +
-                   std::to_string(migrated.already_there) + " already there\n" + outcome.result + "\n";
+                   std::to_string(migrated.already_there) + " already there";
+    if (own.applied > 0)
+      outcome.text += std::string("; tables of the archive ") + (dry_run_ ? "would be made" : "made");
+    outcome.text += "\n" + outcome.result + "\n";
     if (waits) outcome.exit_code = ExitCode::kDiffers;
     return outcome;
   }

@@ -1,15 +1,14 @@
 #include "replayer/postgres/postgres.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <map>
-#include <poll.h>
 #include <random>
 #include <utility>
 
 #include <libpq-fe.h>
 
+#include "replayer/postgres/pq.h"
 #include "replayer/terminal/stop.h"
 #include "shared/base/backoff.h"
 #include "shared/base/clock.h"
@@ -18,15 +17,6 @@
 
 namespace sprockets {
 namespace {
-
-constexpr int kPollMs = 200;  // how soon a request to stop is noticed
-constexpr std::string_view kCopySignature{"PGCOPY\n\377\r\n\0", 11};
-constexpr size_t kCopyHeaderBytes = 11 + 4 + 4;
-
-struct ResultDeleter {
-  void operator()(PGresult* result) const { PQclear(result); }
-};
-using PgResult = std::unique_ptr<PGresult, ResultDeleter>;
 
 std::string OneLine(const char* message) {
   std::string text(message == nullptr ? "" : message);
@@ -47,12 +37,6 @@ std::map<std::string, std::string> ParametersOf(const std::string& url) {
   return parameters;
 }
 
-uint32_t BigEndian32(std::string_view bytes) {
-  uint32_t value = 0;
-  for (const char byte : bytes.substr(0, 4)) value = value << 8 | static_cast<uint8_t>(byte);
-  return value;
-}
-
 /// A server that sleeps, restarts or cannot be reached may be there in a moment; one that says no will say it again.
 bool IsWorthAnotherTry(std::string_view message) {
   // libpq tells a refused login by its words alone. The last three are pgbouncer's.
@@ -71,14 +55,6 @@ bool IsOfNeon(std::string_view host) {
   return host.ends_with(".neon.tech");
 }
 
-void Cancel(PGconn* connection) {
-  PGcancel* cancel = PQgetCancel(connection);
-  if (cancel == nullptr) return;
-  char why[256];
-  PQcancel(cancel, why, sizeof why);
-  PQfreeCancel(cancel);
-}
-
 /// The last result of a command, as PQexec returns it: of a COPY the one that begins it.
 PgResult LastResult(PGconn* connection) {
   PgResult last;
@@ -90,21 +66,7 @@ PgResult LastResult(PGconn* connection) {
   return last;
 }
 
-/// Until something has come from the server, but not for long.
-void AwaitInput(PGconn* connection, int64_t at_most_ms = kPollMs) {
-  pollfd poll_fd{.fd = PQsocket(connection), .events = POLLIN, .revents = 0};
-  poll(&poll_fd, 1, static_cast<int>(std::min<int64_t>(at_most_ms, kPollMs)));
-}
-
 }  // namespace
-
-int64_t PgInt8(std::string_view bytes) {
-  return static_cast<int64_t>(uint64_t{BigEndian32(bytes)} << 32 | BigEndian32(bytes.substr(4)));
-}
-
-double PgFloat8(std::string_view bytes) {
-  return std::bit_cast<double>(PgInt8(bytes));
-}
 
 std::string PostgresUrl::ForLogs() const {
   const auto parameters = ParametersOf(text);
@@ -200,7 +162,14 @@ Error Postgres::Failure(void* raw, std::string_view sql) const {
   for (const int code : {PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT}) {
     if (!field(code).empty()) message += " (" + field(code) + ")";
   }
-  if (const std::string position = field(PG_DIAG_STATEMENT_POSITION); !position.empty() && !sql.empty()) {
+  // Of a statement that a function runs, PostgreSQL names another place, and the statement, which is the caller's then.
+  std::string position = field(PG_DIAG_STATEMENT_POSITION);
+  const std::string inner = field(PG_DIAG_INTERNAL_QUERY);
+  if (position.empty() && !inner.empty()) {
+    position = field(PG_DIAG_INTERNAL_POSITION);
+    sql = inner;
+  }
+  if (!position.empty() && !sql.empty()) {
     const auto characters = static_cast<size_t>(std::strtoul(position.c_str(), nullptr, 10));
     const auto before = sql.substr(0, std::min(characters, sql.size()));  // characters for bytes: a line is all we want
     message = "line " + std::to_string(1 + std::count(before.begin(), before.end(), '\n')) + ": " + message;
@@ -209,16 +178,24 @@ Error Postgres::Failure(void* raw, std::string_view sql) const {
   const std::string state = field(PG_DIAG_SQLSTATE);
   const bool may_pass =
       state.starts_with("57") || state.starts_with("53") || state.starts_with("40") || state == "55P03";
-  return {may_pass ? ErrorCode::kBusy : ErrorCode::kRefused, std::move(message)};
+  return {may_pass ? ErrorCode::kBusy : ErrorCode::kRefused, std::move(message), state};
 }
 
-/// Until more of an answer is there, or a while has passed.
-Status Postgres::AwaitMore(std::string_view sql) {
-  AwaitInput(connection_.get());
+/// Has somebody asked to stop, and was there time enough since to finish?
+bool Postgres::IsStopped() {
+  if (!StopRequested() && !(stop_ && stop_())) return false;
+  if (finish_ms_ == 0) return true;
+  if (!stop_heard_ms_) stop_heard_ms_ = SteadyClockMs();
+  return SteadyClockMs() - *stop_heard_ms_ >= finish_ms_;
+}
+
+/// Until more of an answer is there (or room to write, if that is wanted), or a while has passed.
+Status Postgres::AwaitMore(std::string_view sql, bool wants_to_write) {
+  AwaitSocket(connection_.get(), wants_to_write);
   if (work_) work_();
-  if (StopRequested() || (stop_ && stop_())) {
+  if (IsStopped()) {
     // The cancelled answer is not waited for: a pooler without a free session would not give one.
-    Cancel(connection_.get());
+    CancelQuery(connection_.get());
     connection_.reset();
     return Error{ErrorCode::kRefused, "stopped"};
   }
@@ -241,12 +218,33 @@ Status Postgres::Execute(const std::string& sql) {
   return Failure(result.get(), sql);
 }
 
-Result<std::vector<std::vector<Postgres::Value>>> Postgres::Query(const std::string& sql,
-                                                                  std::span<const std::string> parameters) {
+Result<Postgres::Rows> Postgres::Query(const std::string& sql, std::span<const std::string> parameters) {
+  std::vector<Parameter> values;
+  for (const std::string& parameter : parameters) {
+    if (parameter.find('\0') != std::string::npos)
+      return Error{ErrorCode::kRefused,
+                   "a value holds a NUL byte, which PostgreSQL's text cannot: " + Escape(parameter)};
+    values.push_back({.bytes = parameter});
+  }
+  return Query(sql, values);
+}
+
+Result<Postgres::Rows> Postgres::Query(const std::string& sql, std::span<const Parameter> parameters) {
+  std::vector<std::string> texts;  // libpq takes those up to their NUL
+  texts.reserve(parameters.size());
   std::vector<const char*> values;
-  for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
+  std::vector<int> lengths;
+  std::vector<int> formats;
+  for (const Parameter& parameter : parameters) {
+    const char* value = nullptr;
+    if (parameter.bytes && parameter.is_binary) value = parameter.bytes->data();
+    if (parameter.bytes && !parameter.is_binary) value = texts.emplace_back(*parameter.bytes).c_str();
+    values.push_back(value);
+    lengths.push_back(parameter.bytes ? static_cast<int>(parameter.bytes->size()) : 0);
+    formats.push_back(parameter.is_binary ? 1 : 0);
+  }
   RETURN_IF_ERROR(AwaitAnswer(PQsendQueryParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()),
-                                                nullptr, values.data(), nullptr, nullptr, 0),
+                                                nullptr, values.data(), lengths.data(), formats.data(), 0),
                               sql));
   const PgResult result = LastResult(connection_.get());
   if (PQresultStatus(result.get()) != PGRES_TUPLES_OK && PQresultStatus(result.get()) != PGRES_COMMAND_OK)
@@ -281,89 +279,18 @@ Result<std::vector<Postgres::Column>> Postgres::Describe(const std::string& quer
   return columns;
 }
 
-namespace {
-
-/// Takes the binary format apart, however its bytes are cut into messages. Throws nothing: false is "not the format".
-class CopyReader {
- public:
-  explicit CopyReader(const std::function<Status(std::span<const Postgres::ValueView>)>& visitor) : visitor_(visitor) {}
-
-  Status Take(std::string_view bytes) {
-    if (buffer_.empty()) {
-      ASSIGN_OR_RETURN(const size_t used, Read(bytes));
-      buffer_ = bytes.substr(used);
-      return {};
-    }
-    buffer_.append(bytes);
-    ASSIGN_OR_RETURN(const size_t used, Read(buffer_));
-    buffer_.erase(0, used);
-    return {};
-  }
-  bool at_end() const { return at_end_; }
-
- private:
-  Result<size_t> Read(std::string_view bytes) {
-    size_t used = 0;
-    if (!header_read_) {
-      if (bytes.size() < kCopyHeaderBytes) return used;
-      if (!bytes.starts_with(kCopySignature)) return Error{ErrorCode::kRefused, "PostgreSQL sent no binary COPY"};
-      used = kCopyHeaderBytes + BigEndian32(bytes.substr(15));
-      header_read_ = true;
-    }
-    while (!at_end_) {
-      const std::optional<size_t> row = ReadRow(bytes.substr(std::min(used, bytes.size())));
-      if (!row) break;
-      used += *row;
-      if (at_end_) break;
-      RETURN_IF_ERROR(visitor_(values_));
-    }
-    return std::min(used, bytes.size());
-  }
-
-  /// Bytes of the row at the beginning; none: not all of it is there.
-  std::optional<size_t> ReadRow(std::string_view bytes) {
-    if (bytes.size() < 2) return std::nullopt;
-    const auto count = static_cast<int16_t>(static_cast<uint8_t>(bytes[0]) << 8 | static_cast<uint8_t>(bytes[1]));
-    size_t at = 2;
-    at_end_ = count < 0;
-    values_.clear();
-    for (int i = 0; i < count; ++i) {
-      if (bytes.size() - at < 4) return std::nullopt;
-      const auto size = static_cast<int32_t>(BigEndian32(bytes.substr(at)));
-      at += 4;
-      if (size < 0) {
-        values_.emplace_back();
-        continue;
-      }
-      if (bytes.size() - at < static_cast<size_t>(size)) return std::nullopt;
-      values_.emplace_back(bytes.substr(at, static_cast<size_t>(size)));
-      at += static_cast<size_t>(size);
-    }
-    return at;
-  }
-
-  const std::function<Status(std::span<const Postgres::ValueView>)>& visitor_;
-  std::string buffer_;  // of a row that has not arrived whole
-  std::vector<Postgres::ValueView> values_;
-  bool header_read_ = false;
-  bool at_end_ = false;
-};
-
-/// Ends what the server is still sending, so that the connection can be used again.
-void CancelCopy(PGconn* connection) {
-  Cancel(connection);
-  // The COPY may not have begun when it is cancelled: each result that begins one is repeated until its data is read.
-  char* rest = nullptr;
-  do {
-    while (PQgetCopyData(connection, &rest, 0) > 0) PQfreemem(rest);
-  } while (PgResult(PQgetResult(connection)) != nullptr);
-}
-
-}  // namespace
-
-Status Postgres::CopyOut(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor) {
-  // What ends the COPY, a visitor that has seen enough too, aborts the transaction.
-  return InSavepoint([&] { return CopyRows(query, visitor); });
+Result<std::vector<Postgres::Column>> Postgres::DescribeStatement(const std::string& sql) {
+  PGconn* connection = connection_.get();
+  RETURN_IF_ERROR(AwaitAnswer(PQsendPrepare(connection, "", sql.c_str(), 0, nullptr), sql));
+  if (const PgResult prepared = LastResult(connection); PQresultStatus(prepared.get()) != PGRES_COMMAND_OK)
+    return Failure(prepared.get(), sql);
+  RETURN_IF_ERROR(AwaitAnswer(PQsendDescribePrepared(connection, ""), sql));
+  const PgResult described = LastResult(connection);
+  if (PQresultStatus(described.get()) != PGRES_COMMAND_OK) return Failure(described.get(), sql);
+  std::vector<Column> columns;
+  for (int i = 0; i < PQnfields(described.get()); ++i)
+    columns.push_back({PQfname(described.get(), i), PQftype(described.get(), i)});
+  return columns;
 }
 
 /// An error of `work` does not end an open transaction, nor give up its locks.
@@ -373,44 +300,6 @@ Status Postgres::InSavepoint(const std::function<Status()>& work) {
   Status worked = work();
   Status released = Execute(worked.ok() ? "RELEASE before_work" : "ROLLBACK TO before_work; RELEASE before_work");
   return worked.ok() ? released : worked;
-}
-
-Status Postgres::CopyRows(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor) {
-  PGconn* connection = connection_.get();
-  const std::string sql = "COPY (" + query + "\n) TO STDOUT (FORMAT binary)";
-  RETURN_IF_ERROR(AwaitAnswer(PQsendQuery(connection, sql.c_str()), sql));
-  const PgResult begun(PQgetResult(connection));
-  if (PQresultStatus(begun.get()) != PGRES_COPY_OUT) {
-    Error failure = Failure(begun.get(), sql);
-    while (PGresult* rest = PQgetResult(connection)) PQclear(rest);
-    return failure;
-  }
-  CopyReader reader(visitor);
-  while (true) {
-    char* bytes = nullptr;
-    const int size = PQgetCopyData(connection, &bytes, 1);
-    if (size == 0) {
-      RETURN_IF_ERROR(AwaitMore(sql));
-      continue;
-    }
-    if (size < 0) break;
-    const Status taken = reader.Take({bytes, static_cast<size_t>(size)});
-    PQfreemem(bytes);
-    if (!taken.ok()) {
-      CancelCopy(connection);
-      return taken;
-    }
-  }
-  // Only the last result says that the rows were all of them.
-  Status ended;
-  while (true) {
-    const PgResult result(PQgetResult(connection));
-    if (!result) break;
-    if (PQresultStatus(result.get()) != PGRES_COMMAND_OK && ended.ok()) ended = Failure(result.get(), sql);
-  }
-  if (ended.ok() && !reader.at_end())
-    return Error{ErrorCode::kUnreachable, "PostgreSQL stopped in the middle of the rows"};
-  return ended;
 }
 
 // What a value looks like as text must not hang on what somebody has set for a role or a database. In the transaction,
@@ -472,7 +361,7 @@ Status Postgres::AwaitNotification(int64_t ms) {
     }
     const int64_t left_ms = until_ms - SteadyClockMs();
     if (notified || left_ms <= 0) return {};
-    AwaitInput(connection, left_ms);
+    AwaitSocket(connection, /*wants_to_write=*/false, left_ms);
   }
   return {};
 }

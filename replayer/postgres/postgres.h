@@ -40,6 +40,11 @@ class Postgres {
  public:
   using Value = std::optional<std::string>;  // none: NULL
   using ValueView = std::optional<std::string_view>;
+  using Rows = std::vector<std::vector<Value>>;
+  struct Parameter {
+    ValueView bytes;         // none: NULL
+    bool is_binary = false;  // as PostgreSQL's binary format has the value; may hold any byte. Else text without NUL
+  };
 
   /// Tries again with a growing pause for `patience_ms` where nobody answers: a database that sleeps takes seconds to
   /// wake up. A login that is refused is kRefused at once, else kUnreachable.
@@ -51,11 +56,18 @@ class Postgres {
   /// From here on `work` is done again and again, some times a second, while an answer is waited for.
   void WhileWaiting(std::function<void()> work) { work_ = std::move(work); }
 
+  /// From here on a request to stop lets what is at work go on for up to so long: a COMMIT that is cut off may have
+  /// happened or not. 0: it ends at once.
+  void FinishFirst(int64_t ms) { finish_ms_ = ms; }
+
   /// One or more statements without parameters or rows. kRefused: PostgreSQL said no, and why and in which line;
-  /// kUnreachable: the connection is gone.
+  /// kBusy: it did, and may say something else later; kUnreachable: the connection is gone. An error that PostgreSQL
+  /// itself gave carries its SQLSTATE.
   Status Execute(const std::string& sql);
   /// One statement with text parameters; all of its rows at once, so only for few.
-  Result<std::vector<std::vector<Value>>> Query(const std::string& sql, std::span<const std::string> parameters = {});
+  Result<Rows> Query(const std::string& sql, std::span<const std::string> parameters = {});
+  /// The same with values that may be NULL or binary; the rows are text.
+  Result<Rows> Query(const std::string& sql, std::span<const Parameter> parameters);
 
   struct Column {
     std::string name;
@@ -68,6 +80,15 @@ class Postgres {
   /// format has them; never holds more than a row. The visitor's error ends it and is returned. An open transaction
   /// goes on, whatever the end was.
   Status CopyOut(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor);
+
+  /// What a statement would return, one that changes data, too, without running it; no column: it returns none. An
+  /// error aborts an open transaction.
+  Result<std::vector<Column>> DescribeStatement(const std::string& sql);
+
+  /// COPY `target` FROM STDIN in binary: rows of the table and columns that `target` names, quoted where they have to
+  /// be. Each piece is whole rows of binary.h's format, and sent before the next one is asked for; an empty piece ends
+  /// them. An error aborts an open transaction.
+  Status CopyIn(const std::string& target, const std::function<std::string_view()>& next_piece);
 
   /// BEGIN … COMMIT, where everything sees one state of the database. Rolls back unless committed.
   Status BeginSnapshot();
@@ -93,7 +114,9 @@ class Postgres {
   explicit Postgres(pg_conn* connection) : connection_(connection) {}
   Error Failure(void* result, std::string_view sql) const;
   Status AwaitAnswer(int sent, std::string_view sql);
-  Status AwaitMore(std::string_view sql);
+  Status AwaitMore(std::string_view sql, bool wants_to_write = false);
+  bool IsStopped();
+  Status Put(std::string_view bytes, std::string_view sql);
   Result<bool> KeepsItsSession();
   Status InSavepoint(const std::function<Status()>& work);
   Status CopyRows(const std::string& query, const std::function<Status(std::span<const ValueView>)>& visitor);
@@ -101,6 +124,8 @@ class Postgres {
   std::unique_ptr<pg_conn, Closer> connection_;
   std::function<bool()> stop_;  // may be none
   std::function<void()> work_;  // may be none
+  int64_t finish_ms_ = 0;       // how long a request to stop waits for what is at work
+  std::optional<int64_t> stop_heard_ms_;
 };
 
 // OIDs that never change (PostgreSQL's pg_type.dat).
@@ -113,9 +138,5 @@ inline constexpr uint32_t kPgFloat8 = 701;
 inline constexpr uint32_t kPgTimestamp = 1114;
 inline constexpr uint32_t kPgTimestamptz = 1184;
 inline constexpr uint32_t kPgNumeric = 1700;
-
-/// Values as the binary format has them.
-int64_t PgInt8(std::string_view bytes);
-double PgFloat8(std::string_view bytes);
 
 }  // namespace sprockets

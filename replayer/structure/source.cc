@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "replayer/postgres/binary.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 

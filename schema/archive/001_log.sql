@@ -59,7 +59,7 @@ CREATE UNIQUE INDEX dead_letters_entries ON sprockets.dead_letters (stream, id, 
 CREATE TABLE sprockets.outbox (
   key       text COLLATE "C" NOT NULL,
   member    text COLLATE "C" NOT NULL,
-  score     float8 NOT NULL,
+  score     float8 NOT NULL CHECK (score <> 'NaN'),
   expire_at timestamptz,              -- of the key, where it has no expiry yet
   version   bigint NOT NULL,
   PRIMARY KEY (key, member)

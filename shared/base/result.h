@@ -38,6 +38,7 @@ inline bool IsRefusal(ErrorCode code) {
 struct [[nodiscard]] Error {
   ErrorCode code;
   std::string message;
+  std::string sqlstate = {};  // what PostgreSQL calls it, "23505"; empty: PostgreSQL has not said it
 
   /// "opening spill file spill-000003: " + what went wrong.
   Error Prefixed(std::string_view context) && {

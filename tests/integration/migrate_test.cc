@@ -95,9 +95,30 @@ TEST_CASE("notes of earlier versions are taken over, and a migration that a set 
   INFO(applied);
   CHECK(applied.exit_code == 0);
   CHECK(applied.Summary().at("applied") == 1);
-  CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM sprockets.migrations") == "2");
+  CHECK(stage.postgres.Value(stage.database,
+                             "SELECT count(*) FROM sprockets.migrations WHERE set_name <> 'sprockets'") == "2");
   CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('sprockets_migrations') IS NULL") == "t");
   CHECK(stage.Run("migrate").exit_code == 0);
+}
+
+TEST_CASE("the archive's own tables are made once, before the set's, and their name is taken", "[migrate]") {
+  SetStage stage;
+  stage.Write("migrations/001_totals.sql", "CREATE TABLE sprockets.totals AS SELECT stream FROM sprockets.log;");
+  const CommandResult dry = stage.Run("migrate", {"--dry-run", "--json"});
+  CHECK(dry.exit_code == 1);
+  CHECK(dry.Summary().at("own").at("applied") == 1);
+  CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('sprockets.log') IS NULL") == "t");
+  const CommandResult applied = stage.Run("migrate", {"--json"});
+  INFO(applied);
+  CHECK(applied.exit_code == 0);
+  CHECK(applied.Summary().at("own").at("applied") == 1);
+  const CommandResult again = stage.Run("migrate", {"--json"});
+  CHECK(again.Summary().at("own").at("already_there") == 1);
+  CHECK(again.Summary().at("own").at("applied") == 0);
+  stage.Write("set.conf", "name sprockets\n");
+  const CommandResult refused = stage.Run("migrate");
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.Says("another one"));
 }
 
 TEST_CASE("two migrations at once apply each file once", "[migrate]") {
@@ -122,7 +143,8 @@ TEST_CASE("two migrations at once apply each file once", "[migrate]") {
   const auto first = nlohmann::json::parse(one.Stdout());
   const auto second = nlohmann::json::parse(other.Stdout());
   CHECK(first.at("applied").get<int>() + second.at("applied").get<int>() == 5);
-  CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM sprockets.migrations") == "5");
+  CHECK(stage.postgres.Value(stage.database,
+                             "SELECT count(*) FROM sprockets.migrations WHERE set_name <> 'sprockets'") == "5");
   for (int i = 1; i <= 5; ++i)
     CHECK(stage.postgres.Value(stage.database, "SELECT count(*) FROM t" + std::to_string(i)) == "1");
   const CommandResult again = stage.Run("migrate", {"--json"});

@@ -1,0 +1,11 @@
+#include "replayer/archive/own_migrations.h"
+
+#include "replayer/archive/own_migrations_sql.h"
+
+namespace sprockets {
+
+std::vector<Migration> OwnMigrations() {
+  return {{1, "001_log.sql", kArchive001Log}};
+}
+
+}  // namespace sprockets

@@ -1,0 +1,44 @@
+// The thread of the publisher: publishes when it is told that there are scores, and again where that failed.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "replayer/archive/publisher.h"
+
+namespace sprockets {
+
+class ScoreThread {
+ public:
+  ScoreThread(RedisTarget redis, PostgresTarget postgres) : publisher_(std::move(redis), std::move(postgres)) {}
+
+  /// Begins, with what an earlier run has left.
+  void Start();
+  /// There are new ones. Any thread.
+  void Wake();
+  struct Summary {
+    uint64_t published = 0;
+    std::string left;  // why scores wait in the outbox; empty: none does
+  };
+  /// Publishes what is there, once more, and ends. Nothing where it was not started.
+  Summary Finish();
+
+ private:
+  void Loop(const std::stop_token& stop);
+  /// False: some are left, for which it is to be tried again.
+  bool PublishOnce(const std::stop_token& stop);
+
+  Publisher publisher_;
+  std::mutex mutex_;
+  std::condition_variable_any woken_;
+  bool has_scores_ = true;  // Guarded by mutex_.
+  Summary result_;          // of the thread; the caller's after Finish
+  bool told_ = false;       // that it does not work
+  std::jthread thread_;
+};
+
+}  // namespace sprockets
