@@ -108,6 +108,8 @@ Status ArchiveRun::ReadOwnPending(RedisClient& redis) {
       if (!HandOver(std::move(batch))) return {};
     }
   }
+  // Else those that are idle for long would be claimed from ourselves.
+  handoff_.AwaitIdle();
   return {};
 }
 

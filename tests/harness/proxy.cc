@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -30,6 +31,19 @@ sockaddr_in Loopback(int port) {
 int ConnectTo(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address = Loopback(port);
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    close(fd);
+    return -1;
+  }
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+  return fd;
+}
+
+int ConnectTo(const std::filesystem::path& socket_path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, socket_path.c_str(), sizeof address.sun_path - 1);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     close(fd);
     return -1;
@@ -72,6 +86,15 @@ size_t ReplyBytes(std::string_view bytes) {
 }  // namespace
 
 Proxy::Proxy(int redis_port, Carries carries) : carries_(carries), redis_port_(redis_port) {
+  Listen();
+}
+
+Proxy::Proxy(std::filesystem::path socket_path)
+    : carries_(Carries::kBytes), socket_path_(std::move(socket_path)), redis_port_(0) {
+  Listen();
+}
+
+void Proxy::Listen() {
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   sockaddr_in address = Loopback(0);
   socklen_t size = sizeof address;
@@ -222,7 +245,7 @@ int Proxy::PollTimeoutMs() const {
 void Proxy::Accept() {
   int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (client < 0) return;
-  const int redis = refusing_ ? -1 : ConnectTo(redis_port_);
+  const int redis = refusing_ ? -1 : socket_path_.empty() ? ConnectTo(redis_port_) : ConnectTo(socket_path_);
   if (redis < 0) return Close(client);
   links_.push_back(
       {.client = client, .redis = redis, .held = false, .to_redis = {}, .from_redis = {}, .to_client = {}});

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -21,6 +22,8 @@ class Proxy {
   enum class Carries { kReplies, kBytes };
   /// What comes from Redis is taken for whole replies, unless it is a stream of bytes, as replication is.
   explicit Proxy(int redis_port, Carries carries = Carries::kReplies);
+  /// The same before a server on a Unix socket, of which nothing is known but that it speaks in bytes.
+  explicit Proxy(std::filesystem::path socket_path);
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
@@ -73,6 +76,7 @@ class Proxy {
     std::list<LateBytes> to_client;
   };
 
+  void Listen();
   void Run();
   void Accept();
   void ReadClient(Link& link);
@@ -85,6 +89,7 @@ class Proxy {
   static void Close(int& fd);
 
   const Carries carries_;
+  const std::filesystem::path socket_path_;  // empty: it is led to a port
   int port_ = 0;
   int listener_ = -1;
   int wake_read_ = -1;
