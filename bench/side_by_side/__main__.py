@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ahead
 import allocations
+import archive
 import drain
 import forward
 import latency
@@ -37,6 +38,7 @@ SUBJECTS = {
     **ahead.SUBJECTS,
     **drain.SUBJECTS,
     **rebuild.SUBJECTS,
+    **archive.SUBJECTS,
     **memory.SUBJECTS,
     **start.SUBJECTS,
     **allocations.SUBJECTS,
