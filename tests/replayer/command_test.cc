@@ -20,8 +20,8 @@ TEST_CASE("a command line that cannot be meant is told in one line, which leads 
   };
   CHECK_THAT(told({}), Catch::EndsWith("; see sprockets-replayer --help\n"));
   CHECK_THAT(told({"--log-format", "json", "drain"}), Catch::Contains("the command comes first"));
-  CHECK_THAT(told({"archive"}), Catch::StartsWith("sprockets-replayer: no such command"));
-  CHECK_THAT(told({"help", "archive"}), Catch::StartsWith("sprockets-replayer: no such command"));
+  CHECK_THAT(told({"deliver"}), Catch::StartsWith("sprockets-replayer: no such command"));
+  CHECK_THAT(told({"help", "deliver"}), Catch::StartsWith("sprockets-replayer: no such command"));
   CHECK(told({"status"}) ==
         "sprockets-replayer status: --spill-dir is missing (or SPROCKETS_SPILL_DIR in the "
         "environment); see sprockets-replayer status --help\n");
@@ -40,7 +40,7 @@ TEST_CASE("--help and --version fit what there is") {
   const Run general = RunReplayer({"--help"});
   CHECK(general.exit_code == 0);
   CHECK_THAT(general.out, Catch::Contains("status") && Catch::Contains("show") && Catch::Contains("drain"));
-  CHECK_THAT(general.out, Catch::Contains("rebuild") && !Catch::Contains("archive"));
+  CHECK_THAT(general.out, Catch::Contains("rebuild") && !Catch::Contains("deliver"));
   const Run drain = RunReplayer({"drain", "--help"});
   CHECK(drain.exit_code == 0);
   CHECK_THAT(drain.out, Catch::Contains("--salvage FILE") && !Catch::Contains("--postgres"));
