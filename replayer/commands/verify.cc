@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "replayer/access/access_control.h"
+#include "replayer/archive/pending_scores.h"
 #include "replayer/command.h"
 #include "replayer/commands/common_options.h"
 #include "replayer/commands/skipped_list.h"
@@ -158,13 +159,19 @@ class Verifier {
   Result<Compared> Look(Postgres& postgres, RedisClient& redis, const Structure& declared,
                         const std::function<void(const Difference&)>& on_difference) {
     Progress progress(options_.progress, declared.name);
+    // Scores on their way are in the same snapshot as the totals that they come from.
+    PendingScores pending;
     const auto take = [&](const Difference& difference) {
+      if (declared.kind == RedisKind::kZset && pending.Covers(difference.key, difference.member)) return true;
       progress.MakeRoom();
       on_difference(difference);
       return true;
     };
     RETURN_IF_ERROR(postgres.BeginSnapshot());
     const auto compare = [&]() -> Result<Compared> {
+      if (declared.kind == RedisKind::kZset) {
+        ASSIGN_OR_RETURN(pending, PendingScores::Read(postgres));
+      }
       ASSIGN_OR_RETURN(const Structure structure, OnlyUsedKeys(declared, redis));
       ASSIGN_OR_RETURN(Source source, Source::Open(postgres, structure));
       std::vector<ComparedKey> keys;

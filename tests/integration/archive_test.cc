@@ -302,6 +302,15 @@ TEST_CASE("scores reach Redis from the transaction of their batch, and what a cr
   CHECK(stage.redis.Call({"EXISTS", "past"}).integer == 0);
   CHECK(stage.Value("SELECT string_agg(key, ',') FROM sprockets.outbox") == "taken");
   stage.redis.Call({"DEL", "taken"});
+  // What waits is no difference; the same member is one when it waits no more.
+  stage.Write("rebuild/board.sql", "-- redis: zset taken\nSELECT 'x' AS member, 1 AS score");
+  const CommandResult on_its_way = stage.Run("verify", {"--only", "board"});
+  INFO(on_its_way);
+  CHECK(on_its_way.exit_code == 0);
+  stage.Sql("UPDATE sprockets.outbox SET member = 'y'");
+  stage.redis.Call({"ZADD", "taken", "1", "z"});
+  CHECK(stage.Run("verify", {"--only", "board"}).exit_code == 1);
+  stage.Sql("UPDATE sprockets.outbox SET member = 'x'");
   CHECK(stage.Archive().exit_code == 0);
   CHECK(stage.redis.Call({"ZSCORE", "taken", "x"}).text == "1");
 }

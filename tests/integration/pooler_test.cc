@@ -92,7 +92,8 @@ TEST_CASE("two migrations at once through a pooler apply each file once", "[pool
     return nlohmann::json::parse(process.Stdout()).at("applied").get<int>();
   };
   CHECK(applied(one) + applied(other) == kFiles);
-  CHECK(pooled.Value("SELECT count(*) FROM sprockets.migrations") == std::to_string(kFiles));
+  CHECK(pooled.Value("SELECT count(*) FROM sprockets.migrations WHERE set_name <> 'sprockets'") ==
+        std::to_string(kFiles));
   CHECK(pooled.LeftBehind() == "");
 }
 
