@@ -391,7 +391,10 @@ Status BatchWriter::KeepDead(Work& work) {
                          "error, sqlstate, handler) VALUES ($1, $2, $3, $4::bytea[], $5::bytea, $6, $7, $8) "
                          "ON CONFLICT (stream, id, payload_hash) DO NOTHING RETURNING number",
                          row));
-    if (kept.empty()) continue;
+    if (kept.empty()) {
+      ++work.written.known;
+      continue;
+    }
     if (++work.written.dead > kMostDeadTold) continue;
     LogWarning(WordOf(outcome), {{"stream", work.batch.stream},
                                  {"id", id},

@@ -30,7 +30,7 @@ enum class EntryOutcome {
 struct Written {
   std::vector<EntryOutcome> outcomes;  // one for each entry of the batch
   uint64_t archived = 0;
-  uint64_t known = 0;
+  uint64_t known = 0;       // dead letters that are delivered again among them
   uint64_t dead = 0;        // that were no dead letters before, conflicts among them
   bool has_scores = false;  // the outbox may have got something
 };

@@ -11,6 +11,10 @@ namespace {
 
 constexpr auto kTryAgain = std::chrono::milliseconds(500);
 constexpr int kLastTries = 10;  // a rebuild that is at work may end soon
+// A rebuild asks for the lock ten times a second, and for four seconds: it gets its turn. The scores of a busy stream
+// come together meanwhile, and each is written once.
+constexpr int64_t kTurnMs = 1'000;
+constexpr auto kPause = std::chrono::milliseconds(150);
 
 }  // namespace
 
@@ -28,7 +32,7 @@ ScoreThread::Summary ScoreThread::Finish() {
   if (!thread_.joinable()) return {};
   thread_.request_stop();
   thread_.join();
-  for (int tried = 1; !PublishOnce({}) && tried < kLastTries; ++tried) {
+  for (int tried = 1; !PublishOnce([] { return false; }) && tried < kLastTries; ++tried) {
     if (!SleepUnlessStopped(kTryAgain.count())) break;
   }
   return result_;
@@ -39,20 +43,20 @@ void ScoreThread::Loop(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(mutex_);
-      const auto is_told = [this] { return has_scores_; };
-      if (failed) {
-        woken_.wait_for(lock, stop, kTryAgain, [] { return false; });
-      } else {
-        woken_.wait(lock, stop, is_told);
-      }
+      if (!failed) woken_.wait(lock, stop, [this] { return has_scores_; });
       has_scores_ = false;
     }
-    if (!stop.stop_requested()) failed = !PublishOnce(stop);
+    const int64_t begun_ms = SteadyClockMs();
+    const auto is_over = [&] { return stop.stop_requested() || SteadyClockMs() - begun_ms > kTurnMs; };
+    if (!stop.stop_requested()) failed = !PublishOnce(is_over);
+    std::unique_lock lock(mutex_);
+    has_scores_ = has_scores_ || is_over();
+    woken_.wait_for(lock, stop, failed ? kTryAgain : kPause, [] { return false; });
   }
 }
 
-bool ScoreThread::PublishOnce(const std::stop_token& stop) {
-  const auto published = publisher_.PublishAll([&] { return stop.stop_requested(); });
+bool ScoreThread::PublishOnce(const std::function<bool()>& is_over) {
+  const auto published = publisher_.PublishAll(is_over);
   if (published.ok()) {
     result_.published += published.value().scores;
     result_.left = published.value().left.value_or("");

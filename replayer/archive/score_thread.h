@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -29,8 +30,8 @@ class ScoreThread {
 
  private:
   void Loop(const std::stop_token& stop);
-  /// False: some are left, for which it is to be tried again.
-  bool PublishOnce(const std::stop_token& stop);
+  /// Until the outbox is empty or `is_over`. False: some are left, for which it is to be tried again.
+  bool PublishOnce(const std::function<bool()>& is_over);
 
   Publisher publisher_;
   std::mutex mutex_;

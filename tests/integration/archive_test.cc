@@ -315,6 +315,26 @@ TEST_CASE("scores reach Redis from the transaction of their batch, and what a cr
   CHECK(stage.redis.Call({"ZSCORE", "taken", "x"}).text == "1");
 }
 
+TEST_CASE("a score that changes while an older one is written stays in the outbox until it is written, too",
+          "[archive]") {
+  ArchiveStage stage;
+  stage.Write("archive/10_none.sql",
+              "-- archive: s\n-- returns: scores\nSELECT id AS key, id AS member, 1 AS score FROM batch WHERE false");
+  stage.Migrate();
+  // Between the ZADD and the row's end there is time for another instance's batch.
+  stage.Sql(
+      "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$;"
+      "CREATE TRIGGER slow BEFORE DELETE ON sprockets.outbox FOR EACH STATEMENT EXECUTE FUNCTION slow();"
+      "INSERT INTO sprockets.outbox VALUES ('board', 'm', 1, NULL, 1)");
+  Process archive = stage.Begin("archive", {"--stream", "s"});
+  stage.AwaitSleepingQuery();
+  CHECK(stage.redis.Call({"ZSCORE", "board", "m"}).text == "1");
+  stage.Sql("UPDATE sprockets.outbox SET score = 2, version = 2");
+  CHECK(archive.Wait() == 0);
+  CHECK(stage.redis.Call({"ZSCORE", "board", "m"}).text == "2");
+  CHECK(stage.Value("SELECT count(*) FROM sprockets.outbox") == "0");
+}
+
 TEST_CASE("what was archived is trimmed below every group's first pending entry, and nothing else", "[archive]") {
   ArchiveStage stage;
   stage.Migrate();
