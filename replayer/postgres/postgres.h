@@ -135,6 +135,7 @@ inline constexpr uint32_t kPgInt2 = 21;
 inline constexpr uint32_t kPgInt4 = 23;
 inline constexpr uint32_t kPgFloat4 = 700;
 inline constexpr uint32_t kPgFloat8 = 701;
+inline constexpr uint32_t kPgByteaArray = 1001;
 inline constexpr uint32_t kPgTimestamp = 1114;
 inline constexpr uint32_t kPgTimestamptz = 1184;
 inline constexpr uint32_t kPgNumeric = 1700;

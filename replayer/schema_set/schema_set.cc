@@ -102,6 +102,12 @@ std::optional<std::string> TakeUnusedKeys(std::string_view value, Structure* str
   return {};
 }
 
+std::optional<std::string> TakeTrimmed(std::string_view value, Structure* structure) {
+  if (value != "allowed") return "-- trimmed: allowed, or leave it out";
+  structure->trimmed_allowed = true;
+  return {};
+}
+
 std::optional<std::string> TakeUpTo(std::string_view value, Structure* structure) {
   if (WordsOf(value).size() != 1) return "-- up-to: KEY, of the zset that says how far each key was filled";
   structure->up_to = value;
@@ -133,7 +139,7 @@ std::optional<std::string> TakePublish(std::string_view value, Structure* struct
   return {};
 }
 
-constexpr std::array<std::pair<std::string_view, Directive>, 13> kDirectives{{
+constexpr std::array<std::pair<std::string_view, Directive>, 14> kDirectives{{
     {"redis", TakeKind},
     {"keys", TakeKeys},
     {"scores", TakeScores},
@@ -142,6 +148,7 @@ constexpr std::array<std::pair<std::string_view, Directive>, 13> kDirectives{{
     {"ignore-members", TakeIgnoredMembers},
     {"zeros", TakeZeros},
     {"unused-keys", TakeUnusedKeys},
+    {"trimmed", TakeTrimmed},
     {"up-to", TakeUpTo},
     {"if-table", TakeIfTable},
     {"follow", TakeFollow},
@@ -183,7 +190,7 @@ Status CheckDirectives(const Structure& structure, const DirectiveLines& lines) 
     bool holds;
     std::string_view why;
   };
-  const std::array<Rule, 10> rules{{
+  const std::array<Rule, 12> rules{{
       {"keys", !structure.key, "is for queries with a column key; this one has a constant key"},
       {"listen", structure.follow.has_value(), "is for queries that say -- follow:"},
       {"tolerance", is_zset, "is for a zset"},
@@ -194,6 +201,8 @@ Status CheckDirectives(const Structure& structure, const DirectiveLines& lines) 
       {"unused-keys", structure.keys_glob && (is_zset || kind == RedisKind::kHash || kind == RedisKind::kSet),
        "is for a zset, hash or set that says -- keys:"},
       {"unused-keys", !structure.follow, "does not go with -- follow:"},
+      {"trimmed", is_stream, "is for a stream"},
+      {"trimmed", !structure.up_to, "does not go with -- up-to:"},
       {"up-to", is_stream && ends_open && !prefix.empty(),
        "is for streams whose -- keys: are a name and a * behind it"},
   }};

@@ -34,6 +34,7 @@ struct Structure {
   bool zeros_optional = false;               // a member with score 0 may as well be absent
   bool unused_keys_allowed = false;     // a key without members is right as long as another of the query's is there
   std::set<std::string> written_keys;   // of a run, not of the file: known to be in use, whatever Redis has
+  bool trimmed_allowed = false;         // of a stream: the entries before its first one may have been trimmed away
   std::optional<std::string> up_to;     // a zset: entries above the score that it has for the key may be missing
   std::optional<std::string> if_table;  // of PostgreSQL: where it is missing, the file is passed over
 

@@ -15,6 +15,7 @@ Structure Exactly(Structure structure) {
   structure.ignored_members.clear();
   structure.zeros_optional = false;
   structure.unused_keys_allowed = false;
+  structure.trimmed_allowed = false;
   structure.up_to.reset();
   return structure;
 }

@@ -13,6 +13,7 @@
 #include "replayer/structure/allowance.h"
 #include "replayer/structure/loader.h"
 #include "replayer/structure/small_keys.h"
+#include "replayer/structure/trimmed_head.h"
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
 #include "shared/redis/error.h"
@@ -244,15 +245,21 @@ class ZsetComparer : public KeyComparer {
 
 class StreamComparer : public KeyComparer {
  public:
-  /// What Redis lacks above its own last entry is asked for up to `asked_up_to` only; none: up to the end.
-  StreamComparer(RedisClient& redis, const std::string& name, std::optional<StreamId> asked_up_to, Teller& teller)
-      : pages_(redis, name, RedisKind::kStream), asked_up_to_(asked_up_to), teller_(teller) {}
+  /// What Redis lacks above its own last entry is asked for up to `asked_up_to` only; none: up to the end. It may lack
+  /// `head`.
+  StreamComparer(RedisClient& redis, const std::string& name, std::optional<StreamId> asked_up_to,
+                 const TrimmedHead& head, Teller& teller)
+      : pages_(redis, name, RedisKind::kStream), asked_up_to_(asked_up_to), head_(head), teller_(teller) {}
 
   Status Add(const SourceRow& row) override {
     while (true) {
       RETURN_IF_ERROR(Load());
       if (!has_ && asked_up_to_ && row.id > *asked_up_to_) return {};
       if (!has_ || row.id < id_) {
+        if (row.id < head_.first && trimmed_ < head_.entries) {
+          ++trimmed_;
+          return {};
+        }
         teller_.Tell(Problem::kMissing, ToString(row.id), ShowFields(row.fields), std::nullopt);
         return {};
       }
@@ -294,7 +301,9 @@ class StreamComparer : public KeyComparer {
 
   Pages pages_;
   const std::optional<StreamId> asked_up_to_;
+  const TrimmedHead head_;
   Teller& teller_;
+  uint64_t trimmed_ = 0;  // entries of the head that are not there
   bool has_ = false;
   StreamId id_;
   std::vector<std::string_view> fields_;
@@ -601,7 +610,7 @@ class StructureComparer : public KeyByKey {
     is_missing_ = actual == "none" && structure_.values != Structure::Values::kAtLeast;
     if (is_missing_) return {};
     if (actual == "none") {
-      comparer_ = NewComparer(name);
+      comparer_ = NewComparer(name, TrimmedHead());
       return {};
     }
     if (actual != NameOf(structure_.kind)) {
@@ -611,7 +620,11 @@ class StructureComparer : public KeyByKey {
     const std::string wanted = std::to_string(row.expire_at_ms.value_or(-1));
     if (const std::string found = std::to_string(expire_at_ms); found != wanted)
       teller_.TellOfKey(Problem::kExpiry, wanted, found);
-    comparer_ = NewComparer(name);
+    TrimmedHead head;
+    if (structure_.trimmed_allowed && prefix_.empty()) {
+      ASSIGN_OR_RETURN(head, LookAtHead(redis_, name));
+    }
+    comparer_ = NewComparer(name, head);
     return {};
   }
 
@@ -645,13 +658,13 @@ class StructureComparer : public KeyByKey {
     return std::optional(StreamId{0, static_cast<uint64_t>(up_to)});
   }
 
-  std::unique_ptr<KeyComparer> NewComparer(const std::string& name) {
+  std::unique_ptr<KeyComparer> NewComparer(const std::string& name, const TrimmedHead& head) {
     switch (structure_.kind) {
       case RedisKind::kZset:
         if (!allowance_.IsExact()) return std::make_unique<TableComparer>(redis_, name, structure_, teller_);
         return std::make_unique<ZsetComparer>(redis_, name, teller_);
       case RedisKind::kStream:
-        return std::make_unique<StreamComparer>(redis_, name, asked_up_to_, teller_);
+        return std::make_unique<StreamComparer>(redis_, name, asked_up_to_, head, teller_);
       case RedisKind::kHash:
       case RedisKind::kSet:
         return std::make_unique<TableComparer>(redis_, name, structure_, teller_);

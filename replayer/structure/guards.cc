@@ -14,10 +14,10 @@ namespace {
 using Fields = std::vector<std::string_view>;  // name, value, …
 using Json = nlohmann::json;
 
-/// Where the field of this name is in `fields`; their end: nowhere.
-size_t Find(const Fields& fields, std::string_view name) {
+/// Where the field of this name is in `fields`, the n-th of them, from 0; their end: nowhere.
+size_t Find(const Fields& fields, std::string_view name, size_t nth) {
   for (size_t i = 0; i + 1 < fields.size(); i += 2) {
-    if (fields[i] == name) return i;
+    if (fields[i] == name && nth-- == 0) return i;
   }
   return fields.size();
 }
@@ -56,8 +56,9 @@ std::optional<std::string> LostField(std::string_view source, std::string_view l
   Fields before;
   Fields after;
   if (!ParseWholeCommand(live, &before) || !ParseWholeCommand(source, &after)) return {};
+  std::map<std::string_view, size_t> seen;  // how often each name has come: an entry may repeat it
   for (size_t i = 0; i + 1 < before.size(); i += 2) {
-    const size_t at = Find(after, before[i]);
+    const size_t at = Find(after, before[i], seen[before[i]]++);
     if (at == after.size()) return std::string(before[i]);
     if (const auto member = LostMember(after[at + 1], before[i + 1])) return *member;
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "replayer/postgres/binary.h"
+#include "replayer/postgres/bytea_array.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 
@@ -17,8 +18,9 @@ constexpr double kMostExactInteger = 9007199254740992.0;  // 2^53: above it not 
 
 /// The columns that a kind wants, without key and expire_at, for the error message.
 std::string_view ColumnsOf(RedisKind kind) {
-  constexpr std::array<std::string_view, 5> kColumns{"member, score", "id, <fields…>", "field, value", "member",
-                                                     "value"};
+  constexpr std::array<std::string_view, 5> kColumns{"member, score",
+                                                     "id, <fields…> (or id and one column fields of type bytea[])",
+                                                     "field, value", "member", "value"};
   return kColumns[static_cast<size_t>(kind)];
 }
 
@@ -60,6 +62,7 @@ Status Source::Assign(const std::vector<Postgres::Column>& found) {
 
   std::string names;
   size_t fields = 0;
+  bool has_pairs = false;
   for (size_t i = 0; i < found.size(); ++i) {
     names += (i == 0 ? "" : ", ") + found[i].name;
     const std::string at = "q.c" + std::to_string(i + 1);
@@ -87,12 +90,18 @@ Status Source::Assign(const std::vector<Postgres::Column>& found) {
       column.expression = "floor(extract(epoch FROM " + at + ") * 1000)::int8";
     } else if (is_stream) {
       ++fields;
+      if (column.name == "fields" && type == kPgByteaArray) {
+        has_pairs = true;
+        column.role = Role::kFields;
+        column.expression = at;
+      }
     } else {
       wanted.push_back(column.name);  // one too many
     }
     columns_.push_back(std::move(column));
   }
-  if (wanted.empty() && (!is_stream || fields > 0)) return {};
+  const bool has_fields = has_pairs ? fields == 1 : fields > 0;
+  if (wanted.empty() && (!is_stream || has_fields)) return {};
   const std::string key = structure_->key ? "" : "key, ";
   return Error{ErrorCode::kRefused, structure_->file.native() + ": its columns are " + names + "; a " +
                                         std::string(NameOf(kind)) + " wants " + key + std::string(ColumnsOf(kind)) +
@@ -176,7 +185,7 @@ Error Source::Wrong(const SourceRow& row, const std::string& why) const {
   return {ErrorCode::kRefused, where + ": " + why};
 }
 
-Status Source::Read(std::span<const Postgres::ValueView> values, SourceRow* row) const {
+Status Source::Read(std::span<const Postgres::ValueView> values, SourceRow* row) {
   SPROCKETS_ASSERT(values.size() == columns_.size());
   row->key = structure_->key ? std::string_view(*structure_->key) : std::string_view();
   row->fields.clear();
@@ -219,12 +228,28 @@ Status Source::Read(std::span<const Postgres::ValueView> values, SourceRow* row)
         row->fields.push_back(column.name);
         row->fields.push_back(value);
         break;
+      case Role::kFields:
+        RETURN_IF_ERROR(ReadFields(value, row));
+        break;
     }
   }
   if (bytes > kMostRowBytes)
     return Wrong(*row, "it has " + FormatSize(bytes) + "; a row may have " + FormatSize(kMostRowBytes) +
                            ": leave it out, or shorten it");
   if (structure_->kind == RedisKind::kStream && row->fields.empty()) return Wrong(*row, "every field is NULL");
+  return {};
+}
+
+/// Names and values in turn, which may come again and hold any byte.
+Status Source::ReadFields(std::string_view bytes, SourceRow* row) {
+  if (!ReadByteaArray(bytes, &pairs_)) return Wrong(*row, "fields has more than one dimension");
+  if (pairs_.empty()) return Wrong(*row, "fields is empty: an entry has at least one name with its value");
+  if (pairs_.size() % 2 != 0)
+    return Wrong(*row, "fields has " + std::to_string(pairs_.size()) + " elements: a name comes without its value");
+  for (const std::optional<std::string_view>& element : pairs_) {
+    if (!element) return Wrong(*row, "fields has an element that is NULL: leave the pair out, or give it a value");
+    row->fields.push_back(*element);
+  }
   return {};
 }
 

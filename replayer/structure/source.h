@@ -43,7 +43,8 @@ class Source {
 
   /// Every row, sorted by key (bytes), then as Redis has them: a zset by score and member, a stream by id, hash and set
   /// by field and member. NULLs, NaN, infinities, scores that a double cannot hold, members that come twice in a row,
-  /// bad ids and rows above 32 MiB are kRefused with the file and the row; so is whatever PostgreSQL refuses.
+  /// bad ids, fields that are no pairs and rows above 32 MiB are kRefused with the file and the row; so is whatever
+  /// PostgreSQL refuses.
   Status Visit(Order order, const std::function<Status(const SourceRow&)>& visitor);
 
   /// Each key once, in no order, of a query that gives its keys by a column; a row without one as an empty key.
@@ -53,7 +54,7 @@ class Source {
   Status RefuseDuplicate();
 
  private:
-  enum class Role { kKey, kMember, kValue, kScore, kId, kExpireAt, kField };
+  enum class Role { kKey, kMember, kValue, kScore, kId, kExpireAt, kField, kFields };
   struct Column {
     std::string name;
     Role role;
@@ -67,7 +68,8 @@ class Source {
   std::string SelectSql(Order order) const;
   Status Copy(const std::string& sql, const std::function<Status(std::span<const Postgres::ValueView>)>& visitor,
               const uint64_t& rows);
-  Status Read(std::span<const Postgres::ValueView> values, SourceRow* row) const;
+  Status Read(std::span<const Postgres::ValueView> values, SourceRow* row);
+  Status ReadFields(std::string_view bytes, SourceRow* row);
   Status ReadScore(std::string_view bytes, bool is_integer, SourceRow* row) const;
   Status CheckOrder(const SourceRow& row);
   Error Wrong(const SourceRow& row, const std::string& why) const;
@@ -75,6 +77,7 @@ class Source {
   Postgres* postgres_;
   const Structure* structure_;
   std::vector<Column> columns_;
+  std::vector<std::optional<std::string_view>> pairs_;  // of the row at hand
   // Of the row before.
   std::string last_key_;
   std::string last_member_;

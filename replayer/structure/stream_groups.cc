@@ -5,6 +5,7 @@
 
 #include "replayer/access/access_control.h"
 #include "replayer/redis/pipeline.h"
+#include "replayer/redis/xinfo.h"
 #include "shared/redis/stream_id.h"
 
 namespace sprockets {
@@ -24,14 +25,6 @@ Result<int64_t> CountEntries(RedisClient& redis, const std::string& key, const s
     if (page->elements < kPage) return count;
     after = "(" + std::string(TextOf(*page->element[kPage - 1]->element[0]));
   }
-}
-
-/// Fields of XINFO's flat answers, by name.
-const redisReply* FieldOf(const redisReply& reply, std::string_view name) {
-  for (size_t i = 0; i + 1 < reply.elements; i += 2) {
-    if (TextOf(*reply.element[i]) == name) return reply.element[i + 1];
-  }
-  return nullptr;
 }
 
 }  // namespace

@@ -35,6 +35,10 @@ TEST_CASE("what Redis may differ in is read from the file") {
   const auto streams = ParseStructure("x.sql", "-- redis: stream\n-- keys: log/*\n-- up-to: marks\nSELECT 1");
   REQUIRE(streams.ok());
   CHECK(streams.value().up_to == "marks");
+  CHECK_FALSE(streams.value().trimmed_allowed);
+  const auto trimmed = ParseStructure("x.sql", "-- redis: stream log\n-- trimmed: allowed\nSELECT 1");
+  REQUIRE(trimmed.ok());
+  CHECK(trimmed.value().trimmed_allowed);
 }
 
 TEST_CASE("a directive that is wrong, or does not go with the others, is refused with file and line") {
@@ -47,6 +51,7 @@ TEST_CASE("a directive that is wrong, or does not go with the others, is refused
   CHECK(ErrorOf(zset + "-- ignore-members:\n").find("line 2: write -- ignore-members:") != std::string::npos);
   CHECK(ErrorOf(zset + "-- zeros: no\n").find("line 2: write -- zeros: optional") != std::string::npos);
   CHECK(ErrorOf(zset + "-- unused-keys: yes\n").find("line 2: write -- unused-keys:") != std::string::npos);
+  CHECK(ErrorOf(zset + "-- trimmed: yes\n").find("line 2: write -- trimmed: allowed") != std::string::npos);
   CHECK(ErrorOf(zset + "-- up-to:\n").find("line 2: write -- up-to:") != std::string::npos);
   CHECK(ErrorOf(zset + "-- if-table: a b\n").find("line 2: write -- if-table:") != std::string::npos);
   CHECK(ErrorOf(zset + "-- keys:\n").find("line 2: write -- keys:") != std::string::npos);
@@ -70,6 +75,8 @@ TEST_CASE("a directive that is wrong, or does not go with the others, is refused
   does_not_go("-- redis: hash a\n-- zeros: optional\n", "line 2: -- zeros: is for a zset");
   does_not_go("-- redis: zset a\n-- unused-keys: allowed\n", "line 2: -- unused-keys:");
   does_not_go("-- redis: zset\n-- keys: a*\n-- unused-keys: allowed\n-- follow: t id\n", "line 3: -- unused-keys:");
+  does_not_go("-- redis: zset a\n-- trimmed: allowed\n", "line 2: -- trimmed: is for a stream");
+  does_not_go("-- redis: stream\n-- keys: a*\n-- trimmed: allowed\n-- up-to: m\n", "line 3: -- trimmed: does not go");
   does_not_go("-- redis: stream a\n-- up-to: marks\n", "line 2: -- up-to:");
   does_not_go("-- redis: stream\n-- keys: a*b\n-- up-to: marks\n", "line 3: -- up-to:");
   does_not_go("-- redis: stream\n-- keys: [ab]*\n-- up-to: marks\n", "line 3: -- up-to:");
