@@ -23,6 +23,8 @@ namespace sprockets {
   ENTRY(Migrate)                  \
   ENTRY(Rebuild)                  \
   ENTRY(Verify)                   \
+  ENTRY(Snapshot)                 \
+  ENTRY(Restore)                  \
   ENTRY(Access)                   \
   ENTRY(Archive)
 

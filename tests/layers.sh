@@ -82,6 +82,8 @@ may replayer/archive shared/base/ shared/redis/ replayer/postgres/ replayer/redi
   replayer/terminal/
 may replayer/structure shared/base/ shared/redis/ replayer/postgres/ replayer/redis/ replayer/schema_set/ replayer/access/ \
   replayer/terminal/
+may replayer/snapshot shared/base/ shared/redis/ replayer/postgres/ replayer/redis/ replayer/schema_set/ replayer/structure/ \
+  replayer/terminal/
 may replayer/commands shared/ replayer/
 
 # Decisions, and the values that they are about.

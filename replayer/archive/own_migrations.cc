@@ -5,7 +5,7 @@
 namespace sprockets {
 
 std::vector<Migration> OwnMigrations() {
-  return {{1, "001_log.sql", kArchive001Log}};
+  return {{1, "001_log.sql", kArchive001Log}, {2, "002_snapshots.sql", kArchive002Snapshots}};
 }
 
 }  // namespace sprockets

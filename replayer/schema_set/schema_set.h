@@ -25,6 +25,7 @@ struct Structure {
   std::optional<std::string> key;        // none: the query's column `key` has it
   std::optional<std::string> keys_glob;  // all of Redis's keys that belong to the query; none: only those that it gives
   bool integer_scores = false;
+  bool infinite_scores = false;  // of a snapshot, not of a file: Redis may have had them
 
   // What SQL cannot say exactly: how far Redis may be from the query and still be right.
   double tolerance = 0;  // between two scores that are equal

@@ -263,7 +263,8 @@ Status Source::ReadScore(std::string_view bytes, bool is_integer, SourceRow* row
     return {};
   }
   row->score = PgFloat8(bytes);
-  if (!std::isfinite(row->score)) return Wrong(*row, "the score is NaN or infinite");
+  const bool is_allowed = structure_->infinite_scores ? !std::isnan(row->score) : std::isfinite(row->score);
+  if (!is_allowed) return Wrong(*row, "the score is NaN or infinite");
   if (!structure_->integer_scores) return {};
   if (std::trunc(row->score) != row->score || std::abs(row->score) > kMostExactInteger)
     return Wrong(*row, "the score is no integer up to 2^53, as -- scores: integers asks for");
