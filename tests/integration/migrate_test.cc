@@ -106,14 +106,14 @@ TEST_CASE("the archive's own tables are made once, before the set's, and their n
   stage.Write("migrations/001_totals.sql", "CREATE TABLE sprockets.totals AS SELECT stream FROM sprockets.log;");
   const CommandResult dry = stage.Run("migrate", {"--dry-run", "--json"});
   CHECK(dry.exit_code == 1);
-  CHECK(dry.Summary().at("own").at("applied") == 1);
+  CHECK(dry.Summary().at("own").at("applied") == 2);
   CHECK(stage.postgres.Value(stage.database, "SELECT to_regclass('sprockets.log') IS NULL") == "t");
   const CommandResult applied = stage.Run("migrate", {"--json"});
   INFO(applied);
   CHECK(applied.exit_code == 0);
-  CHECK(applied.Summary().at("own").at("applied") == 1);
+  CHECK(applied.Summary().at("own").at("applied") == 2);
   const CommandResult again = stage.Run("migrate", {"--json"});
-  CHECK(again.Summary().at("own").at("already_there") == 1);
+  CHECK(again.Summary().at("own").at("already_there") == 2);
   CHECK(again.Summary().at("own").at("applied") == 0);
   stage.Write("set.conf", "name sprockets\n");
   const CommandResult refused = stage.Run("migrate");
