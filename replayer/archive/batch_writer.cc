@@ -1,6 +1,7 @@
 #include "replayer/archive/batch_writer.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "replayer/archive/bisection.h"
@@ -49,6 +50,7 @@ struct BatchWriter::Work {
   std::vector<const Handler*> handlers;
   int64_t block = 0;
   std::vector<EntryFailure> failures;  // of entries that are put aside; none of the others
+  std::set<size_t> repeats = {};       // entries whose event has another id in the log
 
   int64_t PositionOf(size_t entry) const {
     return block * static_cast<int64_t>(kMostBatchEntries) + static_cast<int64_t>(entry);
@@ -198,6 +200,7 @@ Status BatchWriter::WriteInTransaction(EntryBatch& batch, Written* written) {
   ASSIGN_OR_RETURN(const Postgres::Rows settings, postgres_->Query(kSettings));
   work.block = std::stoll(settings[0][2].value_or("0"));
   RETURN_IF_ERROR(ArchiveNew(work));
+  RETURN_IF_ERROR(KeepRepeats(work));
   RETURN_IF_ERROR(KeepDead(work));
   if (also_do_) RETURN_IF_ERROR(also_do_(*postgres_, written->outcomes, work.failures));
   RETURN_IF_ERROR(postgres_->Commit());
@@ -221,9 +224,11 @@ Status BatchWriter::ArchiveNew(Work& work) {
       fates = SortOut(entries, known);
     }
     std::vector<size_t> fresh;
+    work.repeats.clear();
     for (size_t i = 0; i < entries.size(); ++i) {
-      if (fates[i] == Fate::kKnown) {
+      if (fates[i] == Fate::kKnown || fates[i] == Fate::kRepeat) {
         work.written.outcomes[i] = EntryOutcome::kKnown;
+        if (fates[i] == Fate::kRepeat) work.repeats.insert(i);
       } else if (fates[i] == Fate::kConflict) {
         Error why{ErrorCode::kRefused, "the log has its id or its event id with another payload",
                   std::string(kUniqueViolation)};
@@ -329,7 +334,8 @@ Result<std::vector<KnownEntry>> BatchWriter::AskKnown(const EntryBatch& batch) {
       const Postgres::Rows rows,
       postgres_->Query("SELECT id, event_id, encode(payload_hash, 'hex') FROM sprockets.log WHERE stream = $1 AND id = "
                        "ANY ($2::text[]) UNION SELECT id, event_id, encode(payload_hash, 'hex') FROM sprockets.log "
-                       "WHERE stream = $1 AND event_id = ANY ($3::text[])",
+                       "WHERE stream = $1 AND event_id = ANY ($3::text[]) UNION SELECT id, event_id, "
+                       "encode(payload_hash, 'hex') FROM sprockets.repeats WHERE stream = $1 AND id = ANY ($2::text[])",
                        parameters));
   std::vector<KnownEntry> known;
   for (const auto& row : rows) {
@@ -363,6 +369,25 @@ Result<size_t> BatchWriter::CountArchived(const EntryBatch& batch) {
     if (dead.value().empty()) break;
   }
   return archived;
+}
+
+Status BatchWriter::KeepRepeats(const Work& work) {
+  for (const size_t i : work.repeats) {
+    const ArchiveEntry& entry = work.batch.entries[i];
+    const std::string id = ToString(entry.id);
+    const std::vector<Postgres::Parameter> row{
+        {.bytes = work.batch.stream},
+        {.bytes = id},
+        {.bytes = *entry.event_id},
+        {.bytes = work.batch.Raw(entry), .is_binary = true},
+        {.bytes = std::string_view(entry.hash.data(), entry.hash.size()), .is_binary = true}};
+    const auto kept = postgres_->Query(
+        "INSERT INTO sprockets.repeats (stream, id, event_id, raw, payload_hash) VALUES ($1, $2, $3, $4::bytea[], "
+        "$5::bytea) ON CONFLICT (stream, id) DO NOTHING",
+        row);
+    if (!kept.ok()) return kept.error();
+  }
+  return {};
 }
 
 /// An entry that was put aside before, and was delivered again, is the same dead letter.

@@ -94,6 +94,7 @@ class BatchWriter {
   Status Copy(Work& work, std::span<const size_t> entries);
   Status RunHandler(const Handler& handler);
   Result<std::vector<KnownEntry>> AskKnown(const EntryBatch& batch);
+  Status KeepRepeats(const Work& work);
   Status KeepDead(Work& work);
   std::vector<const Handler*> HandlersOf(std::string_view stream) const;
 

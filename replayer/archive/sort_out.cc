@@ -27,7 +27,8 @@ std::vector<Fate> SortOut(std::span<const ArchiveEntry> entries, std::span<const
     }
     const bool differs =
         (id_known && same_id->second != entry.hash) || (event_known && same_event->second != entry.hash);
-    fates.push_back(differs ? Fate::kConflict : Fate::kKnown);
+    fates.push_back(differs ? Fate::kConflict : id_known ? Fate::kKnown : Fate::kRepeat);
+    if (fates.back() == Fate::kRepeat) by_id.emplace(entry.id, entry.hash);
   }
   return fates;
 }

@@ -10,7 +10,7 @@
 
 namespace sprockets {
 
-/// A row of the log that has the id or the event id of an entry of the batch.
+/// A row of the log, or of the repeats, that has the id or the event id of an entry of the batch.
 struct KnownEntry {
   StreamId id;
   std::optional<std::string> event_id;
@@ -20,6 +20,7 @@ struct KnownEntry {
 enum class Fate {
   kNew,
   kKnown,     // the log has it, or the batch has it before: to be acknowledged
+  kRepeat,    // the log, or the batch before it, has its event under another id: no news, but it stands in the stream
   kConflict,  // its id or its event id is known with another payload: to be kept, and told
 };
 

@@ -17,6 +17,17 @@ CREATE TABLE sprockets.log (
 CREATE UNIQUE INDEX log_entries ON sprockets.log (stream, id);
 CREATE UNIQUE INDEX log_events ON sprockets.log (stream, event_id) WHERE event_id IS NOT NULL;
 
+-- Entries whose event the log has under another id, with the same fields: a client had sent it again. They are no news, but
+-- they stand in the stream.
+CREATE TABLE sprockets.repeats (
+  stream       text NOT NULL,
+  id           text NOT NULL,
+  event_id     text NOT NULL,
+  raw          bytea[] NOT NULL,
+  payload_hash bytea NOT NULL,
+  PRIMARY KEY (stream, id)
+);
+
 -- A batch takes one number, and its entries get the positions from 65536 times that number on.
 CREATE SEQUENCE sprockets.log_blocks;
 
@@ -53,6 +64,18 @@ CREATE TABLE sprockets.dead_letters (
 );
 -- An entry that is delivered again is the same dead letter.
 CREATE UNIQUE INDEX dead_letters_entries ON sprockets.dead_letters (stream, id, payload_hash);
+
+-- Every entry that archive has seen, under its id: what a stream is rebuilt from.
+CREATE VIEW sprockets.entries AS
+SELECT stream, id, raw AS fields FROM sprockets.log
+UNION ALL
+SELECT stream, id, raw FROM sprockets.repeats
+UNION ALL
+SELECT DISTINCT ON (dead.stream, dead.id) dead.stream, dead.id, dead.raw
+FROM sprockets.dead_letters AS dead
+WHERE dead.payload_hash IS NOT NULL
+  AND NOT EXISTS (SELECT FROM sprockets.log WHERE log.stream = dead.stream AND log.id = dead.id)
+  AND NOT EXISTS (SELECT FROM sprockets.repeats WHERE repeats.stream = dead.stream AND repeats.id = dead.id);
 
 -- Scores that Redis does not have yet. Handlers that say `-- returns: scores` fill it in the transaction of their batch;
 -- whoever writes them to Redis deletes them by key, member and version, so that a newer score stays.

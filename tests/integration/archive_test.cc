@@ -75,7 +75,8 @@ struct ArchiveStage : SetStage {
     for (const auto& row : postgres.Query(
              database,
              "SELECT id, (SELECT string_agg(encode(part, 'hex') || ',', '' ORDER BY place) FROM unnest(raw) WITH "
-             "ORDINALITY AS parts (part, place)) FROM sprockets.log WHERE stream = '" +
+             "ORDINALITY AS parts (part, place)) FROM (SELECT stream, id, fields AS raw FROM sprockets.entries) AS "
+             "entries WHERE stream = '" +
                  stream + "'"))
       in_log[row[0]] = row[1];
     CHECK(in_log == in_stream);
@@ -226,6 +227,20 @@ TEST_CASE("an event that comes twice is archived once, and one with another payl
   CHECK(archived.Says("another payload"));
   CHECK(stage.Value("SELECT encode(raw[4], 'escape') FROM sprockets.dead_letters") == "2");
   CHECK(stage.PendingOf("s") == "0");
+  // All five stand in the stream, so the stream comes back with all five, whoever reads it again.
+  const auto expect_all = [&] {
+    std::string ids;
+    for (const Reply& entry : stage.redis.Call({"XRANGE", "s", "-", "+"}).elements)
+      ids += (ids.empty() ? "" : ",") + entry.elements[0].text;
+    CHECK(stage.Value("SELECT string_agg(id, ',' ORDER BY split_part(id, '-', 1)::bigint, split_part(id, '-', "
+                      "2)::bigint) FROM sprockets.entries WHERE stream = 's'") == ids);
+    CHECK(stage.Value("SELECT count(*) FROM sprockets.repeats") == "2");
+    CHECK(stage.Value("SELECT count(*) FROM sprockets.entries AS e JOIN sprockets.log AS l ON e.fields = l.raw") ==
+          "4");
+  };
+  expect_all();
+  CHECK(stage.Archive({"--group", "again"}).exit_code == 0);
+  expect_all();
 }
 
 TEST_CASE("a group that is lost begins where reading began, so what was pending in it is archived", "[archive]") {

@@ -80,7 +80,7 @@ TEST_CASE("an entry is new if neither its id nor its event id is known, and a co
   std::vector<KnownEntry> known;
   for (const ArchiveEntry& entry : log.entries) known.push_back({entry.id, entry.event_id, entry.hash});
   const std::vector<Fate> fates = SortOut(batch.entries, known);
-  CHECK(fates == std::vector{Fate::kKnown, Fate::kConflict, Fate::kKnown, Fate::kConflict, Fate::kNew, Fate::kKnown,
+  CHECK(fates == std::vector{Fate::kKnown, Fate::kConflict, Fate::kRepeat, Fate::kConflict, Fate::kNew, Fate::kRepeat,
                              Fate::kConflict});
 }
 
