@@ -21,7 +21,7 @@ constexpr int64_t kStreamSilenceMs = 3'000;
 constexpr int64_t kStreamLifeMs = 30 * 60'000;  // then the page opens another one
 constexpr std::string_view kNonceMark = "@NONCE@";
 
-HttpResponse Json(int status, std::string body) {
+HttpResponse JsonResponse(int status, std::string body) {
   return {.status = status, .content_type = kJson, .body = std::move(body)};
 }
 
@@ -56,18 +56,18 @@ HttpResponse AdminHttp::Answer(const HttpRequest& request) const {
   if (request.path == "/") return Page();
   const auto publication = publisher_->Latest();
   if (publication == nullptr)
-    return Json(503, "{\"alive\":true,\"ready\":false,\"headline\":\"The sidecar is starting.\"}\n");
+    return JsonResponse(503, "{\"alive\":true,\"ready\":false,\"headline\":\"The sidecar is starting.\"}\n");
   const int64_t now_ms = SteadyClockMs();
   if (request.path == "/metrics")
     return {.content_type = Metrics::kContentType, .body = MetricsText(publication->snapshot, now_ms)};
   if (request.path == "/events") return Events();
   const Verdict verdict = Judge(publication->snapshot, now_ms);
-  if (request.path == "/health") return Json(verdict.alive ? 200 : 503, VerdictJson(verdict));
+  if (request.path == "/health") return JsonResponse(verdict.alive ? 200 : 503, VerdictJson(verdict));
   if (request.path == "/ready") {
     const bool ready = SpillingIsEnough(request.query) ? verdict.takes_events : verdict.ready;
-    return Json(ready ? 200 : 503, VerdictJson(verdict));
+    return JsonResponse(ready ? 200 : 503, VerdictJson(verdict));
   }
-  if (request.path == "/status.json") return Json(200, PageJson(*publication, verdict, now_ms, 0) + "\n");
+  if (request.path == "/status.json") return JsonResponse(200, PageJson(*publication, verdict, now_ms, 0) + "\n");
   return {.status = 404, .body = "there are /, /health, /ready, /metrics, /status.json and /events\n"};
 }
 
