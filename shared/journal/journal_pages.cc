@@ -86,7 +86,7 @@ JournalPages::Chosen JournalPages::Choose(Reading* reading, File** chosen) {
       if (!HandleTrouble(prepared.error(), file.info.number)) return Chosen::kNotNow;
       continue;
     }
-    const Part* part = file.PartOf(reading->stream);
+    Part* const part = file.PartOf(reading->stream);
     if (part == nullptr || part->last < part->first) continue;
     const bool has_some = down ? part->first < reading->at && part->last > reading->read.above
                                : part->last > reading->at && part->first <= reading->read.to;
@@ -137,9 +137,16 @@ Status JournalPages::AskNext(const Reading& reading, Candidate* candidate, bool*
   stream.id = candidate->part->id;
   stream.name = reading.read.stream;
   stream.last_ticket = candidate->part->last_ticket;
-  ASSIGN_OR_RETURN(const int64_t before, TicketBefore(*journal, *candidate->file, stream, reading));
+  Part& part = *candidate->part;
+  int64_t before = 0;
+  if (part.asked_ticket > 0 && part.asked_id == reading.at) {
+    before = part.asked_ticket - (reading.read.down ? 1 : 0);
+  } else {
+    ASSIGN_OR_RETURN(before, TicketBefore(*journal, *candidate->file, stream, reading));
+  }
   const auto take = [&](const SpilledEvent& row) {
-    candidate->next = *row.id;
+    candidate->next = part.asked_id = *row.id;
+    part.asked_ticket = row.ticket;
     *has_one = true;
     return false;
   };

@@ -47,6 +47,8 @@ class JournalPages {
     bool bounds_known = false;
     StreamId first;  // of its rows that can be read; the last one below the first one: there are none
     StreamId last;
+    StreamId asked_id;         // of the row that was its next one when it was last asked
+    int64_t asked_ticket = 0;  // 0: it was not
   };
   struct File {
     SpillFileInfo info;
@@ -83,7 +85,7 @@ class JournalPages {
   /// A file that has rows for a page.
   struct Candidate {
     File* file = nullptr;
-    const Part* part = nullptr;
+    Part* part = nullptr;
     StreamId next;  // up: no row of it that is still to be read is below; down: above
   };
   enum class Chosen { kNone, kOne, kNotNow };

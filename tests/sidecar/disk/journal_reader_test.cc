@@ -224,7 +224,7 @@ TEST_CASE("random ranges of random files are read as they should be") {
     world.store->Process(jobs);
   }
   JournalPages journals(world.folder);
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 60; ++i) {
     const size_t stream = random() % 3;
     const int64_t above = static_cast<int64_t>(random() % static_cast<size_t>(n));
     const int64_t to = above + static_cast<int64_t>(random() % static_cast<size_t>(n));
