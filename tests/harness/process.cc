@@ -78,8 +78,12 @@ void Process::Signal(int signal) {
   if (Running()) kill(-pid_, signal);
 }
 
+// The signal reaches a thread that is running only when that thread next enters the kernel.
 void Process::Stop() {
+  if (!Running()) return;
   Signal(SIGSTOP);
+  siginfo_t stopped;
+  waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WEXITED | WNOWAIT);
 }
 void Process::Continue() {
   Signal(SIGCONT);
