@@ -269,6 +269,12 @@ void Acceptor::TakeHeld() {
     const EventIdentity* const clients = held.identity ? &*held.identity : nullptr;
     if (MustWait(held.stream, clients)) {
       Hold(std::move(held));
+    } else if (forwarder_->FindStream(held.stream) == nullptr &&
+               !intake_.Admits(held.stream, forwarder_->streams().size())) {
+      // Others were taken while it waited.
+      ++counters_.invalid;
+      AnswerInvalid(held.event->reply_to, Intake::kNotAdmitted);
+      intake_.Recycle(std::move(held.event));
     } else {
       Take(std::move(held.event), clients, held.since);
     }

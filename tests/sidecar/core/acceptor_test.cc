@@ -270,6 +270,15 @@ TEST_CASE("after a change of the mode, without Redis, what may be a repeat is an
   CHECK(desk.journal.size() == 2);
 }
 
+TEST_CASE("streams of events that waited are no more than others") {
+  Desk desk;  // takes two streams
+  desk.acceptor.OnEarlierEvents({}, /*complete=*/false);
+  for (const char* stream : {"a", "b", "c"}) desk.Send({"XADD", stream, "*", "f", "1", "event_id", stream});
+  desk.acceptor.OnEarlierEvents({}, /*complete=*/true);
+  CHECK(desk.journal.size() == 2);
+  CHECK(desk.replies[3].starts_with("-INVALID "));
+}
+
 TEST_CASE("ids go on above those of journals that are gone, however far the clock goes back") {
   Desk desk;
   LandedMark mark;
