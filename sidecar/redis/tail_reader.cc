@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "shared/ahead/greeting.h"
 #include "shared/base/log.h"
 #include "shared/redis/error.h"
 #include "shared/redis/login.h"
@@ -42,6 +43,7 @@ void TailReader::OnConnected() {
   };
   if (const std::string login = AuthCommand(url_); !login.empty()) log_in(login);
   if (url_.database != 0) log_in(MakeCommand({"SELECT", std::to_string(url_.database)}));
+  log_in(MakeCommand({"INFO"}));
   pipeline_.Append(std::exchange(unsent_, {}), asked_.size());
 }
 
@@ -52,7 +54,11 @@ void TailReader::OnReply(const redisReply& reply) {
     return TakeEntries(asked, reply);
   }
   --logins_owed_;
-  if (reply.type == REDIS_REPLY_ERROR) Fail("the login is refused: " + std::string(WithoutArguments(TextIn(reply))));
+  if (reply.type == REDIS_REPLY_ERROR)
+    return Fail("the login is refused: " + std::string(WithoutArguments(TextIn(reply))));
+  // A replica may lack what its master has.
+  if (reply.type != REDIS_REPLY_STRING) return;
+  if (const auto why = NoMaster(TextIn(reply))) Fail(*why);
 }
 
 // A stream that we may not read, or a key that is none, is done without: so does --ack redis.
