@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "replayer/commands/common_options.h"
+#include "replayer/drain/pass.h"
 #include "shared/base/text.h"
 #include "shared/spill/disk_folder.h"
 
@@ -97,6 +98,8 @@ Result<Outcome> FromJournal::Run(const RebuildRunOptions& run, const Output& out
   ASSIGN_OR_RETURN(const DiskFolder folder, DiskFolder::OpenExisting(folder_));
   FilledStreams filled;
   const Status status = FillFromJournals(options_, folder, &filled);
+  const Result<KeptAside> kept = LookAtKeptAside(folder);
+  filled.read_all = filled.read_all && kept.ok() && kept.value().damaged_files == 0;
   return OutcomeOf(filled, status, options_.dry_run, output);
 }
 

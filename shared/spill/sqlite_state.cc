@@ -349,7 +349,10 @@ Result<std::unique_ptr<StateStore>> OpenSqliteState(const std::filesystem::path&
   auto state = SqliteState::Open(path, &found);
   if (!state.ok() && state.error().code == ErrorCode::kCorrupt) {
     if (Status aside = SetAside(path); !aside.ok()) return std::move(aside).Prefixed(context).error();
-    state = SqliteState::Open(path, &found);
+    // There was an earlier life, whatever else it has left.
+    FoundInFolder lost = found;
+    lost.folder_has_files = true;
+    state = SqliteState::Open(path, &lost);
   }
   if (!state.ok()) return std::move(state).error().Prefixed(context);
   // Without the room, a full disk costs more than it must, but nothing is lost.

@@ -71,11 +71,14 @@ class Judgement {
       Add("redis-refuses-login", "Redis refuses the sidecar's login" + Because(redis.last_error) + ".", true);
     } else if (!redis.connected) {
       Add("redis-away", "Redis is away" + Because(redis.last_error) + ".", true);
-    } else if (!redis.takes_events && !(now_.delivery.journal && now_.delivery.journal->blocked)) {
+    } else if (now_.keeps_journal() ? !redis.last_error.empty() : !redis.takes_events) {
       Add("redis-refuses-events", "Redis answers and refuses events" + Because(redis.last_error) + ".", true);
     } else if (!now_.redis_silent_ms || *now_.redis_silent_ms + age_ms_ >= kRedisPatienceMs) {
       Add("redis-silent", "Redis has not answered lately.", true);
     }
+    if (!redis.connected && now_.probes.reads_tails)
+      Add("mode-changed", "The mode was changed lately: events with a client's id may be refused until Redis is there.",
+          false);
     if (now_.delivery.journal && now_.delivery.journal->held_ms > 0)
       Add("held",
           "Nothing is sent to Redis for " + FormatDuration(now_.delivery.journal->held_ms) + ", by SPROCKETS HOLD.",
@@ -93,6 +96,10 @@ class Judgement {
     } else if (spill.bytes >= now_.setup.spill_max_bytes && !now_.keeps_journal()) {
       Add("spill-full", "The spill files have reached --spill-max-bytes.", without);
     }
+    if (spill.states.quarantined > 0)
+      Add("file-quarantined", "A spill file is damaged: what it holds is not in Redis, as far as anybody knows.", true);
+    if (now_.delivery.journal && !now_.delivery.journal->refusal.empty())
+      Add("journal-refuses", "The disk refused the last event" + Because(now_.delivery.journal->refusal) + ".", false);
     if (now_.delivery.journal && now_.delivery.journal->blocked)
       Add("journal-blocked", "A COMMIT to the journal failed. Until one succeeds, events are refused.", false);
   }
@@ -122,9 +129,10 @@ class Judgement {
           "Correct the sidecar's user or password and restart it. This asks Redis beforehand; add the user and "
           "--redis-password-file:",
           "sprockets-sidecar" + socket + " " + RedisArgument() + spill + " --check-config --probe");
-    if (Has("redis-away")) Next("Bring Redis back. Events are kept on disk meanwhile.");
+    if (Has("redis-away"))
+      Next(verdict_.takes_events ? "Bring Redis back. Events are kept on disk meanwhile." : "Bring Redis back.");
     if (Has("redis-refuses-events")) Next("Look at what Redis says: it may be out of memory, or a replica.");
-    if (Has("disk-silent") || Has("disk-not-writable") || Has("journal-blocked"))
+    if (Has("disk-silent") || Has("disk-not-writable") || Has("journal-blocked") || Has("journal-refuses"))
       Next("Look at the disk below the spill folder.", "df -h " + ShellWord(now_.setup.spill_dir));
     if (Has("stream-refused"))
       Next(

@@ -15,6 +15,7 @@ StreamCounters CountersOf(const AheadStream& stream) {
   return {stream.accepted, stream.landed_rows, stream.journaled};
 }
 
+constexpr int64_t kRefusalHoldsMs = 10'000;
 constexpr int64_t kMarkEveryMs = 100;  // a mark may lag by so much: then rows that landed are asked for once more
 
 }  // namespace
@@ -88,6 +89,12 @@ void DiskFirst::CollectPages() {
   for (JournalPageRead& read : reader_.Collect()) journal_.OnPage(read.stream, std::move(read.page));
 }
 
+void DiskFirst::OnSpillOutcome(SpillOutcome outcome) {
+  refusal_ = outcome.kind == SpillOutcome::Kind::kRefused ? outcome.why : "";
+  refused_at_ = clock_->Now();
+  acceptor_.OnOutcome(std::move(outcome));
+}
+
 void DiskFirst::OnJournalBlocked(const JournalBlocked& blocked) {
   acceptor_.OnBlocked(blocked.blocked, blocked.why);
 }
@@ -143,6 +150,8 @@ JournalFacts DiskFirst::Journaled(WallTime now) const {
   JournalFacts facts;
   facts.guarded = forwarder_.guarded();
   facts.blocked = acceptor_.blocked();
+  // Not for ever: nobody may send events to a sidecar that is not ready, and then nothing would say that there is room.
+  if (clock_->Now().ms - refused_at_.ms < kRefusalHoldsMs) facts.refusal = refusal_;
   if (const auto until = forwarder_.hold_until()) facts.held_ms = std::max<int64_t>(0, until->ms - clock_->Now().ms);
   for (const auto& [name, stream] : forwarder_.streams()) {
     const StreamId committed = stream->rows.committed();
@@ -202,6 +211,7 @@ DeliveryProbes DiskFirst::Probes() const {
     probes.streams.push_back({stream->name, CountersOf(*stream)});
     probes.other_streams -= probes.streams.back().counters;
   }
+  probes.reads_tails = tails_ != nullptr;
   probes.times_opened = link_.times_lost();
   if (link_.answered_ms() > 0) probes.answered_ms = link_.answered_ms();
   probes.window_used = acceptor_.window().size();

@@ -44,7 +44,7 @@ class DiskFirst : public Delivery, private ForwarderNotices, private JournalWork
   void OnEarlierEvents(const EarlierEvents& events, bool complete) override {
     acceptor_.OnEarlierEvents(events, complete);
   }
-  void OnSpillOutcome(SpillOutcome outcome) override { acceptor_.OnOutcome(std::move(outcome)); }
+  void OnSpillOutcome(SpillOutcome outcome) override;
   void OnRecorded(const Recorded&) override {}
   void OnSealed(const Sealed& sealed) override { journal_.OnSealed(sealed.status.ok()); }
   void OnJournalBlocked(const JournalBlocked& blocked) override;
@@ -88,6 +88,8 @@ class DiskFirst : public Delivery, private ForwarderNotices, private JournalWork
   Acceptor acceptor_;
   int64_t marked_ms_ = 0;  // when marks were last written down
   bool was_guarded_ = true;
+  std::string refusal_;  // why the disk refused the last event; empty: it did not
+  LoopTime refused_at_;
   bool confirm_wanted_ = false;                            // that what was forgotten is on disk
   int unconfirmed_ = 0;                                    // such wishes, on their way
   mutable std::vector<const AheadStream*> named_streams_;  // that have figures of their own, as they were met

@@ -44,6 +44,7 @@ struct JournalFacts {
   int64_t ahead_of_clock_ms = 0;  // of the highest id
   bool guarded = false;
   bool blocked = false;  // a COMMIT failed and is tried again
+  std::string refusal;   // why the disk took no event lately; empty: it did
   int64_t held_ms = 0;   // so long nothing is sent yet, by SPROCKETS HOLD
 };
 

@@ -26,6 +26,7 @@ struct DeliveryProbes {
   std::vector<StreamProbe> streams;    // in the order of their first events, at most kNamedStreams
   StreamCounters other_streams;        // of all the others together
   std::vector<StreamRefusal> refused;  // that Redis refuses alone, at most kNamedStreams
+  bool reads_tails = false;            // an event with a client's id may have to wait for Redis, once a stream
   uint64_t times_opened = 0;           // so often events could not go to Redis any more
   std::optional<int64_t> answered_ms;  // when Redis last answered, on the loop's clock; nothing: it never has
   size_t window_used = 0;              // ids

@@ -126,6 +126,11 @@ TEST_CASE("a salvage keeps the names of a journal's good rows and what was moved
     return true;
   }));
   CHECK(tickets == std::vector<int64_t>{1, 3, 4});
+  // What is lost is not there, whoever asks.
+  const Run filled = RunReplayer({"rebuild", "--from-journal", stage.folder.path().native(), "--redis",
+                                  stage.redis.Url(), "--json", "--progress", "none"});
+  INFO(filled.out << filled.err);
+  CHECK(filled.exit_code == 1);
 }
 
 }  // namespace

@@ -91,6 +91,33 @@ TEST_CASE("an unreadable state file is set aside, none before it replaced") {
   }
 }
 
+TEST_CASE("an unreadable state file is a lost one, also where there are no spill files") {
+  StateFixture fixture;
+  WriteBytes(fixture.folder.StatePath(), std::string(5000, 'g'));
+  StateFile state = Must(StateFile::Open(fixture.folder, {}));
+  CHECK(state.connections_lost());
+  CHECK_FALSE(state.nothing_was_in_flight());
+  CHECK(state.redis_first_until_ms() == StateFile::kStillGoingOn);
+}
+
+TEST_CASE("which life put events straight into Redis, and until when, outlives a kill") {
+  StateFixture fixture;
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    CHECK(state.redis_first_until_ms() == 0);
+    Must(state.NoteDiskFirst(5));
+    CHECK(state.redis_first_until_ms() == 0);  // there was none
+    Must(state.Record({"run", 1}, {}));
+  }
+  {
+    StateFile state = Must(StateFile::Open(fixture.folder, {}));
+    CHECK(state.redis_first_until_ms() == StateFile::kStillGoingOn);
+    Must(state.NoteDiskFirst(1'000));
+    Must(state.NoteDiskFirst(2'000));  // it has ended already
+  }
+  CHECK(Must(StateFile::Open(fixture.folder, {})).redis_first_until_ms() == 1'000);
+}
+
 TEST_CASE("a state file of a newer version stays untouched") {
   StateFixture fixture;
   Database::Options options;

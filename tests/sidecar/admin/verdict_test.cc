@@ -79,6 +79,37 @@ TEST_CASE("a disk that takes nothing costs readiness at once, and events only wh
   CHECK(CodesOf(Judge(now, kNow)) == "disk-silent");
 }
 
+TEST_CASE("with a journal, what Redis or the disk refuses costs readiness, and the disk's refusal the events") {
+  Snapshot now = WellSnapshot();
+  now.delivery.journal.emplace();
+  CHECK(Judge(now, kNow).ready);
+  now.delivery.redis.last_error = "OOM command not allowed";
+  CHECK(CodesOf(Judge(now, kNow)) == "redis-refuses-events");
+  CHECK(Judge(now, kNow).takes_events);
+  now.delivery.redis.last_error.clear();
+  now.delivery.journal->refusal = "the disk is full";
+  CHECK(CodesOf(Judge(now, kNow)) == "journal-refuses");
+  CHECK_FALSE(Judge(now, kNow).takes_events);
+}
+
+TEST_CASE("after a change of the mode, events need Redis for a while") {
+  Snapshot now = WellSnapshot();
+  now.delivery.journal.emplace();
+  now.probes.reads_tails = true;
+  CHECK(Judge(now, kNow).ready);
+  now.delivery.redis.connected = now.delivery.redis.takes_events = false;
+  CHECK(CodesOf(Judge(now, kNow)) == "redis-away mode-changed");
+  CHECK_FALSE(Judge(now, kNow).takes_events);
+}
+
+TEST_CASE("a damaged file costs readiness") {
+  Snapshot now = WellSnapshot();
+  now.spill.states.quarantined = 1;
+  const Verdict verdict = Judge(now, kNow);
+  CHECK(CodesOf(verdict) == "file-quarantined");
+  CHECK(verdict.takes_events);
+}
+
 TEST_CASE("a refused stream is named") {
   Snapshot now = WellSnapshot();
   now.probes.refused = {{"bounty\n-stream", "WRONGTYPE Operation"}};
