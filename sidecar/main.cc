@@ -22,7 +22,9 @@ std::string MissingForJournal(const ProbedRedis& redis) {
     if (!may) missing.append(missing.empty() ? "" : "; ").append(what);
   };
   add(redis.server.may_xinfo, "XINFO: no stream can be placed, so nothing is sent");
-  add(redis.server.may_range, "XRANGE: an event that another writer's entry may have overtaken cannot be looked for");
+  add(redis.may_xrange, "XRANGE: an event that another writer's entry may have overtaken cannot be looked for");
+  add(redis.server.may_range,
+      "XREVRANGE: after a change from --ack redis an event that a client sends again may be stored twice");
   add(redis.may_guard,
       "SET and WATCH of the key sprockets:guard: a replaced dataset is noticed only if it closes "
       "connections");

@@ -211,10 +211,12 @@ Result<std::unique_ptr<Delivery>> Sidecar::MakeDiskFirst(OpenedFolder* opened, c
   ASSIGN_OR_RETURN(options.tags, DrawTag(contents, &*opened->state));
   static_cast<IntakeOptions&>(options.acceptor) = MakeIntakeOptions(producer);
   RETURN_IF_ERROR(opened->state->NoteDiskFirst(WallClockMs()));
-  options.reads_tails = WallClockMs() - opened->state->redis_first_until_ms() < kClientsComeBackMs;
-  if (options.reads_tails)
+  if (WallClockMs() - opened->state->redis_first_until_ms() < kClientsComeBackMs) {
     LogInfo("mode-changed", {{"from", "--ack redis"},
                              {"next", "the end of each stream is read before an event with a client's id is taken"}});
+    options.tails = {config_.redis, config_.redis_timeout_ms, config_.fence_wait_ms, opened->state->connections(),
+                     opened->state->connections_lost()};
+  }
   options.acceptor.max_queue_bytes = config_.max_inflight_bytes;
   options.acceptor.max_inflight_bytes = config_.max_inflight_bytes;
   options.acceptor.dedupe_window = config_.dedupe_window;

@@ -106,6 +106,10 @@ void Acceptor::OnTailRefused(const std::string& stream) {
   TakeHeld();
 }
 
+void Acceptor::ForgetTails() {
+  std::erase_if(tail_of_, [](const auto& tail) { return tail.second.read; });
+}
+
 void Acceptor::OnTailsAway() {
   std::erase_if(tail_of_, [](const auto& tail) { return !tail.second.read; });
   if (folder_unread_) return;  // they wait for that, too, and ask again

@@ -74,6 +74,8 @@ class Acceptor : public EventSink {
   void OnTail(const std::string& stream, const std::vector<TailEntry>& entries, bool more);
   /// Its entries cannot be read, now or later: it is done without them.
   void OnTailRefused(const std::string& stream);
+  /// This is another Redis, or another dataset, than the one whose streams were read: each end is read again.
+  void ForgetTails();
   /// Redis has gone: what waits for the end of a stream is refused.
   void OnTailsAway();
   /// Answers what waits for the journals to be read. Nothing is accepted after that.

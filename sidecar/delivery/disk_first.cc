@@ -29,9 +29,7 @@ DiskFirst::DiskFirst(uv_loop_t* loop, const LoopClock* clock, Options options, c
       reader_(folder, [async = pages_read_.get()] { uv_async_send(async); }),
       journal_(this),
       forwarder_(options.forwarder, std::move(options.tags), &link_, &journal_, this),
-      tails_(options.reads_tails
-                 ? std::make_unique<TailReader>(loop, clock, options.forwarder.url, options.redis_timeout_ms)
-                 : nullptr),
+      tails_(options.tails ? std::make_unique<TailReader>(loop, clock, *std::move(options.tails)) : nullptr),
       acceptor_(options.acceptor, IdentityHasher(), &forwarder_, disk, tails_.get()) {
   const auto collect = [](uv_async_t* async) {
     if (async->data != nullptr) static_cast<DiskFirst*>(async->data)->CollectPages();
@@ -133,6 +131,7 @@ void DiskFirst::Ready(const Incarnation& incarnation, bool guarded, bool is_new)
     LogWarning("guard-not-permitted",
                {{"key", kGuardKey}, {"cost", "a replaced dataset is noticed only if it closes connections"}});
   was_guarded_ = guarded;
+  if (is_new) acceptor_.ForgetTails();
 }
 
 void DiskFirst::Decided(const AheadStream& stream, const Placing::Counts& counts) {

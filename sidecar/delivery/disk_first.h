@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,7 @@ class DiskFirst : public Delivery, private ForwarderNotices, private JournalWork
     ForwarderOptions forwarder;
     std::vector<EntryTag> tags;  // this life's last
     int64_t redis_timeout_ms = 250;
-    bool reads_tails = false;  // a life with --ack redis was here lately
+    std::optional<TailReader::Options> tails = {};  // a life with --ack redis was here lately
   };
   /// `contents` and `marks`: what earlier lives left.
   DiskFirst(uv_loop_t* loop, const LoopClock* clock, Options options, const SpillFolder& folder,

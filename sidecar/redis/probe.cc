@@ -138,7 +138,7 @@ void ProbeTransactions(uv_loop_t* loop, const RedisUrl& url, int64_t timeout_ms,
   uv_run(loop, UV_RUN_DEFAULT);
   probed->why = probe.why();
   probed->may_guard = probe.may_guard();
-  probed->server.may_range = probe.may_range();
+  probed->may_xrange = probe.may_range();
   if (probed->why.empty()) return;
   probed->verdict = probe.refused() ? ProbedRedis::Verdict::kRefused : ProbedRedis::Verdict::kUnreachable;
 }

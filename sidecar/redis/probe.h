@@ -16,9 +16,11 @@ struct ProbedRedis {
     kRefused,      // it answers, and cannot be used: the login, the database, a replica, a cluster
   };
   Verdict verdict = Verdict::kUnreachable;
-  std::string why;        // it cannot be used
-  Handshake server;       // what it says of itself
-  bool may_guard = true;  // with `for_journal`: the key that tells when the dataset was replaced
+  std::string why;   // it cannot be used
+  Handshake server;  // what it says of itself
+  // with `for_journal`:
+  bool may_xrange = true;
+  bool may_guard = true;  // the key that tells when the dataset was replaced
 };
 
 /// Runs a loop of its own until it knows. `for_journal`: whether --ack disk can use it.

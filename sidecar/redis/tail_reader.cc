@@ -1,11 +1,11 @@
 #include "sidecar/redis/tail_reader.h"
 
+#include <algorithm>
 #include <utility>
+#include <variant>
 
-#include "shared/ahead/greeting.h"
 #include "shared/base/log.h"
 #include "shared/redis/error.h"
-#include "shared/redis/login.h"
 #include "shared/redis/resp.h"
 #include "sidecar/redis/replies.h"
 
@@ -14,51 +14,89 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kRetryMs = 500;
+constexpr int64_t kKeepAliveMs = 200;
 
 }  // namespace
 
-TailReader::TailReader(uv_loop_t* loop, const LoopClock* clock, RedisUrl url, int64_t timeout_ms)
-    : clock_(clock), url_(std::move(url)), pipeline_(loop, url_, timeout_ms, this) {}
+TailReader::TailReader(uv_loop_t* loop, const LoopClock* clock, Options options)
+    : clock_(clock),
+      options_(std::move(options)),
+      protocol_(options_.url, options_.earlier, options_.earlier_lost),
+      alive_(options_.earlier),
+      fence_wait_(loop, [this] { WaitForEarlier(); }),
+      pipeline_(loop, options_.url, options_.timeout_ms, this) {}
+
+void TailReader::Stop() {
+  fence_wait_.Stop();
+  pipeline_.Close();
+}
 
 bool TailReader::ReadTail(const std::string& stream, std::optional<StreamId> before, int64_t count) {
   if (failed_ || clock_->Now() < retry_at_) return false;
   const std::string end = before ? "(" + ToString(*before) : "+";
-  const std::string command = MakeCommand({"XREVRANGE", stream, end, "-", "COUNT", std::to_string(count)});
-  const bool is_first = asked_.empty() && !connected_;
-  asked_.push_back({stream, count});
-  if (connected_) {
-    pipeline_.Append(command);
-  } else {
-    unsent_ += command;
-  }
-  if (is_first) pipeline_.Connect();
+  waiting_.push_back({stream, MakeCommand({"XREVRANGE", stream, end, "-", "COUNT", std::to_string(count)}), count});
+  if (!std::exchange(connecting_, true)) pipeline_.Connect();
+  SendWaiting();
   return !failed_;
 }
 
+void TailReader::Send(Asked asked) {
+  pipeline_.Append(asked.command);
+  asked_.push_back(std::move(asked));
+}
+
+void TailReader::SendWaiting() {
+  if (!protocol_.ready() || !fenced_) return;
+  for (Asked& asked : std::exchange(waiting_, {})) Send(std::move(asked));
+}
+
+// ---- Connecting
+
 void TailReader::OnConnected() {
-  connected_ = true;
-  const auto log_in = [this](const std::string& command) {
-    pipeline_.Append(command);
-    ++logins_owed_;
-  };
-  if (const std::string login = AuthCommand(url_); !login.empty()) log_in(login);
-  if (url_.database != 0) log_in(MakeCommand({"SELECT", std::to_string(url_.database)}));
-  log_in(MakeCommand({"INFO"}));
-  pipeline_.Append(std::exchange(unsent_, {}), asked_.size());
+  Ask(protocol_.Begin());
+}
+
+void TailReader::Ask(const LinkProtocol::Commands& commands) {
+  for (const std::string& command : commands) pipeline_.Append(command);
+}
+
+void TailReader::Follow(const LinkProtocol::Step& step) {
+  std::visit([this](const auto& each) { Do(each); }, step);
+}
+
+void TailReader::Do(const LinkProtocol::Kill& kill) {
+  Ask(kill.commands);
+}
+
+// This connection carries no event, so it need not be written down.
+void TailReader::Do(const RecordJob& job) {
+  std::erase_if(alive_, [&](const ConnectionId& each) {
+    return std::find(job.dead.begin(), job.dead.end(), each) != job.dead.end();
+  });
+  Follow(protocol_.TakeRecorded(
+      {.ok = true, .why = {}, .connections = alive_, .connections_lost = options_.earlier_lost}));
+}
+
+void TailReader::Do(const LinkProtocol::Ready& ready) {
+  fenced_ = fenced_ || ready.earlier_fenced;
+  ready_at_ = clock_->Now();
+  if (!fenced_) fence_wait_.Start(kKeepAliveMs, kKeepAliveMs);
+  SendWaiting();
+}
+
+// Redis must go on answering meanwhile: as long as it hangs, what it was sent earlier is not read either.
+void TailReader::WaitForEarlier() {
+  if (clock_->Now().ms - ready_at_.ms < options_.fence_wait_ms) return Send({{}, MakeCommand({"PING"}), 0});
+  fence_wait_.Stop();
+  fenced_ = true;
+  SendWaiting();
 }
 
 void TailReader::OnReply(const redisReply& reply) {
-  if (logins_owed_ == 0) {
-    const Asked asked = std::move(asked_.front());
-    asked_.pop_front();
-    return TakeEntries(asked, reply);
-  }
-  --logins_owed_;
-  if (reply.type == REDIS_REPLY_ERROR)
-    return Fail("the login is refused: " + std::string(WithoutArguments(TextIn(reply))));
-  // A replica may lack what its master has.
-  if (reply.type != REDIS_REPLY_STRING) return;
-  if (const auto why = NoMaster(TextIn(reply))) Fail(*why);
+  if (!protocol_.ready()) return Follow(protocol_.TakeAnswer(AnswerIn(reply)));
+  const Asked asked = std::move(asked_.front());
+  asked_.pop_front();
+  if (!asked.stream.empty()) TakeEntries(asked, reply);
 }
 
 // A stream that we may not read, or a key that is none, is done without: so does --ack redis.
@@ -76,24 +114,27 @@ void TailReader::TakeEntries(const Asked& asked, const redisReply& reply) {
   acceptor_->OnTailRefused(asked.stream);
 }
 
-void TailReader::Fail(std::string_view why) {
+void TailReader::Close() {
   pipeline_.Close();
-  connected_ = false;
-  logins_owed_ = 0;
-  unsent_.clear();
+  protocol_.End();
+  fence_wait_.Stop();
+  connecting_ = false;
+}
+
+void TailReader::Fail(std::string_view why) {
+  if (last_failure_ != why) LogWarning("streams-not-read", {{"server", options_.url.ForLogs()}, {"why", why}});
+  last_failure_ = why;
+  Close();
+  waiting_.clear();
   asked_.clear();
   failed_ = true;
   retry_at_ = {clock_->Now().ms + kRetryMs};
-  if (last_failure_ != why) LogWarning("streams-not-read", {{"server", url_.ForLogs()}, {"why", why}});
-  last_failure_ = why;
 }
 
 void TailReader::EndTurn() {
   if (std::exchange(failed_, false)) acceptor_->OnTailsAway();
   pipeline_.Flush();
-  if (!connected_ || !asked_.empty() || logins_owed_ > 0) return;
-  pipeline_.Close();
-  connected_ = false;
+  if (protocol_.ready() && asked_.empty() && waiting_.empty()) Close();
 }
 
 }  // namespace sprockets

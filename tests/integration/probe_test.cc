@@ -102,7 +102,7 @@ TEST_CASE("what a Redis is worth, and which rights are missing, is said before t
 
 TEST_CASE("what --ack disk needs of a Redis is asked for before the sidecar starts", "[probe]") {
   const Probes probes;
-  const Strings narrow = {"on", "nopass", "~*", "+xadd", "+xinfo", "+xrange", "+info", "+client"};
+  const Strings narrow = {"on", "nopass", "~*", "+xadd", "+xinfo", "+xrange", "+xrevrange", "+info", "+client"};
   Strings options = {"--appendonly", "no"};
   const auto add_user = [&](const char* name, Strings more) {
     options.insert(options.end(), {"--user", name});
@@ -111,6 +111,7 @@ TEST_CASE("what --ack disk needs of a Redis is asked for before the sidecar star
   };
   add_user("all", {"+multi", "+exec", "+watch", "+set"});
   add_user("guardless", {"+multi", "+exec"});
+  add_user("forward", {"+multi", "+exec", "+watch", "+set", "-xrevrange"});
   add_user("none", {});
   add_user("reader", {"+multi", "+exec", "+watch", "+set", "-xadd"});
   ProbedServer redis(probes.folder, "redis", options);
@@ -128,6 +129,10 @@ TEST_CASE("what --ack disk needs of a Redis is asked for before the sidecar star
   INFO(guardless.out << guardless.err);
   CHECK(guardless.exit_code == 0);
   CHECK(guardless.out.find("sprockets:guard") != std::string::npos);
+  const RunResult forward = probe("forward");
+  INFO(forward.out << forward.err);
+  CHECK(forward.exit_code == 0);
+  CHECK(forward.out.find("missing rights: XREVRANGE: ") != std::string::npos);
   const RunResult none = probe("none");
   INFO(none.out << none.err);
   CHECK(none.exit_code == 4);

@@ -270,6 +270,17 @@ TEST_CASE("after a change of the mode, without Redis, what may be a repeat is an
   CHECK(desk.journal.size() == 2);
 }
 
+TEST_CASE("after a change of the mode, each Redis that takes the place of another one is read anew") {
+  Desk desk(/*reads_tails=*/true);
+  desk.Send({"XADD", "s", "*", "f", "1", "event_id", "e"});
+  desk.acceptor.OnTail("s", {}, /*more=*/false);
+  desk.acceptor.ForgetTails();
+  const uint64_t repeat = desk.Send({"XADD", "s", "*", "f", "2", "event_id", "other"});
+  REQUIRE(desk.tails.size() == 2);
+  desk.acceptor.OnTail("s", {{{80, 3}, {"f", "2", "event_id", "other"}}}, /*more=*/false);
+  CHECK(desk.replies[repeat] == IdReply({80, 3}));
+}
+
 TEST_CASE("streams of events that waited are no more than others") {
   Desk desk;  // takes two streams
   desk.acceptor.OnEarlierEvents({}, /*complete=*/false);
