@@ -76,7 +76,9 @@ Status JournalDrain::LeaveToSidecar() {
     if (view.ok() && view.value().all_landed == true) return {};
     if (view.ok() && view.value().all_landed) {
       why = "their sidecar has not forwarded all of them yet";
-      way_out = "wait; its STATUS names the streams that are behind";
+      const std::string& refused = view.value().refused;
+      way_out = refused.empty() ? "wait; its STATUS names the streams that are behind"
+                                : "mend what Redis refuses; the sidecar then sends it by itself: " + refused;
     } else if (view.ok()) {
       why = "the sidecar that is at work runs with --ack redis, which does not forward them";
       way_out = "stop it, drain, and start it again";

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "replayer/drain/sidecar_door.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 namespace {
@@ -62,6 +63,11 @@ Result<SidecarView> AskSidecar(const std::string& socket_path, const Dial& dial)
     const Json behind = journal.is_object() ? journal.value("behind", Json()) : Json();
     view.all_landed = connected && behind.is_array() && behind.empty();
     if (!*view.all_landed && view.why.empty()) view.why = error;
+    for (const Json& stream : behind) {
+      const std::string refusal = Get<std::string>(stream, "refusal", "");
+      if (view.refused.empty() && !refusal.empty())
+        view.refused = Escape(Get<std::string>(stream, "stream", "")) + ": " + refusal;
+    }
   }
   return view;
 }

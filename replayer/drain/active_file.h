@@ -21,6 +21,7 @@ struct SidecarView {
   int64_t since_ms = 0;
   /// With --ack disk, which forwards its journals itself: is everything in Redis that they hold? Nothing: --ack redis.
   std::optional<bool> all_landed;
+  std::string refused;  // a stream of them that Redis refuses, and why; empty: none
   std::optional<int64_t> RowsOf(const std::string& file) const;
   std::optional<int64_t> OldestOf(const std::string& file) const;
 };

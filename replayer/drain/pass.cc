@@ -92,7 +92,8 @@ Status DrainPass::RefuseOtherServer() {
   for (int look = 0; look < kLooksAtServer; ++look) {
     const Result<SidecarView> view = AskSidecar(options_.socket_path, dial_);
     if (!view.ok()) return {};
-    const auto& [answer, run_id, database, why, since_ms, all_landed] = view.value();
+    const std::string& run_id = view.value().run_id;
+    const std::optional<int>& database = view.value().database;
     const bool same_server = run_id.empty() || ours.empty() || run_id == ours;
     const bool same_database = database.value_or(options_.redis.url.database) == options_.redis.url.database;
     right_redis_ = !run_id.empty() && run_id == ours && same_database;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shared/base/clock.h"
@@ -128,8 +129,16 @@ Status Salvage(const SpillFolder& folder, const SpillFileInfo& info, DrainReport
   if (!lock.ok())
     return Error{lock.error()}.Prefixed("salvage needs the sidecar stopped, because it makes a new spill file");
 
-  ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> damaged, folder.OpenFile(info));
-  ASSIGN_OR_RETURN(const std::vector<SpilledStream> streams, damaged->Streams());
+  const auto nothing_readable = [&](const Error& error) {
+    return Error{error}.Prefixed("salvage: nothing of " + name +
+                                 " can be read; keep it elsewhere if it may be worth more, and delete it here");
+  };
+  Result<std::unique_ptr<SpillFile>> opened = folder.OpenFile(info);
+  if (!opened.ok()) return nothing_readable(opened.error());
+  const std::unique_ptr<SpillFile> damaged = std::move(opened).value();
+  const Result<std::vector<SpilledStream>> read = damaged->Streams();
+  if (!read.ok()) return nothing_readable(read.error());
+  const std::vector<SpilledStream>& streams = read.value();
   const Result<std::vector<ConnectionId>> connections = damaged->Connections();
   ASSIGN_OR_RETURN(const int64_t number, folder.NextNumber());
   SpillWriter::Options options;

@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kGroupMs = 10;  // rows of one millisecond fly together, so a millisecond is kept for a while
 constexpr std::string_view kNoIdLeft = "the stream has no id left";
 constexpr std::string_view kWaitsForTail =
-    "the mode was changed lately: the end of the stream must be read once, and Redis is away";
+    "the mode was changed lately: the end of the stream must be read once, and Redis cannot be asked";
 constexpr std::string_view kWaitsForDrain =
     "an earlier copy may be stored by --ack redis: it is settled by sprockets-replayer drain";
 

@@ -5,6 +5,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/base/text.h"
 
 namespace sprockets {
 
@@ -144,8 +145,19 @@ Result<int64_t> JournalRetention::Remove(const JournalFile& file, std::string_vi
                    folder_.List([&](int64_t number) { return number == file.number; }));
   if (found.empty() || found.front().quarantined) return 0;
   RETURN_IF_ERROR(folder_.Remove(found.front()));
-  LogInfo("journal-removed", {{"number", file.number}, {"bytes", found.front().bytes}, {"why", why}});
-  return found.front().bytes;
+  const int64_t age_ms = WallClockMs() - file.newest_received_ms;
+  const int64_t bytes = found.front().bytes;
+  if (age_ms >= retain_ms_) {
+    LogInfo("journal-removed", {{"number", file.number}, {"bytes", bytes}, {"why", why}});
+  } else {
+    LogWarning("journal-removed-early",
+               {{"number", file.number},
+                {"bytes", bytes},
+                {"age", FormatDuration(age_ms)},
+                {"cost", "what Redis forgets of it does not come back"},
+                {"next", "give --spill-max-bytes or the disk more room, or shorten --retain"}});
+  }
+  return bytes;
 }
 
 }  // namespace sprockets

@@ -1,6 +1,7 @@
 // The drain once more: into another stream, of a drained file, of a quarantined one.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include <catch2/catch.hpp>
@@ -135,6 +136,19 @@ TEST_CASE("a damaged file is quarantined, the others are drained, and salvage br
   CHECK(stage.Drain().exit_code == 1);
   CHECK(stage.Drain({"--keep", "0s"}).exit_code == 1);
   std::filesystem::remove(stage.folder.PathOf(number, State::kDrained));
+  CHECK(stage.Drain().exit_code == 0);
+}
+
+TEST_CASE("salvage of a file that is no database says what to do with it") {
+  Stage stage;
+  const int64_t number = WriteSpillFile(stage.folder, Many("s", 5));
+  const std::string path = stage.folder.PathOf(number, State::kSealed).native();
+  std::ofstream(path, std::ios::trunc) << std::string(64 * 1024, 'x');
+  CHECK(stage.Drain().exit_code == 1);
+  const Run salvaged = stage.Drain({"--salvage", path});
+  CHECK(salvaged.exit_code != 0);
+  CHECK_THAT(salvaged.out, Catch::Contains("nothing of ") && Catch::Contains("delete it here"));
+  std::filesystem::remove(stage.Files().front().path);
   CHECK(stage.Drain().exit_code == 0);
 }
 
