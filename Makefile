@@ -7,7 +7,7 @@ SECONDS := 600
 SOURCES = $(shell git ls-files '*.h' '*.cc')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build configure-tests everything demo test fuzz fuzzers mutants bench soak compose clean format lint
+.PHONY: help setup build configure-tests everything demo test fuzz fuzzers mutants sweeps bench soak compose clean format lint
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ fuzzers: build/.setup-test
 
 mutants: build/.setup-test ## Break the product on purpose, in a copy, and show what catches each fault
 	@tests/faults/mutants/run
+
+sweeps: everything ## The faults at the system's edge at each of their places, of which `make test` takes every third one (an hour)
+	@SPROCKETS_LONG_TESTS=1 ctest --preset $(PRESET) --parallel $(JOBS) --tests-regex '^edge\.'
 
 bench: everything ## Measure side by side with Redis and SQLite alone, and print the ratios
 	@bench/run

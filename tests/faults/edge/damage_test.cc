@@ -3,6 +3,7 @@
 // always starts.
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <set>
@@ -15,8 +16,9 @@
 namespace sprockets::harness {
 namespace {
 
-// A prime, so that every kind of place in a page is struck somewhere.
-constexpr uintmax_t kFlipEvery = 1021;
+// Primes, so that every kind of place in a page is struck somewhere.
+constexpr uintmax_t kFlipEvery = 3061;
+constexpr uintmax_t kFlipEveryLong = 1021;  // with SPROCKETS_LONG_TESTS
 
 using Damage = std::function<void(const std::filesystem::path&)>;
 
@@ -38,7 +40,8 @@ using NamedDamage = std::vector<std::pair<std::string, Damage>>;
 
 NamedDamage FlippedBits(uintmax_t bytes) {
   NamedDamage all;
-  for (uintmax_t at = 0; at < bytes; at += kFlipEvery) all.emplace_back("a bit at " + std::to_string(at), FlipBit(at));
+  const uintmax_t every = std::getenv("SPROCKETS_LONG_TESTS") == nullptr ? kFlipEvery : kFlipEveryLong;
+  for (uintmax_t at = 0; at < bytes; at += every) all.emplace_back("a bit at " + std::to_string(at), FlipBit(at));
   return all;
 }
 

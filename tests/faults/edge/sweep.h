@@ -27,7 +27,8 @@ class Sweep {
   using Story = std::function<void(Trial&, const Words& prefix)>;
 
   /// The story with a fault at its first call, at its second one, … until it ends before the n-th call comes; after
-  /// each `conclude`. Fails if fewer than ten calls were struck: then the story was none.
+  /// each `conclude`. Only with SPROCKETS_LONG_TESTS at each call, and at each write of a burst; without, at every third
+  /// one, beginning anywhere. Fails if the story has fewer than ten calls: then it was none.
   void AtEach(const Trial::Options& options, InjectedFault fault, Armed armed, const Story& story,
               const std::function<void(Trial&)>& conclude);
   /// Killed before each call, and, where it is a write, in the middle of it.
