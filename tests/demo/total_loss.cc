@@ -38,7 +38,7 @@ void SetEnvironment(const std::string& name, const std::string& value) {
 
 /// What access/users.acl asks the environment for.
 void MakeSecrets() {
-  for (const char* user : {"ADMIN", "ALFRED", "SIDECAR", "DEVPOOL", "GRAVEMIND", "PULSE", "REPLAYER"})
+  for (const char* user : {"ADMIN", "ALFRED", "SIDECAR", "DEVPOOL", "GRAVEMIND", "PULSE", "REPLAYER", "ARCHIVER"})
     SetEnvironment(std::string("REDIS_") + user + "_PASSWORD", RandomSecret());
 }
 

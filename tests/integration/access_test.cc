@@ -210,7 +210,7 @@ TEST_CASE("users are saved into the aclfile", "[access]") {
   INFO(saved);
   CHECK(saved.Summary().at("saved") == true);
   season.RestartRedis();
-  CHECK(season.ConnectAs("admin").Call({"ACL", "LIST"}).elements.size() == 8);
+  CHECK(season.ConnectAs("admin").Call({"ACL", "LIST"}).elements.size() == 9);
 }
 
 TEST_CASE("access says where there is no aclfile", "[access]") {

@@ -25,8 +25,8 @@ struct Deployment {
 
   explicit Deployment(const std::string& name, Strings redis_options = {}) : stage(std::move(redis_options)) {
     stage.set = SchemaFolder(name);
-    for (const char* user :
-         {"ADMIN", "ALFRED", "SIDECAR", "DEVPOOL", "GRAVEMIND", "PULSE", "REPLAYER", "BACKEND", "WEBSOCKET"}) {
+    for (const char* user : {"ADMIN", "ALFRED", "SIDECAR", "DEVPOOL", "GRAVEMIND", "PULSE", "REPLAYER", "ARCHIVER",
+                             "BACKEND", "WEBSOCKET"}) {
       setenv((std::string("REDIS_") + user + "_PASSWORD").c_str(), (std::string(kSecret) + user).c_str(), 1);
     }
   }
