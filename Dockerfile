@@ -9,11 +9,27 @@ RUN cmake --preset release -DBUILD_TESTING=OFF -DSPROCKETS_BENCHMARKS=OFF \
  && cmake --build --preset release --target sprockets-sidecar sprockets-replayer \
  && strip build/bin/sprockets-sidecar build/bin/sprockets-replayer
 
-FROM debian:bookworm-slim
-# redis-tools for the health check and for a look through the door, sqlite3 for a look into spill files.
+# Stand-ins of the compose file's profiles: a receiver of webhooks, and Prometheus as Debian packages it.
+FROM debian:bookworm-slim AS alfred
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3 \
+ && rm -rf /var/lib/apt/lists/*
+COPY sidecar/deploy/alfred.py /alfred.py
+CMD ["python3", "/alfred.py"]
+
+FROM debian:bookworm-slim AS prometheus
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends prometheus \
+ && rm -rf /var/lib/apt/lists/* \
+ && install -d -o prometheus -g prometheus -m 0750 /var/lib/prometheus
+USER prometheus
+ENTRYPOINT ["prometheus"]
+
+FROM debian:bookworm-slim AS sprockets
+# curl for the health check, redis-tools for a look through the door, sqlite3 for a look into spill files.
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      libcivetweb1 libhiredis0.14 libpq5 libprometheus-cpp-core1.0 libsodium23 libspdlog1.10 libsqlite3-0 libuv1 redis-tools sqlite3 \
+      curl libcivetweb1 libhiredis0.14 libpq5 libprometheus-cpp-core1.0 libsodium23 libspdlog1.10 libsqlite3-0 libuv1 redis-tools sqlite3 \
  && rm -rf /var/lib/apt/lists/*
 # Fixed numbers: who may use the socket is decided by this group's number, in other containers too (group_add).
 RUN groupadd --gid 10001 sprockets \

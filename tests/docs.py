@@ -28,7 +28,7 @@ LONGEST_README = 130
 PATIENCE_S = 120
 COMPOSE_PATIENCE_S = 1800  # the image is built
 SOCKET_VOLUME = "sprockets-socket"  # its name is the same in every project
-HOW = {"sh": {"run", "docker"}, "sql": {"run"}}  # what may stand behind a language
+HOW = {"sh": {"run", "docker", "scene"}, "sql": {"run"}}  # what may stand behind a language; tests/deploy runs scenes
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def wrong_calls(page):
     """The syntax of each block, and that our programs have the options."""
     for info, text in page.blocks:
         language, _, how = info.partition(" ")
-        if how not in HOW.get(language, {how}):
+        if how and how.split()[0] not in HOW.get(language, how.split()):
             yield f"{page.name}: a block is marked '{info}': write one of {', '.join(sorted(HOW[language]))}"
         if language != "sh":
             continue
@@ -394,7 +394,8 @@ def wrong_compose_runs(page):
         yield f"{page.name}: the volume {SOCKET_VOLUME} is there already: this would disturb whoever uses it"
         return
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    project = {**os.environ, "COMPOSE_PROJECT_NAME": f"sprockets-docs-{os.getpid()}"}
+    ports = {f"{name}_PORT": str(free_port()) for name in ("SIDECAR_ADMIN", "ALFRED", "PROMETHEUS")}
+    project = {**os.environ, **ports, "COMPOSE_PROJECT_NAME": f"sprockets-docs-{os.getpid()}"}
     with tempfile.TemporaryDirectory(prefix="sprockets-docs-") as folder:
         for name in filter(None, files.split("\0")):
             (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
