@@ -1,12 +1,30 @@
 #include "replayer/snapshot/group_restorer.h"
 
 #include <array>
+#include <optional>
 
 #include "replayer/redis/pipeline.h"
 #include "replayer/redis/xinfo.h"
 #include "shared/base/text.h"
+#include "shared/redis/stream_id.h"
 
 namespace sprockets {
+namespace {
+
+/// Nobody has read by it, and it stands before `position`: as one that `access` has made since the loss.
+bool IsUnused(const redisReply& group, std::string_view position) {
+  const auto is_none = [&](std::string_view name) {
+    const redisReply* const count = FieldOf(group, name);
+    return count != nullptr && count->type == REDIS_REPLY_INTEGER && count->integer == 0;
+  };
+  const redisReply* const stands_at = FieldOf(group, "last-delivered-id");
+  if (stands_at == nullptr || !is_none("consumers") || !is_none("pending")) return false;
+  const std::optional<StreamId> now = ParseStreamId(TextOf(*stands_at));
+  const std::optional<StreamId> then = ParseStreamId(position);
+  return now && then && *now < *then;
+}
+
+}  // namespace
 
 Status GroupRestorer::Restore(std::string_view glob) {
   std::vector<Group> groups;
@@ -39,17 +57,20 @@ Status GroupRestorer::RestoreGroup(const Group& group) {
     return {};
   }
   RETURN_IF_ERROR(RefuseError(*groups));
+  const redisReply* existing = nullptr;
   for (size_t i = 0; i < groups->elements; ++i) {
     const redisReply* const name = FieldOf(*groups->element[i], "name");
-    if (name == nullptr || TextOf(*name) != group.name) continue;
+    if (name != nullptr && TextOf(*name) == group.name) existing = groups->element[i];
+  }
+  if (existing != nullptr && !IsUnused(*existing, group.last_delivered)) {
     ++restored_.groups_kept;
     return {};
   }
   ASSIGN_OR_RETURN(const int64_t entries_read, EntriesRead(group));
-  ASSIGN_OR_RETURN(const RedisClient::Reply created,
-                   redis_.Call({"XGROUP", "CREATE", group.stream, group.name, group.last_delivered, "ENTRIESREAD",
-                                std::to_string(entries_read)}));
-  RETURN_IF_ERROR(RefuseError(*created));
+  ASSIGN_OR_RETURN(const RedisClient::Reply placed,
+                   redis_.Call({"XGROUP", existing == nullptr ? "CREATE" : "SETID", group.stream, group.name,
+                                group.last_delivered, "ENTRIESREAD", std::to_string(entries_read)}));
+  RETURN_IF_ERROR(RefuseError(*placed));
   ++restored_.groups;
   RETURN_IF_ERROR(RestoreConsumers(group));
   return RestorePending(group);

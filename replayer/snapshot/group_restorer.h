@@ -17,8 +17,8 @@ class GroupRestorer {
   GroupRestorer(Postgres& postgres, RedisClient& redis, RestoredSnapshot& restored)
       : postgres_(postgres), redis_(redis), restored_(restored) {}
 
-  /// Every group of the snapshot whose stream's name matches. One that exists stays as it is. What was acknowledged
-  /// since the snapshot is delivered again.
+  /// Every group of the snapshot whose stream's name matches. One that exists stays as it is, unless nobody has read by
+  /// it yet. What was acknowledged since the snapshot is delivered again.
   Status Restore(std::string_view glob);
 
  private:

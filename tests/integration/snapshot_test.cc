@@ -155,6 +155,38 @@ TEST_CASE("groups stand where they stood, with what was pending, by whom and how
   CHECK(InfoField(redis.Call({"XINFO", "GROUPS", "events"}).elements[1], "last-delivered-id").text == "0-35");
 }
 
+TEST_CASE("a group that was made anew after the loss, and has not been read by, goes on where it stood", "[snapshot]") {
+  const SnapshotStage stage;
+  RespClient redis = stage.redis.Connect();
+  const auto fill = [&] {
+    for (int i = 1; i <= 20; ++i) redis.Call({"XADD", "events", "0-" + std::to_string(i), "n", std::to_string(i)});
+  };
+  const auto position = [&](const std::string& group) {
+    for (const Reply& each : redis.Call({"XINFO", "GROUPS", "events"}).elements)
+      if (InfoField(each, "name").text == group) return InfoField(each, "last-delivered-id").text;
+    return std::string("none");
+  };
+  const auto read = [&](const std::string& group, const std::string& count) {
+    redis.Call({"XREADGROUP", "GROUP", group, "ada", "COUNT", count, "STREAMS", "events", ">"});
+  };
+  fill();
+  for (const char* group : {"readers", "begun"}) {
+    redis.Call({"XGROUP", "CREATE", "events", group, "0"});
+    read(group, "10");
+  }
+  stage.Take();
+  stage.Lose();
+  for (const char* group : {"readers", "begun"}) redis.Call({"XGROUP", "CREATE", "events", group, "0", "MKSTREAM"});
+  fill();
+  read("begun", "3");
+  const nlohmann::json restored = stage.Restore();
+  CHECK(restored.at("groups") == 1);
+  CHECK(restored.at("groups_kept") == 1);
+  CHECK(position("readers") == "0-10");
+  CHECK(redis.Call({"XPENDING", "events", "readers", "-", "+", "100"}).elements.size() == 10);
+  CHECK(position("begun") == "0-3");
+}
+
 TEST_CASE("after a loss, boards of the set are those of SQL, with what was archived since the snapshot", "[snapshot]") {
   const SnapshotStage stage;
   for (int i = 0; i < 20; ++i) {
