@@ -1,6 +1,7 @@
 // The main job on real parts, told as a story: events go through the sidecar, Redis is killed in the middle,
 // acknowledgements go on, Redis comes back with what it had, the spill is drained, and every acknowledgement is checked
-// against the streams. Then Redis is emptied, and comes back from PostgreSQL. At last another Redis, which keeps
+// against the streams. Then the streams are archived and scored, Redis is emptied, and all of it comes back from
+// PostgreSQL, as do the keys of another set. At last another Redis, which keeps
 // nothing on disk, is killed, and gets its entries back from the sidecar.
 #include <chrono>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <thread>
 
 #include "shared/base/text.h"
+#include "tests/demo/archived_streams.h"
 #include "tests/demo/forgetful_redis.h"
 #include "tests/demo/story.h"
 #include "tests/demo/total_loss.h"
@@ -97,6 +99,7 @@ int TellTheStory() {
   const Ledger::Comparison comparison = CompareAndTell(ledger, redis);
   if (sidecar.Terminate() != 0) throw std::runtime_error("the sidecar ended badly: " + sidecar.process().Stderr());
   if (IsExactlyOnce(comparison)) {
+    TellOfArchivedStreams(folder, redis);
     std::printf("\n");
     TellTitle("What lives in PostgreSQL survives a Redis that lost everything");
     TellTheTotalLoss(folder, redis);

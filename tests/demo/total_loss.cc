@@ -83,8 +83,16 @@ void RebuildAndVerify(const TempDir& folder) {
        Count(verified, "differences") + " differences: " + verified.at("result").get<std::string>());
 }
 
-/// Nothing of the old server is left, neither in memory nor on disk.
-void Empty(const TempDir& folder, RedisServer& redis) {
+void EmptyAndVerify(const TempDir& folder, RedisServer& redis) {
+  Empty(redis);
+  SetEnvironment("SPROCKETS_REDIS", redis.Url());
+  const nlohmann::json lost = Replay(folder, "verify", /*expected_exit_code=*/1);
+  Tell("sprockets-replayer verify", Count(lost, "differences") + " differences");
+}
+
+}  // namespace
+
+void Empty(RedisServer& redis) {
   redis.Kill9();
   for (const fs::directory_entry& file : fs::directory_iterator(redis.socket_path().parent_path()))
     fs::remove_all(file.path());
@@ -94,15 +102,10 @@ void Empty(const TempDir& folder, RedisServer& redis) {
   const size_t users = connection.Call({"ACL", "USERS"}).elements.size();
   if (keys != 0 || users != 1) throw std::runtime_error("Redis was not emptied");
   Tell("Redis emptied: no file, no user, no group", FormatCount(static_cast<uint64_t>(keys)) + " keys");
-  SetEnvironment("SPROCKETS_REDIS", redis.Url());
-  const nlohmann::json lost = Replay(folder, "verify", /*expected_exit_code=*/1);
-  Tell("sprockets-replayer verify", Count(lost, "differences") + " differences");
 }
 
-}  // namespace
-
 void TellTheTotalLoss(const TempDir& folder, RedisServer& redis) {
-  PostgresServer postgres;
+  PostgresServer& postgres = PostgresServer::Shared();
   const std::string database = postgres.CreateDatabase();
   SetEnvironment("SPROCKETS_POSTGRES", postgres.Url(database));
   MakeSecrets();
@@ -114,7 +117,7 @@ void TellTheTotalLoss(const TempDir& folder, RedisServer& redis) {
            " merged pull requests");
   GiveAccess(folder, redis);
   RebuildAndVerify(folder);
-  Empty(folder, redis);
+  EmptyAndVerify(folder, redis);
   GiveAccess(folder, redis);
   RebuildAndVerify(folder);
 }
