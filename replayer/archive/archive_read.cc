@@ -42,6 +42,7 @@ void ArchiveRun::ReadAll() {
 /// One connection: whatever was pending or half read when the last one was lost is read again.
 Status ArchiveRun::ReadUntilLost() {
   open_.clear();
+  knows_own_ = false;  // XCLAIM would drop entries that are deleted, and nobody would be told
   ASSIGN_OR_RETURN(Server server, Server::Connect(options_.redis.url, options_.redis.deadline_ms));
   RedisClient& redis = server.client();
   RETURN_IF_ERROR(EnsureGroups(redis));
@@ -110,6 +111,7 @@ Status ArchiveRun::ReadOwnPending(RedisClient& redis) {
   }
   // Else those that are idle for long would be claimed from ourselves.
   handoff_.AwaitIdle();
+  knows_own_ = true;
   return {};
 }
 

@@ -37,6 +37,8 @@ ArchiveRun::ArchiveRun(ArchiveOptions options, std::vector<ArchiveHandler> handl
       writer_(options_.postgres, std::move(handlers)),
       reader_({options_.group, options_.consumer, options_.event_id_field}, LookForJson(writer_)),
       scores_(options_.redis, options_.postgres),
+      heartbeat_(options_.redis, reader_, options_.claim_idle_ms,
+                 [this] { return knows_own_ && !writing_waits_ ? ActiveStreams() : std::vector<std::string>(); }),
       read_size_(options_.batch, options_.batch_bytes) {
   for (const std::string& stream : options_.streams) streams_[stream].name = stream;
 }
@@ -47,9 +49,11 @@ ArchiveReport ArchiveRun::Run() {
   const bool waits = options_.follow && !report.status.ok() && FaultOf(report.status.error()) == SqlFault::kPasses;
   if (report.status.ok() || waits) {
     if (writer_.has_score_handlers()) scores_.Start();
+    heartbeat_.Start();
     std::thread reading([this] { ReadAll(); });
     report.status = WriteAll();
     reading.join();
+    heartbeat_.Finish();
     if (report.status.ok() && !StopRequested()) report.status = read_status_;
     if (report.status.ok() && options_.trim) TrimAll(/*at_once=*/true);
     ScoreThread::Summary scores = scores_.Finish();
@@ -88,6 +92,7 @@ Status ArchiveRun::WriteUntilDone(EntryBatch& batch) {
     const Status connected = writer_.Connect(options_.follow ? 0 : options_.postgres.wait_ms);
     Result<Written> written = connected.ok() ? writer_.Write(batch) : Result<Written>(connected.error());
     if (written.ok()) {
+      writing_waits_ = false;
       if (told) LogInfo("writing-goes-on", {{"stream", batch.stream}});
       Count(batch, written.value());
       Acknowledge(batch);
@@ -105,6 +110,7 @@ Status ArchiveRun::WriteUntilDone(EntryBatch& batch) {
     if (!options_.follow && is_over) return Error{ErrorCode::kUnreachable, error.message};
     if (!told) LogWarning("writing-waits", {{"stream", batch.stream}, {"why", error.message}, {"next", "tried again"}});
     told = true;
+    writing_waits_ = true;
     if (!SleepUnlessStopped(backoff.NextMs(random()))) return {};
   }
 }
@@ -116,6 +122,7 @@ void ArchiveRun::Count(const EntryBatch& batch, const Written& written) {
   stream.archived += written.archived;
   stream.known += written.known;
   stream.dead += written.dead;
+  stream.dead_parts += written.dead_parts;
   stream.deleted += batch.deleted.size();
   if (!batch.deleted.empty())
     LogWarning("deleted-while-pending", {{"stream", batch.stream}, {"entries", batch.deleted.size()}});

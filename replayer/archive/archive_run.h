@@ -1,5 +1,5 @@
-// Streams into PostgreSQL until they are caught up or, as a service, until a signal. Three threads: one reads, the
-// caller's writes, one publishes scores.
+// Streams into PostgreSQL until they are caught up or, as a service, until a signal. Four threads: one reads, the
+// caller's writes, one publishes scores, one keeps what is being worked on from being claimed.
 #pragma once
 
 #include <atomic>
@@ -14,6 +14,7 @@
 #include "replayer/archive/group_maker.h"
 #include "replayer/archive/group_reader.h"
 #include "replayer/archive/handoff.h"
+#include "replayer/archive/heartbeat.h"
 #include "replayer/archive/read_size.h"
 #include "replayer/archive/score_thread.h"
 #include "replayer/redis/target.h"
@@ -41,7 +42,8 @@ struct ArchivedStream {
   uint64_t archived = 0;
   uint64_t known = 0;
   uint64_t dead = 0;
-  uint64_t deleted = 0;  // pending, and gone from the stream before they were archived or acknowledged
+  uint64_t dead_parts = 0;  // dead letters of handlers, about entries that are archived
+  uint64_t deleted = 0;     // pending, and gone from the stream before they were archived or acknowledged
   uint64_t trimmed = 0;
   std::optional<uint64_t> pending;  // at the end; none: Redis could not be asked
   std::string stopped;              // why; empty: it was not
@@ -84,7 +86,7 @@ class ArchiveRun {
   void CountPending();
   void TrimAll(bool at_once);
 
-  // Of both.
+  // Of all.
   std::vector<std::string> ActiveStreams() const;
   void StopStream(const std::string& stream, const Error& why);
 
@@ -93,6 +95,7 @@ class ArchiveRun {
   BatchWriter writer_;      // of the caller's thread, but for JsonHandlersOf
   GroupReader reader_;      // knows no state; each thread hands in its own connection
   ScoreThread scores_;
+  Heartbeat heartbeat_;
   Handoff handoff_;
 
   struct OpenBatch {
@@ -109,6 +112,8 @@ class ArchiveRun {
 
   std::optional<RedisClient> acknowledging_;  // of the caller's thread
   int64_t trimmed_ms_ = 0;
+  std::atomic<bool> knows_own_ = false;           // what was pending for us at the connection's start was read
+  std::atomic<bool> writing_waits_ = false;       // for PostgreSQL, which others may reach
   std::atomic<bool> has_unacknowledged_ = false;  // an XACK failed: our pending entries have to be read again
 
   mutable std::mutex mutex_;

@@ -29,7 +29,9 @@ constexpr const char* kSettings =
     "SELECT set_config('search_path', CASE WHEN current_setting('search_path') = '' THEN 'sprockets' ELSE "
     "current_setting('search_path') || ', sprockets' END, true), "
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE "
-    "current_setting('synchronous_commit') END, true), nextval('sprockets.log_blocks')";
+    "current_setting('synchronous_commit') END, true), nextval('sprockets.log_blocks'), (SELECT coalesce(max(number), "
+    "0) FROM "
+    "sprockets.dead_letters)";
 
 PayloadHash HashOfHex(std::string_view hex) {
   PayloadHash hash{};
@@ -51,6 +53,7 @@ struct BatchWriter::Work {
   int64_t block = 0;
   std::vector<EntryFailure> failures;  // of entries that are put aside; none of the others
   std::set<size_t> repeats = {};       // entries whose event has another id in the log
+  std::string last_letter = {};        // the highest number of a dead letter before the handlers ran
 
   int64_t PositionOf(size_t entry) const {
     return block * static_cast<int64_t>(kMostBatchEntries) + static_cast<int64_t>(entry);
@@ -199,7 +202,9 @@ Status BatchWriter::WriteInTransaction(EntryBatch& batch, Written* written) {
   RETURN_IF_ERROR(postgres_->Execute(kBegin));
   ASSIGN_OR_RETURN(const Postgres::Rows settings, postgres_->Query(kSettings));
   work.block = std::stoll(settings[0][2].value_or("0"));
+  work.last_letter = settings[0][3].value_or("0");
   RETURN_IF_ERROR(ArchiveNew(work));
+  if (!work.handlers.empty()) RETURN_IF_ERROR(CountDeadParts(work));
   RETURN_IF_ERROR(KeepRepeats(work));
   RETURN_IF_ERROR(KeepDead(work));
   if (also_do_) RETURN_IF_ERROR(also_do_(*postgres_, written->outcomes, work.failures));
@@ -387,6 +392,30 @@ Status BatchWriter::KeepRepeats(const Work& work) {
         row);
     if (!kept.ok()) return kept.error();
   }
+  return {};
+}
+
+/// A handler may take an entry and put a part of it aside. Nobody else can have written about these entries: they are
+/// new to the log.
+Status BatchWriter::CountDeadParts(Work& work) {
+  const std::vector<std::string> parameters{work.last_letter, work.batch.stream};
+  ASSIGN_OR_RETURN(const Postgres::Rows letters,
+                   postgres_->Query("SELECT id, handler, sqlstate, error FROM sprockets.dead_letters WHERE number > "
+                                    "$1::bigint AND stream = $2 AND payload_hash IS NULL ORDER BY number",
+                                    parameters));
+  if (letters.empty()) return {};
+  std::set<std::string> ids;
+  for (const ArchiveEntry& entry : work.batch.entries) ids.insert(ToString(entry.id));
+  for (const auto& letter : letters) {
+    if (!ids.contains(letter[0].value_or("")) || ++work.written.dead_parts > kMostDeadTold) continue;
+    LogWarning("dead-part", {{"stream", work.batch.stream},
+                             {"id", letter[0].value_or("")},
+                             {"handler", letter[1].value_or("")},
+                             {"sqlstate", letter[2].value_or("")},
+                             {"why", letter[3].value_or("")}});
+  }
+  if (work.written.dead_parts > kMostDeadTold)
+    LogWarning("dead-parts", {{"stream", work.batch.stream}, {"in_this_batch", work.written.dead_parts}});
   return {};
 }
 

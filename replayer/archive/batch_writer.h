@@ -32,6 +32,7 @@ struct Written {
   uint64_t archived = 0;
   uint64_t known = 0;       // dead letters that are delivered again among them
   uint64_t dead = 0;        // that were no dead letters before, conflicts among them
+  uint64_t dead_parts = 0;  // dead letters that handlers wrote themselves, about entries that are in the log
   bool has_scores = false;  // the outbox may have got something
 };
 
@@ -96,6 +97,7 @@ class BatchWriter {
   Result<std::vector<KnownEntry>> AskKnown(const EntryBatch& batch);
   Status KeepRepeats(const Work& work);
   Status KeepDead(Work& work);
+  Status CountDeadParts(Work& work);
   std::vector<const Handler*> HandlersOf(std::string_view stream) const;
 
   const PostgresTarget target_;

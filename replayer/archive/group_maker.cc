@@ -59,13 +59,14 @@ Status GroupMaker::Ensure(RedisClient& redis, const std::string& stream) {
   }
   // Noted before it is made: a group that is there, and of which nobody knows where it began, would be trusted.
   if (noted != after) RETURN_IF_ERROR(Note(postgres, stream, group_, after));
-  LogInfo(noted ? "group-made-again" : "group-made",
-          {{"stream", stream}, {"group", group_}, {"after", ToString(after)}});
   const ConsumerGroup group{stream, group_, after == kStreamBegin ? "0" : ToString(after)};
   const Status created = CreateGroup(redis, stream, group);
   // Another instance may have been faster.
   if (!created.ok() && created.error().message.find("BUSYGROUP") != std::string::npos) return {};
-  return created;
+  RETURN_IF_ERROR(created);
+  LogInfo(noted ? "group-made-again" : "group-made",
+          {{"stream", stream}, {"group", group_}, {"after", ToString(after)}});
+  return {};
 }
 
 }  // namespace sprockets

@@ -141,6 +141,28 @@ Result<GroupReader::Pending> GroupReader::CountPending(RedisClient& redis, const
   return pending;
 }
 
+Status GroupReader::KeepOwn(RedisClient& redis, const std::string& stream, int64_t idle_ms) {
+  const std::string idle_text = std::to_string(idle_ms);
+  std::string from = "-";
+  while (true) {
+    ASSIGN_OR_RETURN(const RedisClient::Reply idle,
+                     redis.Call({"XPENDING", stream, names_.group, "IDLE", idle_text, from, "+",
+                                 std::to_string(kAcknowledgedAtOnce), names_.consumer}));
+    RETURN_IF_ERROR(RefuseGroupError(*idle));
+    if (!IsList(*idle, 1)) return {};
+    // Only what is still idle: whoever has claimed an entry meanwhile keeps it.
+    std::vector<std::string_view> words{"XCLAIM", stream, names_.group, names_.consumer, idle_text};
+    for (size_t i = 0; i < idle->elements; ++i) {
+      if (!IsList(*idle->element[i], 4)) return NotUnderstood();
+      words.push_back(TextOf(*idle->element[i]->element[0]));
+    }
+    from = "(" + std::string(words.back());
+    words.emplace_back("JUSTID");
+    ASSIGN_OR_RETURN(const RedisClient::Reply kept, CallWords(redis, words));
+    RETURN_IF_ERROR(RefuseGroupError(*kept));
+  }
+}
+
 Status GroupReader::Acknowledge(RedisClient& redis, const EntryBatch& batch) {
   std::vector<std::string> ids;
   ids.reserve(batch.entries.size() + batch.deleted.size());

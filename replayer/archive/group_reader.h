@@ -60,6 +60,9 @@ class GroupReader {
   };
   Result<Pending> CountPending(RedisClient& redis, const std::string& stream);
 
+  /// Entries of this consumer that have been pending for `idle_ms` begin to count anew, so that nobody claims them.
+  Status KeepOwn(RedisClient& redis, const std::string& stream, int64_t idle_ms);
+
   /// Acknowledges every entry of a batch, and those that were deleted.
   Status Acknowledge(RedisClient& redis, const EntryBatch& batch);
 

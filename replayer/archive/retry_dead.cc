@@ -21,18 +21,25 @@ struct Page {
   std::vector<std::string> numbers;  // of each entry
 };
 
+/// `where` stands alone in a subquery, so that whatever it says, it chooses among the letters of the stream.
+std::string LettersSql(const std::string& where) {
+  std::string letters = "sprockets.dead_letters";
+  if (!where.empty()) letters = "(SELECT * FROM " + letters + " WHERE (\n" + where + "\n)) AS chosen";
+  return "SELECT number, id FROM " + letters +
+         " WHERE stream = $1 AND number > $2::bigint AND retried_at IS NULL AND payload_hash IS NOT NULL "
+         "ORDER BY number LIMIT $3::int";
+}
+
 /// Letters above `after`.
-Result<Page> ReadPage(Postgres& postgres, const std::string& stream, const std::string& after,
+Result<Page> ReadPage(Postgres& postgres, const std::string& stream, const std::string& after, const std::string& where,
                       const std::string& event_id_field) {
   Page page;
   page.batch.stream = stream;
   const std::vector<std::string> parameters{stream, after, std::to_string(kPageLetters)};
-  ASSIGN_OR_RETURN(
-      const Postgres::Rows letters,
-      postgres.Query("SELECT number, id FROM sprockets.dead_letters WHERE stream = $1 AND number > $2::bigint AND "
-                     "retried_at IS NULL AND payload_hash IS NOT NULL ORDER BY number LIMIT $3::int",
-                     parameters));
-  for (const auto& letter : letters) {
+  RETURN_IF_ERROR(postgres.BeginSnapshot());
+  const Result<Postgres::Rows> letters = postgres.Query(LettersSql(where), parameters);
+  if (!letters.ok()) return where.empty() ? letters.error() : Error(letters.error()).Prefixed("with --where");
+  for (const auto& letter : letters.value()) {
     const std::optional<StreamId> id = ParseStreamId(letter[1].value_or(""));
     const std::string number = letter[0].value_or("");
     if (!id) return Error{ErrorCode::kCorrupt, "dead letter " + number + " has no entry id"};
@@ -51,6 +58,7 @@ Result<Page> ReadPage(Postgres& postgres, const std::string& stream, const std::
     AppendEntry(page.batch, *id, fields, event_id_field, WallClockMs());
     page.numbers.push_back(number);
   }
+  RETURN_IF_ERROR(postgres.Commit());
   return page;
 }
 
@@ -84,7 +92,8 @@ void Count(std::span<const EntryOutcome> outcomes, RetryReport* report) {
 
 }  // namespace
 
-Result<RetryReport> RetryDead(const ArchiveOptions& options, std::vector<ArchiveHandler> handlers) {
+Result<RetryReport> RetryDead(const ArchiveOptions& options, const std::string& where,
+                              std::vector<ArchiveHandler> handlers) {
   RetryReport report;
   BatchWriter writer(options.postgres, std::move(handlers));
   RETURN_IF_ERROR(writer.Connect(options.postgres.wait_ms));
@@ -92,7 +101,7 @@ Result<RetryReport> RetryDead(const ArchiveOptions& options, std::vector<Archive
   for (const std::string& stream : options.streams) {
     std::string after = "0";
     while (!StopRequested()) {
-      ASSIGN_OR_RETURN(Page page, ReadPage(letters, stream, after, options.event_id_field));
+      ASSIGN_OR_RETURN(Page page, ReadPage(letters, stream, after, where, options.event_id_field));
       if (page.numbers.empty()) break;
       after = page.numbers.back();
       const std::vector<const ArchiveHandler*> json_handlers = writer.JsonHandlersOf(stream);

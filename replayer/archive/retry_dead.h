@@ -22,9 +22,12 @@ struct RetryReport {
   std::map<std::string, std::string> stopped;  // streams whose handlers failed for all, and why
 };
 
-/// Those of the options' streams that were not retried with success before, in their order. What goes through is in the
-/// log and has its retried_at, in one transaction; of the others the reason is brought up to date. Letters that a
-/// handler wrote, about a part of an entry, are the set's own business and stay.
-Result<RetryReport> RetryDead(const ArchiveOptions& options, std::vector<ArchiveHandler> handlers);
+/// Those of the options' streams for which `where` is true, an SQL condition over a row of sprockets.dead_letters, and
+/// that were not retried with success before, in their order. What goes through is in the log and has its retried_at,
+/// in one transaction; of the others the reason is brought up to date. Letters that a handler wrote, about a part of an
+/// entry, are the set's own business and stay. An empty `where` is true. It can change nothing: whoever gives it may do
+/// as they like in psql, but a slip of the pen must not.
+Result<RetryReport> RetryDead(const ArchiveOptions& options, const std::string& where,
+                              std::vector<ArchiveHandler> handlers);
 
 }  // namespace sprockets

@@ -44,6 +44,7 @@ nlohmann::ordered_json JsonOf(const ArchivedStream& stream) {
   nlohmann::ordered_json json{{"stream", stream.name},    {"read", stream.read}, {"archived", stream.archived},
                               {"known", stream.known},    {"dead", stream.dead}, {"deleted", stream.deleted},
                               {"trimmed", stream.trimmed}};
+  if (stream.dead_parts > 0) json["dead_parts"] = stream.dead_parts;
   if (stream.pending) json["pending"] = *stream.pending;
   if (!stream.stopped.empty()) json["stopped"] = JsonOfBytes(stream.stopped);
   return json;
@@ -52,6 +53,7 @@ nlohmann::ordered_json JsonOf(const ArchivedStream& stream) {
 std::string LineOf(const ArchivedStream& stream) {
   std::string line = Escape(stream.name) + ": " + FormatCount(stream.read) + " read, " + FormatCount(stream.archived) +
                      " archived, " + FormatCount(stream.known) + " known, " + FormatCount(stream.dead) + " dead";
+  if (stream.dead_parts > 0) line += ", " + FormatCount(stream.dead_parts) + " parts of archived ones dead";
   if (stream.deleted > 0) line += ", " + FormatCount(stream.deleted) + " deleted while they were pending";
   if (stream.trimmed > 0) line += ", " + FormatCount(stream.trimmed) + " trimmed";
   if (stream.pending.value_or(0) > 0) line += ", " + FormatCount(*stream.pending) + " still pending";
@@ -70,15 +72,17 @@ Outcome OutcomeOf(const ArchiveReport& report, const Output& output) {
     total.archived += stream.archived;
     total.known += stream.known;
     total.dead += stream.dead;
+    total.dead_parts += stream.dead_parts;
     total.deleted += stream.deleted;
     total.trimmed += stream.trimmed;
-    left |= !stream.stopped.empty() || stream.pending.value_or(1) > 0 || stream.dead > 0;
+    left |= !stream.stopped.empty() || stream.pending.value_or(1) > 0 || stream.dead + stream.dead_parts > 0;
     streams.push_back(JsonOf(stream));
     outcome.text += LineOf(stream);
   }
   outcome.counts = {{"read", total.read},           {"archived", total.archived}, {"known", total.known},
                     {"dead", total.dead},           {"deleted", total.deleted},   {"trimmed", total.trimmed},
                     {"published", report.published}};
+  if (total.dead_parts > 0) outcome.counts["dead_parts"] = total.dead_parts;
   if (!report.unpublished.empty()) {
     outcome.details["unpublished"] = JsonOfBytes(report.unpublished);
     outcome.text += "scores wait in sprockets.outbox: " + Escape(report.unpublished, 1'000) + "\n";
@@ -148,6 +152,9 @@ class Archive : public Command {
     options.Flag("follow", "run until stopped, for use as a service", &options_.follow);
     options.Flag("trim", "remove archived entries that every group of the stream has acknowledged", &options_.trim);
     options.Flag("retry-dead", "instead: offer the dead letters of these streams to PostgreSQL again", &retry_dead_);
+    options.NonEmptyText("where", "CONDITION",
+                         "with --retry-dead: only letters for which this SQL over sprockets.dead_letters is true",
+                         "the condition is missing", &where_);
   }
 
   Status Check() const override {
@@ -157,6 +164,7 @@ class Archive : public Command {
     if (options_.claim_idle_ms < 1) return UsageError("--claim-idle must be at least 1ms");
     if (retry_dead_ && (options_.follow || options_.trim))
       return UsageError("--retry-dead does not go with --follow or --trim");
+    if (!where_.empty() && !retry_dead_) return UsageError("--where goes with --retry-dead only");
     return {};
   }
 
@@ -170,7 +178,7 @@ class Archive : public Command {
       ASSIGN_OR_RETURN(groups, ReadGroups(folder_));
     }
     if (retry_dead_) {
-      ASSIGN_OR_RETURN(const RetryReport report, RetryDead(options_, std::move(handlers)));
+      ASSIGN_OR_RETURN(const RetryReport report, RetryDead(options_, where_, std::move(handlers)));
       return OutcomeOf(report, output);
     }
     return OutcomeOf(ArchiveRun(options_, std::move(handlers), std::move(groups)).Run(), output);
@@ -180,6 +188,7 @@ class Archive : public Command {
   std::filesystem::path folder_;
   ArchiveOptions options_;
   bool retry_dead_ = false;
+  std::string where_;  // of which dead letters; empty: of all
 };
 
 }  // namespace

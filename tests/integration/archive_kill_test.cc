@@ -1,5 +1,5 @@
 // archive is killed at random points, and so are Redis and PostgreSQL: the log is the stream, the totals are the log,
-// the board is the totals, and nothing is pending.
+// the board is the totals, and nothing is pending. And who takes over whose entries.
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -13,6 +13,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "tests/harness/proxy.h"
 #include "tests/harness/set_stage.h"
 #include "tests/harness/wait.h"
 
@@ -115,6 +116,53 @@ TEST_CASE("two archives that are killed again and again, over servers that are k
   }
   for (const char* stream : {"s", "t"})
     CHECK(stage.redis.Call({"XPENDING", stream, "archive"}).elements.at(0).integer == 0);
+}
+
+nlohmann::json SummaryOf(Process& archive) {
+  CHECK(archive.Wait().has_value());
+  INFO(archive.Stderr());
+  return nlohmann::json::parse(archive.Stdout());
+}
+
+TEST_CASE("a batch that takes longer than --claim-idle is claimed by nobody", "[archive_kill]") {
+  SetStage stage;
+  stage.Write("archive/10_slow.sql", "-- archive: s\nSELECT pg_sleep(5) FROM (SELECT count(*) FROM batch) AS one");
+  REQUIRE(stage.Run("migrate").exit_code == 0);
+  for (int i = 0; i < 10; ++i) stage.redis.Call({"XADD", "s", "*", "n", std::to_string(i)});
+  const auto begin = [&](const std::string& name) {
+    return stage.Begin("archive", {"--stream", "s", "--claim-idle", "2s", "--consumer", name, "--json"});
+  };
+  Process one = begin("one");
+  stage.AwaitSleepingQuery();
+  Process two = begin("two");
+  CHECK(SummaryOf(one).at("archived") == 10);
+  CHECK(SummaryOf(two).at("read") == 0);
+  CHECK(two.Stderr().find("claimed") == std::string::npos);
+}
+
+TEST_CASE("entries of an instance that does not reach PostgreSQL are taken over by one that does", "[archive_kill]") {
+  SetStage stage;
+  REQUIRE(stage.Run("migrate").exit_code == 0);
+  Proxy proxy(stage.postgres.folder() / ".s.PGSQL.5432");
+  const std::string direct = stage.postgres_url;
+  stage.postgres_url = "postgres://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + stage.database;
+  Process cut_off =
+      stage.Begin("archive", {"--stream", "s", "--claim-idle", "500ms", "--consumer", "one", "--follow", "--json"});
+  stage.redis.Call({"XADD", "s", "*", "n", "first"});
+  const auto count = [&] { return stage.postgres.Value(stage.database, "SELECT count(*) FROM sprockets.log"); };
+  Await("the first entry to be archived", [&] { return count() == "1"; });
+  proxy.RefuseConnections(true);
+  proxy.CutClients();
+  stage.redis.Call({"XADD", "s", "*", "n", "second"});
+  Await("it to wait", [&] { return cut_off.Stderr().find("writing-waits") != std::string::npos; });
+  stage.postgres_url = direct;
+  const CommandResult other =
+      stage.Run("archive", {"--stream", "s", "--claim-idle", "500ms", "--consumer", "two", "--json"});
+  INFO(other);
+  CHECK(other.exit_code == 0);
+  CHECK(count() == "2");
+  cut_off.Signal(SIGTERM);
+  cut_off.Wait();
 }
 
 }  // namespace
