@@ -75,10 +75,13 @@ may replayer/terminal shared/base/
 may replayer/postgres shared/base/ replayer/terminal/
 may replayer/redis shared/base/ shared/redis/ replayer/terminal/
 may replayer/schema_set shared/base/ shared/redis/
+may replayer/admin shared/base/ shared/http/ replayer/postgres/
+may replayer/boards shared/base/ shared/http/ shared/redis/ replayer/admin/ replayer/postgres/ replayer/redis/ \
+  replayer/schema_set/
 may replayer/drain shared/ replayer/redis/ replayer/terminal/ replayer/exit_code.h
 may replayer/ahead shared/ replayer/drain/ replayer/redis/ replayer/terminal/
 may replayer/access shared/base/ shared/redis/ replayer/redis/ replayer/schema_set/ replayer/structure/
-may replayer/archive shared/base/ shared/redis/ replayer/postgres/ replayer/redis/ replayer/schema_set/ replayer/access/ \
+may replayer/archive shared/base/ shared/http/ shared/redis/ replayer/admin/ replayer/postgres/ replayer/redis/ replayer/schema_set/ replayer/access/ \
   replayer/terminal/
 may replayer/structure shared/base/ shared/redis/ replayer/postgres/ replayer/redis/ replayer/schema_set/ replayer/access/ \
   replayer/terminal/

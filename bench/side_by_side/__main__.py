@@ -15,6 +15,7 @@ from pathlib import Path
 import ahead
 import allocations
 import archive
+import boards
 import drain
 import forward
 import latency
@@ -39,6 +40,7 @@ SUBJECTS = {
     **drain.SUBJECTS,
     **rebuild.SUBJECTS,
     **archive.SUBJECTS,
+    **boards.SUBJECTS,
     **memory.SUBJECTS,
     **start.SUBJECTS,
     **allocations.SUBJECTS,

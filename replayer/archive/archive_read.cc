@@ -34,6 +34,7 @@ void ArchiveRun::ReadAll() {
     if (SteadyClockMs() - begun_ms > 10'000) backoff.Reset();
     if (!told_away_) LogWarning("reading-waits", {{"why", read_status_.error().message}, {"next", "tried again"}});
     told_away_ = true;
+    NoteReading(read_status_.error().message, /*has_connected=*/false);
     if (!SleepUnlessStopped(backoff.NextMs(random()))) break;
   }
   handoff_.Close();
@@ -48,6 +49,7 @@ Status ArchiveRun::ReadUntilLost() {
   RETURN_IF_ERROR(EnsureGroups(redis));
   if (told_away_) LogInfo("reading-goes-on", {});
   told_away_ = false;
+  NoteReading("", /*has_connected=*/true);
   has_unacknowledged_ = true;
   while (!StopRequested()) {
     if (ActiveStreams().empty()) return {};
@@ -67,6 +69,12 @@ Status ArchiveRun::ReadUntilLost() {
   }
   HandOverDue(/*all=*/true);
   return {};
+}
+
+void ArchiveRun::NoteReading(const std::string& waits, bool has_connected) {
+  const std::lock_guard lock(mutex_);
+  work_.reading_waits = waits;
+  work_.redis_connections += has_connected ? 1 : 0;
 }
 
 /// A stream that Redis does not let us read stops alone.

@@ -90,11 +90,13 @@ Status ArchiveRun::WriteUntilDone(EntryBatch& batch) {
   std::minstd_rand random(std::random_device{}());
   while (true) {
     const Status connected = writer_.Connect(options_.follow ? 0 : options_.postgres.wait_ms);
+    const int64_t tried_us = SteadyClockUs();
     Result<Written> written = connected.ok() ? writer_.Write(batch) : Result<Written>(connected.error());
     if (written.ok()) {
       writing_waits_ = false;
       if (told) LogInfo("writing-goes-on", {{"stream", batch.stream}});
-      Count(batch, written.value());
+      NoteWriting(nullptr);
+      Count(batch, written.value(), SteadyClockUs() - tried_us);
       Acknowledge(batch);
       if (written.value().has_scores) scores_.Wake();
       return {};
@@ -102,12 +104,14 @@ Status ArchiveRun::WriteUntilDone(EntryBatch& batch) {
     const Error& error = written.error();
     if (FaultOf(error) == SqlFault::kSet) {
       if (!connected.ok()) return error;
+      NoteWriting(nullptr);
       if (!StopRequested()) StopStream(batch.stream, error);
       return {};
     }
     const int64_t patience_ms = std::max(kLeastPatienceMs, options_.postgres.wait_ms);
     const bool is_over = !connected.ok() || SteadyClockMs() - begun_ms > patience_ms;
     if (!options_.follow && is_over) return Error{ErrorCode::kUnreachable, error.message};
+    NoteWriting(&error);
     if (!told) LogWarning("writing-waits", {{"stream", batch.stream}, {"why", error.message}, {"next", "tried again"}});
     told = true;
     writing_waits_ = true;
@@ -115,8 +119,17 @@ Status ArchiveRun::WriteUntilDone(EntryBatch& batch) {
   }
 }
 
-void ArchiveRun::Count(const EntryBatch& batch, const Written& written) {
+/// `why` the batch at work cannot be written; none: it could.
+void ArchiveRun::NoteWriting(const Error* why) {
   const std::lock_guard lock(mutex_);
+  work_.postgres_connections = writer_.connections();
+  work_.failed_batches += why == nullptr ? 0 : 1;
+  work_.writing_waits = why == nullptr ? "" : why->message;
+}
+
+void ArchiveRun::Count(const EntryBatch& batch, const Written& written, int64_t took_us) {
+  const std::lock_guard lock(mutex_);
+  if (!batch.entries.empty()) work_.batches.Record(took_us);
   ArchivedStream& stream = streams_[batch.stream];
   stream.read += batch.entries.size();
   stream.archived += written.archived;
@@ -124,6 +137,7 @@ void ArchiveRun::Count(const EntryBatch& batch, const Written& written) {
   stream.dead += written.dead;
   stream.dead_parts += written.dead_parts;
   stream.deleted += batch.deleted.size();
+  stream.batches += batch.entries.empty() ? 0 : 1;
   if (!batch.deleted.empty())
     LogWarning("deleted-while-pending", {{"stream", batch.stream}, {"entries", batch.deleted.size()}});
 }
@@ -177,6 +191,16 @@ void ArchiveRun::TrimAll(bool at_once) {
     const std::lock_guard lock(mutex_);
     streams_[name].trimmed += trimmed.value();
   }
+}
+
+ArchiveFigures ArchiveRun::Figures() const {
+  const ScoreThread::Summary scores = scores_.Current();
+  const std::lock_guard lock(mutex_);
+  ArchiveFigures figures = work_;
+  for (const std::string& name : options_.streams) figures.streams.push_back(streams_.at(name));
+  figures.published = scores.published;
+  figures.unpublished = scores.left;
+  return figures;
 }
 
 std::vector<std::string> ArchiveRun::ActiveStreams() const {

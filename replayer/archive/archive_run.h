@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "replayer/archive/archive_figures.h"
 #include "replayer/archive/batch_writer.h"
 #include "replayer/archive/group_maker.h"
 #include "replayer/archive/group_reader.h"
@@ -36,19 +37,6 @@ struct ArchiveOptions {
   bool trim = false;
 };
 
-struct ArchivedStream {
-  std::string name;
-  uint64_t read = 0;
-  uint64_t archived = 0;
-  uint64_t known = 0;
-  uint64_t dead = 0;
-  uint64_t dead_parts = 0;  // dead letters of handlers, about entries that are archived
-  uint64_t deleted = 0;     // pending, and gone from the stream before they were archived or acknowledged
-  uint64_t trimmed = 0;
-  std::optional<uint64_t> pending;  // at the end; none: Redis could not be asked
-  std::string stopped;              // why; empty: it was not
-};
-
 struct ArchiveReport {
   std::vector<ArchivedStream> streams;
   uint64_t published = 0;
@@ -61,6 +49,8 @@ class ArchiveRun {
   ArchiveRun(ArchiveOptions options, std::vector<ArchiveHandler> handlers, std::vector<ConsumerGroup> groups);
   /// Once.
   ArchiveReport Run();
+  /// Any thread, at any time. Takes no longer than to copy them.
+  ArchiveFigures Figures() const;
 
  private:
   // Of the reading thread.
@@ -82,13 +72,15 @@ class ArchiveRun {
   Status WriteUntilDone(EntryBatch& batch);
   void Acknowledge(const EntryBatch& batch);
   Status ConnectToAcknowledge();
-  void Count(const EntryBatch& batch, const Written& written);
+  void Count(const EntryBatch& batch, const Written& written, int64_t took_us);
+  void NoteWriting(const Error* why);
   void CountPending();
   void TrimAll(bool at_once);
 
   // Of all.
   std::vector<std::string> ActiveStreams() const;
   void StopStream(const std::string& stream, const Error& why);
+  void NoteReading(const std::string& waits, bool has_connected);
 
   const ArchiveOptions options_;
   GroupMaker group_maker_;  // of the reading thread
@@ -118,6 +110,7 @@ class ArchiveRun {
 
   mutable std::mutex mutex_;
   std::map<std::string, ArchivedStream> streams_;  // Guarded by mutex_.
+  ArchiveFigures work_;                            // Guarded by mutex_; without streams and scores
 };
 
 }  // namespace sprockets

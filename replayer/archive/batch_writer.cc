@@ -78,6 +78,7 @@ Status BatchWriter::Connect(int64_t patience_ms) {
   Status ready = RequireTables();
   if (ready.ok()) ready = Prepare();
   if (!ready.ok()) Disconnect();
+  connections_ += ready.ok() ? 1 : 0;
   return ready;
 }
 

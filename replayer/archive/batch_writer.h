@@ -52,6 +52,8 @@ class BatchWriter {
   Status Connect(int64_t patience_ms);
   void Disconnect() { postgres_.reset(); }
   bool has_score_handlers() const;
+  /// How many were made.
+  uint64_t connections() const { return connections_; }
 
   /// The handlers of a stream that want fields to be JSON. They live as long as this.
   std::vector<const ArchiveHandler*> JsonHandlersOf(std::string_view stream) const;
@@ -104,6 +106,7 @@ class BatchWriter {
   const std::vector<ArchiveHandler> declared_;
   AlsoDo also_do_;  // may be none
   std::optional<Postgres> postgres_;
+  uint64_t connections_ = 0;
   std::vector<Handler> handlers_;  // whose tables are there
   // The last batch had entries that the log knew: then it is asked first, since it is likely again.
   bool expects_known_ = false;

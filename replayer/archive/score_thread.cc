@@ -35,7 +35,7 @@ ScoreThread::Summary ScoreThread::Finish() {
   for (int tried = 1; !PublishOnce([] { return false; }) && tried < kLastTries; ++tried) {
     if (!SleepUnlessStopped(kTryAgain.count())) break;
   }
-  return result_;
+  return Current();
 }
 
 void ScoreThread::Loop(const std::stop_token& stop) {
@@ -57,17 +57,17 @@ void ScoreThread::Loop(const std::stop_token& stop) {
 
 bool ScoreThread::PublishOnce(const std::function<bool()>& is_over) {
   const auto published = publisher_.PublishAll(is_over);
-  if (published.ok()) {
-    result_.published += published.value().scores;
-    result_.left = published.value().left.value_or("");
-  } else {
-    result_.left = published.error().message;
+  const std::string left = published.ok() ? published.value().left.value_or("") : published.error().message;
+  {
+    const std::lock_guard lock(mutex_);
+    result_.published += published.ok() ? published.value().scores : 0;
+    result_.left = left;
   }
-  if (result_.left.empty()) {
+  if (left.empty()) {
     told_ = false;
     return true;
   }
-  if (!told_) LogWarning("scores-wait", {{"why", result_.left}, {"next", "tried again"}});
+  if (!told_) LogWarning("scores-wait", {{"why", left}, {"next", "tried again"}});
   told_ = true;
   return false;
 }

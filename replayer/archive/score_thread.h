@@ -25,6 +25,11 @@ class ScoreThread {
     uint64_t published = 0;
     std::string left;  // why scores wait in the outbox; empty: none does
   };
+  /// So far. Any thread.
+  Summary Current() const {
+    const std::lock_guard lock(mutex_);
+    return result_;
+  }
   /// Publishes what is there, once more, and ends. Nothing where it was not started.
   Summary Finish();
 
@@ -34,10 +39,10 @@ class ScoreThread {
   bool PublishOnce(const std::function<bool()>& is_over);
 
   Publisher publisher_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable_any woken_;
   bool has_scores_ = true;  // Guarded by mutex_.
-  Summary result_;          // of the thread; the caller's after Finish
+  Summary result_;          // Guarded by mutex_.
   bool told_ = false;       // that it does not work
   std::jthread thread_;
 };

@@ -11,6 +11,7 @@
 #include "replayer/archive/archive_run.h"
 #include "replayer/archive/retry_dead.h"
 #include "replayer/command.h"
+#include "replayer/commands/archive_service.h"
 #include "replayer/commands/common_options.h"
 #include "replayer/schema_set/archive_handlers.h"
 #include "replayer/schema_set/schema_set.h"
@@ -150,6 +151,7 @@ class Archive : public Command {
                      &options_.claim_idle_ms);
     options.Text("event-id-field", "NAME", "the field that holds the event's id", &options_.event_id_field);
     options.Flag("follow", "run until stopped, for use as a service", &options_.follow);
+    AddAdmin(options, &admin_);
     options.Flag("trim", "remove archived entries that every group of the stream has acknowledged", &options_.trim);
     options.Flag("retry-dead", "instead: offer the dead letters of these streams to PostgreSQL again", &retry_dead_);
     options.NonEmptyText("where", "CONDITION",
@@ -162,8 +164,8 @@ class Archive : public Command {
     if (!IsUtf8(options_.group) || options_.group.find('\0') != std::string::npos)
       return UsageError("--group: the name is no UTF-8");
     if (options_.claim_idle_ms < 1) return UsageError("--claim-idle must be at least 1ms");
-    if (retry_dead_ && (options_.follow || options_.trim))
-      return UsageError("--retry-dead does not go with --follow or --trim");
+    if (retry_dead_ && (options_.follow || options_.trim || admin_))
+      return UsageError("--retry-dead does not go with --follow, --trim or --admin");
     if (!where_.empty() && !retry_dead_) return UsageError("--where goes with --retry-dead only");
     return {};
   }
@@ -181,12 +183,18 @@ class Archive : public Command {
       ASSIGN_OR_RETURN(const RetryReport report, RetryDead(options_, where_, std::move(handlers)));
       return OutcomeOf(report, output);
     }
-    return OutcomeOf(ArchiveRun(options_, std::move(handlers), std::move(groups)).Run(), output);
+    ArchiveRun run(options_, std::move(handlers), std::move(groups));
+    std::unique_ptr<ArchiveService> service;
+    if (admin_) {
+      ASSIGN_OR_RETURN(service, ArchiveService::Start(*admin_, options_, folder_, &run));
+    }
+    return OutcomeOf(run.Run(), output);
   }
 
  private:
   std::filesystem::path folder_;
   ArchiveOptions options_;
+  std::optional<ListenAddress> admin_;
   bool retry_dead_ = false;
   std::string where_;  // of which dead letters; empty: of all
 };

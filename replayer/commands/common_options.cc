@@ -118,6 +118,18 @@ void AddStructures(OptionTable& options, Stores* stores, std::string* only, cons
   options.Text("only", "GLOB", "only files of rebuild/ whose name matches, without .sql", only);
 }
 
+void AddAdmin(OptionTable& options, std::optional<ListenAddress>* address) {
+  options.Add({.name = "admin",
+               .value = "[HOST:]PORT",
+               .help = "health and metrics by HTTP on this address; it changes nothing, asks for no password, and "
+                       "without HOST listens on 127.0.0.1; without --admin nothing listens"},
+              [address](const Options& given) -> Status {
+                if (!given.Has("admin")) return {};
+                ASSIGN_OR_RETURN(*address, ParseListenAddress(given.Text("admin")).Prefixed(given.Origin("admin")));
+                return {};
+              });
+}
+
 void AddProgress(OptionTable& options, ProgressStyle* style) {
   static constexpr std::array<std::string_view, 3> kStyles{"auto", "plain", "none"};
   options.Choice("progress", kStyles, "how to show progress on stderr", style);

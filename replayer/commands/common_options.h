@@ -10,6 +10,7 @@
 #include "replayer/redis/target.h"
 #include "replayer/structure/stores.h"
 #include "replayer/terminal/progress.h"
+#include "shared/http/listen_address.h"
 
 namespace sprockets {
 
@@ -30,6 +31,8 @@ void AddOptionalSchema(OptionTable& options, std::filesystem::path* folder);
 /// Both sides of a schema set, and --only: a glob over the names of rebuild/*.sql. PostgreSQL is not needed where
 /// `*unless` is set.
 void AddStructures(OptionTable& options, Stores* stores, std::string* only, const bool* unless = nullptr);
+/// --admin: where a service is told of by HTTP; none: nowhere.
+void AddAdmin(OptionTable& options, std::optional<ListenAddress>* address);
 void AddProgress(OptionTable& options, ProgressStyle* style);
 
 }  // namespace sprockets

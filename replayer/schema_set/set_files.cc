@@ -43,14 +43,15 @@ Status RequireSet(const std::filesystem::path& set) {
     return Error{ErrorCode::kNotFound,
                  context + "there is no folder " + set.native() + " (write, for example, schema/season_of_code)"};
   bool has_part = false;
-  for (const char* part : {"migrations", "archive", "rebuild", "access"}) {
+  for (const char* part : {"migrations", "archive", "boards", "rebuild", "access"}) {
     has_part = has_part || std::filesystem::is_directory(set / part, error);
     if (error && error != std::errc::no_such_file_or_directory)
       return Error{ErrorCode::kIo, context + "cannot read " + set.native() + ": " + error.message()};
   }
   if (has_part) return {};
-  return Error{ErrorCode::kNotFound,
-               context + set.native() + " is no schema set: it has no folder migrations, archive, rebuild or access"};
+  return Error{
+      ErrorCode::kNotFound,
+      context + set.native() + " is no schema set: it has no folder migrations, archive, boards, rebuild or access"};
 }
 
 Result<std::vector<std::filesystem::path>> SqlFiles(const std::filesystem::path& set, std::string_view part) {

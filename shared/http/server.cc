@@ -13,14 +13,14 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
+#include "shared/http/query.h"
 
 namespace sprockets {
 
 namespace {
 
 // A stream keeps one thread for itself, so the short requests of monitors always have the others.
-constexpr const char* kThreads = "32";
-static_assert(HttpServer::kMostStreams < 32);
+static_assert(HttpServer::kMostStreams < HttpServer::kThreads);
 // Of a peer that sends nothing or takes nothing. It also bounds how long the program's end waits for one.
 constexpr const char* kPatienceMs = "1000";
 constexpr const char* kMostRequestBytes = "16384";
@@ -29,6 +29,8 @@ std::string_view ReasonOf(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 304:
+      return "Not Modified";
     case 400:
       return "Bad Request";
     case 404:
@@ -55,15 +57,18 @@ class CivetServer final : public HttpServer {
     mg_init_library(0);
     address_ = address;
     const std::string listening = address.Text();
+    const std::string threads = std::to_string(kThreads);
     // Nothing is served from files, nothing is kept open, nothing is promised to other origins.
     const char* options[] = {"listening_ports",
                              listening.c_str(),
                              "num_threads",
-                             kThreads,
+                             threads.c_str(),
                              "request_timeout_ms",
                              kPatienceMs,
                              "max_request_size",
                              kMostRequestBytes,
+                             "decode_url",  // it would cut the path at a NUL
+                             "no",
                              "enable_keep_alive",
                              "no",
                              "enable_directory_listing",
@@ -145,8 +150,11 @@ class CivetServer final : public HttpServer {
     }
     const bool has_body = method == "GET";
     HttpRequest request;
-    if (info->local_uri != nullptr) request.path = info->local_uri;
+    if (info->local_uri_raw != nullptr) request.raw_path = info->local_uri_raw;
+    const std::string decoded = PercentDecode(request.raw_path).value_or(std::string(request.raw_path));
+    request.path = decoded;
     if (info->query_string != nullptr) request.query = info->query_string;
+    if (const char* known = mg_get_header(connection, "If-None-Match")) request.if_none_match = known;
     HttpResponse response = handler_(request);
     if (!response.stream || !has_body) return Send(connection, response, has_body);
     if (++streams_ > kMostStreams) {
@@ -164,8 +172,11 @@ class CivetServer final : public HttpServer {
   static int Send(mg_connection* connection, const HttpResponse& response, bool has_body) {
     std::string head = "HTTP/1.1 " + std::to_string(response.status) + " ";
     head.append(ReasonOf(response.status)).append("\r\nContent-Type: ").append(response.content_type);
-    head.append("\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer");
-    if (!response.stream) head.append("\r\nContent-Length: ").append(std::to_string(response.body.size()));
+    head.append("\r\nCache-Control: ").append(response.cache_control);
+    head.append("\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer");
+    // Of a 304 it would be the length of what is not sent.
+    const bool has_length = !response.stream && response.status != 304;
+    if (has_length) head.append("\r\nContent-Length: ").append(std::to_string(response.body.size()));
     for (const auto& [name, value] : response.headers) head.append("\r\n").append(name).append(": ").append(value);
     head.append("\r\nConnection: close\r\n\r\n");
     if (has_body) head.append(response.body);

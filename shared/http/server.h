@@ -19,8 +19,10 @@
 namespace sprockets {
 
 struct HttpRequest {
-  std::string_view path;   // "/metrics", decoded
-  std::string_view query;  // what stands behind the question mark, as it was sent
+  std::string_view path;           // "/metrics", decoded; as it was sent where it cannot be
+  std::string_view raw_path;       // as it was sent: "/a%2Fb" has one slash that divides
+  std::string_view query;          // what stands behind the question mark, as it was sent
+  std::string_view if_none_match;  // the header of that name; empty: there is none
 };
 
 /// A response that goes on for a while. On one of the server's threads.
@@ -37,6 +39,7 @@ struct HttpResponse {
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers = {};
+  std::string cache_control = "no-store";
   /// Takes the body's place: called once the headers are sent, not for HEAD. It asks `stopping` at least once a second,
   /// and ends by itself within an hour. At most kMostStreams run; others are answered 503.
   std::function<void(HttpStream&)> stream = nullptr;
@@ -46,7 +49,11 @@ class HttpServer {
  public:
   static constexpr int kMostStreams = 4;
 
-  /// Any of the server's threads calls it. It must not wait for anything.
+  /// So many requests are served at once.
+  static constexpr int kThreads = 32;
+
+  /// Any of the server's threads calls it. What waits for something else bounds how many of them do, so that monitors
+  /// always find one.
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
   /// kUnreachable: the address cannot be listened on.

@@ -44,7 +44,8 @@ bool SpillingIsEnough(std::string_view query) {
 
 }  // namespace
 
-Result<std::unique_ptr<AdminHttp>> AdminHttp::Start(const ListenAddress& address, const Publisher* publisher) {
+Result<std::unique_ptr<AdminHttp>> AdminHttp::Start(const ListenAddress& address,
+                                                    const Published<Publication>* publisher) {
   std::unique_ptr<AdminHttp> http(new AdminHttp(publisher));
   ASSIGN_OR_RETURN(http->server_, HttpServer::Start(address, [raw = http.get()](const HttpRequest& request) {
                      return raw->Answer(request);

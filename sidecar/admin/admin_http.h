@@ -7,25 +7,27 @@
 
 #include "shared/base/result.h"
 #include "shared/http/listen_address.h"
+#include "shared/http/published.h"
 #include "shared/http/server.h"
-#include "sidecar/admin/publisher.h"
+#include "sidecar/admin/snapshot.h"
 
 namespace sprockets {
 
 class AdminHttp {
  public:
   /// kUnreachable: the address cannot be listened on. The publisher must outlive it.
-  static Result<std::unique_ptr<AdminHttp>> Start(const ListenAddress& address, const Publisher* publisher);
+  static Result<std::unique_ptr<AdminHttp>> Start(const ListenAddress& address,
+                                                  const Published<Publication>* publisher);
 
   int port() const { return server_->port(); }
 
  private:
-  explicit AdminHttp(const Publisher* publisher) : publisher_(publisher) {}
+  explicit AdminHttp(const Published<Publication>* publisher) : publisher_(publisher) {}
 
   HttpResponse Answer(const HttpRequest& request) const;
   HttpResponse Events() const;
 
-  const Publisher* const publisher_;
+  const Published<Publication>* const publisher_;
   std::unique_ptr<HttpServer> server_;
 };
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "shared/http/published.h"
 #include "sidecar/admin/chronicle.h"
-#include "sidecar/admin/publisher.h"
 #include "sidecar/admin/snapshot.h"
 #include "sidecar/delivery/delivery.h"
 #include "sidecar/disk/disk.h"
@@ -33,7 +33,7 @@ class Reporter {
   void EverySecond();
   /// The answer to Disk::DescribeAndProve.
   void OnDescribed(SpillReport report);
-  const Publisher& publisher() const { return publisher_; }
+  const Published<Publication>& publisher() const { return publisher_; }
 
  private:
   void AskDisk();
@@ -41,7 +41,7 @@ class Reporter {
   const Setup setup_;
   const Sources sources_;
   const WallTime started_;
-  Publisher publisher_;
+  Published<Publication> publisher_;
   Chronicle chronicle_;
   SpillReport spill_;
   std::optional<LoopTime> asked_;      // the disk, which has not answered yet
