@@ -21,6 +21,7 @@ import yaml
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 import docs  # noqa: E402: its stage of real servers
 from alert_cases import CASES  # noqa: E402
+from manifests import wrong_manifests  # noqa: E402
 from runbook import wrong_runbook  # noqa: E402
 
 DEPLOY = docs.ROOT / "sidecar/deploy"
@@ -194,7 +195,7 @@ def wrong_alfred():
 
 
 def main():
-    checks = (wrong_rules, wrong_cases, wrong_series, wrong_alfred, wrong_runbook)
+    checks = (wrong_rules, wrong_cases, wrong_series, wrong_alfred, wrong_manifests, wrong_runbook)
     # Each waits for programs more than it works.
     with concurrent.futures.ThreadPoolExecutor(len(checks)) as pool:
         wrong = [line for lines in pool.map(lambda check: list(check()), checks) for line in lines]
