@@ -91,6 +91,7 @@ TEST_CASE("archive tells how many entries became what, and promtool has nothing 
   stage.Start({"s", "q\"\n\\"});
   stage.AwaitFigure("sprockets_archive_entries_read_total{stream=\"s\"}", 21);
   stage.AwaitFigure("sprockets_archive_lag_entries{stream=\"s\"}", 0);
+  stage.AwaitFigure(R"(sprockets_archive_entries_read_total{stream="q\"\n\\"})", 1);
   stage.AwaitReady();
   CHECK(stage.Figure("sprockets_archive_entries_archived_total{stream=\"s\"}") == 20);
   CHECK(stage.Figure("sprockets_archive_dead_letters_total{stream=\"s\"}") == 1);
@@ -98,7 +99,6 @@ TEST_CASE("archive tells how many entries became what, and promtool has nothing 
   CHECK(stage.Figure("sprockets_archive_batches_total{stream=\"s\"}") >= 1);
   CHECK(stage.Figure("sprockets_archive_batch_duration_seconds_count") >= 2);
   CHECK(stage.Figure("sprockets_archive_reconnects_total{store=\"redis\"}") == 0);
-  CHECK(stage.Figure(R"(sprockets_archive_entries_read_total{stream="q\"\n\\"})") == 1);
   CHECK(stage.Json("/status.json").at("streams")[0].at("archived") == 20);
   CHECK(stage.Get("/v1/leaderboard/public").status == 404);  // the set has no boards
   CHECK(Http(stage.port.number(), "POST /health").status == 405);
@@ -169,7 +169,7 @@ TEST_CASE("each store that is lost shows while there is nothing to do, and is fo
   stage.postgres.Start();
   stage.AwaitReady();
   stage.AwaitFigure("sprockets_archive_entries_archived_total{stream=\"s\"}", 1);
-  CHECK(stage.Figure("sprockets_archive_reconnects_total{store=\"postgres\"}") == 1);
+  CHECK(stage.Figure("sprockets_archive_reconnects_total{store=\"postgres\"}") >= 1);
 }
 
 TEST_CASE("a Redis that hangs shows, and delays no monitor", "[archive_admin]") {
