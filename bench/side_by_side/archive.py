@@ -1,4 +1,5 @@
-"""Streams into PostgreSQL, against COPY of the same rows into the same table with the same indexes."""
+"""Streams into PostgreSQL, against COPY of the same rows into the same table with the same indexes, and against an INSERT
+each, which is what a consumer does that writes each entry as it comes."""
 
 import contextlib
 import json
@@ -11,6 +12,8 @@ from processes import BenchmarkFailed, children_cpu_seconds, peak_memory_mib, ru
 from table import Row, Sample, rate_row
 
 EVENTS = 300_000
+INSERTED = 3_000  # of these, one by one
+COLUMNS = ["position", "stream", "id", "event_id", "received_at", "fields", "raw", "payload_hash"]
 TYPED_TABLE = ("CREATE TABLE sprockets.typed (position bigint PRIMARY KEY, who text NOT NULL, amount bigint NOT NULL, "
                "url text NOT NULL);")
 TYPED = ("INSERT INTO sprockets.typed SELECT position, data->>'github_username', (data->>'amount')::bigint, data->>'url' "
@@ -40,9 +43,17 @@ def fill(redis, folder, count):
         run_tool(["redis-cli", "-s", str(redis.socket), "--pipe"], stdin=events)
 
 
-def archive(tables="", handler="", theirs_also="", against_plain=False):
+def write_inserts(url, file, count):
+    """A statement a row, each a transaction of its own."""
+    values = ", ".join(["%L"] * len(COLUMNS))
+    statement = f"INSERT INTO sprockets.log ({', '.join(COLUMNS)}) VALUES ({values});"
+    run_tool(["psql", "-qAt", "-o", str(file), "-c", f"SELECT format('{statement}', {', '.join(COLUMNS)}) FROM sprockets.log "
+              f"ORDER BY position LIMIT {count}", url])
+
+
+def archive(tables="", handler="", theirs_also="", against_plain=False, against_inserts=False):
     """Both sides begin with an empty log and the same rows: in a stream, or in a file as COPY wrote them. With
-    `against_plain` the other side is archive without the handler."""
+    `against_plain` the other side is archive without the handler, with `against_inserts` a statement a row."""
 
     @contextlib.contextmanager
     def subject(lab):
@@ -64,6 +75,8 @@ def archive(tables="", handler="", theirs_also="", against_plain=False):
                 truncate = "TRUNCATE " + ", ".join(["sprockets.log", *(["sprockets.typed"] if "typed" in tables else []),
                                                     *(["sprockets.totals"] if "totals" in tables else [])])
                 rows_file = folder / "rows.copy"
+                inserts_file = folder / "inserts.sql"
+                inserted = min(INSERTED, count)
                 number = [0]
 
                 def settle():
@@ -84,6 +97,8 @@ def archive(tables="", handler="", theirs_also="", against_plain=False):
                         raise BenchmarkFailed(f"archive: exit code {process.returncode}, {told}")
                     if not rows_file.exists():
                         run_tool(["psql", "-qc", f"\\copy sprockets.log TO '{rows_file}' (FORMAT binary)", postgres.url()])
+                        if against_inserts:
+                            write_inserts(postgres.url(), inserts_file, inserted)
                     lab.profile("archive", count / seconds, **{"its CPU": cpu / count})
                     return Sample(rate=count / seconds, figures={"peak": peak})
 
@@ -94,6 +109,10 @@ def archive(tables="", handler="", theirs_also="", against_plain=False):
                     if against_plain:
                         return run(["--postgres", postgres.url(), "--json"])
                     settle()
+                    if against_inserts:
+                        begun = time.monotonic()
+                        run_tool(["psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(inserts_file), postgres.url()])
+                        return Sample(rate=inserted / (time.monotonic() - begun))
                     commands = ["-c", f"\\copy sprockets.log FROM '{rows_file}' (FORMAT binary)"]
                     if theirs_also:
                         commands += ["-c", theirs_also]
@@ -112,6 +131,9 @@ SUBJECTS = {
     "archive": (archive(), [
         rate_row("archive a stream, until it is committed and acknowledged", "COPY into the same table and indexes", 0.8),
         Row("peak memory of the replayer", "—", 64, lambda ours, _: (ours.figures["peak"], None), "MiB", at_most=True),
+    ]),
+    "archive-inserts": (archive(against_inserts=True), [
+        rate_row("archive a stream", "an INSERT a row, each committed", None),
     ]),
     "archive-typed": (archive(TYPED_TABLE, "-- archive: s\n" + TYPED.format(rows="batch"), TYPED.format(rows="sprockets.log")), [
         rate_row("the same with a handler into a typed table", "COPY, then INSERT … SELECT", 0.8),
