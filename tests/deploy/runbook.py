@@ -17,7 +17,8 @@ class Scene:
     def __init__(self, stage):
         self.stage = stage
         stage.environment |= {"SPROCKETS_ADMIN": f"127.0.0.1:{docs.free_port()}",
-                              "SPROCKETS_SCHEMA": str(docs.ROOT / "schema/season_of_code")}
+                              "SPROCKETS_SCHEMA": str(docs.ROOT / "schema/season_of_code"),
+                              "REDIS_CLI": f"redis-cli -p {stage.port}"}
         self.sidecar_process = None
         self.redis_process = None
 
