@@ -7,7 +7,7 @@ SECONDS := 600
 SOURCES = $(shell git ls-files '*.h' '*.cc')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build configure-tests everything demo test fuzz fuzzers mutants sweeps bench soak compose clean format lint
+.PHONY: help setup build configure-tests everything demo test fuzz fuzzers mutants sweeps bench soak compose deb clean format lint
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,11 @@ soak: configure-tests ## Faults drawn from SEED over real processes, MINUTES for
 
 compose: everything ## Run the Docker Compose lines of the documentation on this machine's engine
 	@tests/docs.py build/bin --compose
+
+deb: build ## Make a Debian package of both programs in build/
+	@.ci/setup dev
+	@cd $(BUILD) && cpack -G DEB >../cpack.log 2>&1 || { cat ../cpack.log; exit 1; }
+	@ls build/sprockets_*.deb
 
 clean: ## Remove everything that was built
 	@rm -rf build

@@ -1,6 +1,8 @@
 """Kubernetes's and systemd's files and docker-compose.yml against the programs: what they set exists, and what has to
 be there is there."""
 import re
+import shutil
+import subprocess
 
 import yaml
 
@@ -91,6 +93,66 @@ def wrong_compose():
             yield f"docker-compose.yml, {name}: a password stands in the environment"
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# systemd
+
+MOST_EXPOSED = 1.2  # of 10, as `systemd-analyze security` counts; sidecar/README.md tells it
+
+
+def wrong_unit(path, options):
+    lines = [line.partition("=")[::2] for line in path.read_text().splitlines() if "=" in line and line[0] != "#"]
+    given = {key: value for key, value in lines}
+    program, *words = given["ExecStart"].split()
+    for word in words:
+        if word.startswith("--") and word not in options:
+            yield f"{path.name}: {program} has no option {word}"
+    file = path.parent / given["EnvironmentFile"].rpartition("/")[2]
+    set_there = re.findall(r"^#? ?(SPROCKETS_\w+)=", file.read_text(), re.M)
+    set_here = re.findall(r"(SPROCKETS_\w+)=", "".join(value for key, value in lines if key == "Environment"))
+    yield from wrong_variables(path.name, set_here)
+    yield from wrong_variables(file.name, set_there)
+    if given["User"] != "sprockets" or given["StateDirectory"] != "sprockets":
+        yield f"{path.name}: another user, or another folder, than the package's"
+    if shutil.which("systemd-analyze") is None:
+        return
+    said = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", str(path)],
+                          capture_output=True, text=True).stdout
+    exposure = re.search(r"exposure level for .*: ([\d.]+)", said)
+    if not exposure or float(exposure[1]) > MOST_EXPOSED:
+        yield f"{path.name}: its exposure is {exposure and exposure[1]}, more than {MOST_EXPOSED}"
+
+
+def wrong_units():
+    units = sorted((DEPLOY / "debian").glob("*.service"))
+    yield from wrong_unit(units[0], set(docs.options_of("sprockets-replayer", "drain")))
+    yield from wrong_unit(units[1], set(docs.options_of("sprockets-sidecar")))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Completion
+
+
+def completed(program, *words):
+    """What bash offers for the last of these words."""
+    script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+              '_sprockets "$1" "${@: -1}" "${COMP_WORDS[COMP_CWORD - 1]}"; printf "%s\\n" "${COMPREPLY[@]}"')
+    path = docs.PROGRAMS / program
+    return subprocess.run(["bash", "-c", script, str(DEPLOY / "debian/completion.bash"), str(path), *words],
+                          capture_output=True, text=True).stdout.split()
+
+
+def wrong_completion():
+    for program, words, wanted in (("sprockets-replayer", ["dr"], ["drain"]),
+                                   ("sprockets-replayer", [""], docs.commands()),
+                                   ("sprockets-replayer", ["drain", "--sal"], ["--salvage"]),
+                                   ("sprockets-sidecar", ["--spill-m"], ["--spill-max-bytes"]),
+                                   ("sprockets-sidecar", ["--ack", ""], ["redis", "disk"])):
+        if (got := completed(program, *words)) != wanted:
+            yield f"completion.bash: {program} {' '.join(words)} gives {got}, not {wanted}"
+
+
 def wrong_manifests():
+    yield from wrong_completion()
     yield from wrong_kubernetes()
     yield from wrong_compose()
+    yield from wrong_units()
