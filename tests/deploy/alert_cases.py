@@ -22,16 +22,19 @@ FULL = 8 * 2**30
 CASES = {
     "SprocketsSidecarDown": (5, [[(UP, "0x90")], []], [[(UP, "1x90")]]),
     "SprocketsLoopStuck": (5, [[of("sprockets_snapshot_age_seconds", "0+60x90")]],
-                           [[of("sprockets_snapshot_age_seconds", "0.5x90")]]),
+                           [[of("sprockets_snapshot_age_seconds", "0.5x90")],
+                            [('sprockets_snapshot_age_seconds{job="sprockets-archiver"}', "0+60x90")]]),
     "SprocketsEventsRefused": (
         20, [[of("sprockets_takes_events", "0x90")],
              [of("sprockets_events_refused_total", "0+5x90", 'reason="retry"')]],
         [[of("sprockets_takes_events", "1x90"), of("sprockets_events_refused_total", "7x90", 'reason="retry"')],
          [of("sprockets_events_refused_total", "0+5x90", 'reason="invalid"')]]),
     "SprocketsNotReady": (10, [[of("sprockets_ready", "0x90")]],
-                          [[of("sprockets_ready", "1x90")], [of("sprockets_ready", "1x7 0x90")]]),
+                          [[of("sprockets_ready", "1x90")], [of("sprockets_ready", "1x7 0x90")],
+                            [('sprockets_ready{job="sprockets-archiver"}', "0x90")]]),
     "SprocketsRedisAway": (5, [[of("sprockets_redis_connected", "0x90")]],
-                           [[of("sprockets_redis_connected", "1x90")], [of("sprockets_redis_connected", "1x4 0x90")]]),
+                           [[of("sprockets_redis_connected", "1x90")], [of("sprockets_redis_connected", "1x4 0x90")],
+                            [('sprockets_redis_connected{job="sprockets-archiver"}', "0x90")]]),
     "SprocketsSpilling": (
         10, [[mode("redis"), of("sprockets_events_spilled_total", "0+60x90", 'stream="s"')]],
         [[mode("disk"), of("sprockets_events_spilled_total", "0+60x90", 'stream="s"')],
