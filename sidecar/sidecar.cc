@@ -23,6 +23,7 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kReadBeforeOpeningMs = 500;  // of a large spill folder; the rest is read while clients are served
+constexpr int64_t kFewestJournals = 4;
 constexpr int64_t kClientsComeBackMs = 24 * 60 * 60 * 1000;  // with an event of before the mode was changed
 constexpr int64_t kStopMs = 5'000;  // for answers that clients do not fetch; the disk gets all the time it needs
 
@@ -146,6 +147,9 @@ Status Sidecar::Open() {
   spill.database = config_.redis.database;
   spill.server = config_.redis.Server();
   spill.spill_file_bytes = config_.spill_file_bytes;
+  // Only a whole journal can go, so that the quota must hold several.
+  if (spill.names_entries)
+    spill.spill_file_bytes = std::min(spill.spill_file_bytes, config_.spill_max_bytes / kFewestJournals);
   spill.spill_max_bytes = config_.spill_max_bytes;
   spill.most_doubt_bytes = config_.max_inflight_bytes;
   const auto make_store = [&](SpillStore::Post post) {

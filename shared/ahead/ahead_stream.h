@@ -29,6 +29,7 @@ struct AheadStream {
   Incarnation landed_in;
   StreamId landed_before;  // the same, in whatever incarnation
   RowSupply rows;
+  bool in_use = true;  // false: only a mark tells of it, no journal and no event of this life
 
   enum class State {
     kUnplaced,  // nobody has asked on this connection yet what landed

@@ -42,7 +42,10 @@ AheadStream* Forwarder::FindStream(std::string_view name) const {
 }
 
 void Forwarder::Restore(const LandedMark& mark) {
+  const bool in_use = FindStream(mark.stream) != nullptr;
   AheadStream& stream = AddStream(mark.stream, kStreamBegin);
+  stream.in_use = in_use;
+  idle_streams_ += in_use ? 0 : 1;
   stream.landed = stream.landed_before = mark.landed;
   stream.landed_in = {mark.run_id, mark.replication_id};
   stream.top = mark.top;
@@ -68,6 +71,7 @@ bool Forwarder::has_salvaged() const {
 }
 
 std::optional<StreamId> Forwarder::NextId(AheadStream& stream, uint64_t now_ms) {
+  if (!std::exchange(stream.in_use, true)) --idle_streams_;
   const auto id = NextEntryId(tags_.back(), std::max(stream.assigned, stream.top), now_ms);
   if (id) stream.assigned = *id;
   return id;

@@ -120,10 +120,18 @@ class Forwarder {
   /// The marks that have changed since the last call. They are written down lazily: they may lag, and never lead.
   std::vector<LandedMark> TakeMarks();
   const std::map<std::string, std::unique_ptr<AheadStream>, std::less<>>& streams() const { return streams_; }
+  /// Those that a journal or an event of this life tells of.
+  size_t streams_in_use() const { return streams_.size() - idle_streams_; }
+  bool IsInUse(std::string_view stream) const {
+    const AheadStream* const found = FindStream(stream);
+    return found != nullptr && found->in_use;
+  }
   const ForwarderCounters& counters() const { return counters_; }
   /// Salvaged rows are left that have not been looked for.
   bool has_salvaged() const;
   bool ready() const { return state_ == State::kReady; }
+  /// Has this life, or an earlier one, made this id?
+  bool IsOurs(StreamId id) const { return sprockets::IsOurs(id, tags_); }
   /// What of a stream is known to have landed in the dataset that the connection leads to; where there is none, in the
   /// last one.
   StreamId Landed(const AheadStream& stream) const;
@@ -190,6 +198,7 @@ class Forwarder {
 
   const ForwarderOptions options_;
   const std::vector<EntryTag> tags_;
+  size_t idle_streams_ = 0;  // that are not in use
   ForwarderLink* const link_;
   JournalSource* const journal_;
   ForwarderNotices* const notices_;

@@ -13,8 +13,8 @@ namespace {
 
 Status AddMoves(SpillFile& journal, JournalContents* contents, JournalFile* file) {
   ASSIGN_OR_RETURN(const std::vector<SpillFile::Move> moves, journal.Moves());
-  file->has_moves = !moves.empty();
   for (const SpillFile::Move& move : moves) {
+    file->lowest_origin = file->lowest_origin == 0 ? move.origin : std::min(file->lowest_origin, move.origin);
     int64_t& current = contents->current[move.origin];
     current = std::max(current, move.ticket);
   }
@@ -60,6 +60,7 @@ Result<JournalFile> ReadJournal(SpillFile& journal) {
   JournalFile file;
   file.number = journal.info().number;
   file.begun_ms = journal.begun_ms();
+  file.changed_ms = journal.info().changed_ms;
   file.bytes = journal.info().bytes;
   ASSIGN_OR_RETURN(const std::vector<SpillFile::Rejected> rejected, journal.RejectedRows());
   file.has_rejected = !rejected.empty();
@@ -69,7 +70,7 @@ Result<JournalFile> ReadJournal(SpillFile& journal) {
     const auto take = [&](const SpilledEvent& row) {
       salvaged = row.doubt.has_value();
       file.last_ids[stream.name] = *row.id;
-      file.newest_received_ms = std::max(file.newest_received_ms, row.received_ms);
+      file.last_ticket = std::max(file.last_ticket, row.ticket);
       return false;
     };
     // A damaged row says nothing of its id; the one before it does.

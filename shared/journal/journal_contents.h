@@ -24,11 +24,12 @@ using LastIds = std::map<std::string, StreamId, std::less<>>;
 struct JournalFile {
   int64_t number = 0;
   int64_t begun_ms = 0;
-  int64_t newest_received_ms = 0;  // 0: it has no rows
+  int64_t changed_ms = 0;  // SpillFileInfo::changed_ms
   int64_t bytes = 0;
   LastIds last_ids;
   bool has_rejected = false;  // rows that Redis will not take: there is no other copy of them
-  bool has_moves = false;     // rows of events whose first row may stand in an earlier file
+  int64_t last_ticket = 0;
+  int64_t lowest_origin = 0;  // the lowest first ticket of the events that were moved into it; 0: it has none
   /// Of a journal that was salvaged from a damaged one: its rows are to be looked for one by one.
   LastIds first_ids = {};
   bool salvaged() const { return !first_ids.empty(); }
@@ -45,7 +46,7 @@ struct JournalContents {
 /// kStarved, kForbidden) is an error: nobody knows which ids it has.
 Result<JournalContents> ReadJournals(const SpillFolder& folder, std::span<const SpillFileInfo> files);
 
-/// Of one journal; not whether it has moves.
+/// Of one journal; not which events were moved into it.
 Result<JournalFile> ReadJournal(SpillFile& journal);
 
 }  // namespace sprockets

@@ -144,6 +144,7 @@ std::optional<SpillFileInfo> Describe(const SpillFolder& folder, int64_t number,
   struct stat facts = {};
   if (lstat(file.path.c_str(), &facts) != 0) return std::nullopt;
   file.bytes = facts.st_size;
+  file.changed_ms = facts.st_mtim.tv_sec * 1000 + facts.st_mtim.tv_nsec / 1'000'000;
   if (journals.empty()) return file;
   for (const fs::path& journal : JournalsOf(file.path)) {
     if (journals.contains(journal.filename())) file.bytes += FileBytes(journal);
@@ -404,6 +405,12 @@ Status DiskFolder::Move(int64_t number, State from, State to) const {
 
 Status DiskFolder::Sync() const {
   return SyncPath(path());
+}
+
+void DiskFolder::NoteTime(const SpillFileInfo& file, int64_t wall_ms) const {
+  const timespec time{wall_ms / 1000, wall_ms % 1000 * 1'000'000};
+  const std::array<timespec, 2> times{time, time};
+  (void)utimensat(AT_FDCWD, file.path.c_str(), times.data(), AT_SYMLINK_NOFOLLOW);
 }
 
 Status DiskFolder::Remove(const SpillFileInfo& file) const {

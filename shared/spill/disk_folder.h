@@ -34,6 +34,7 @@ class DiskFolder final : public SpillFolder {
   Status MarkOffered(int64_t number) const override;
   Status ClearOffered(int64_t number) const override;
   Status Move(int64_t number, SpillFileInfo::State from, SpillFileInfo::State to) const override;
+  void NoteTime(const SpillFileInfo& file, int64_t wall_ms) const override;
   Status Remove(const SpillFileInfo& file) const override;
   /// Syncs the folder itself, so that a file just created is still there after a power loss.
   Status Sync() const;

@@ -52,7 +52,8 @@ struct SpillFileInfo {
   bool quarantined = false;  // it cannot be read: passed over until `drain --salvage`
   bool offered = false;      // drained, and `drain --file` offers it again, but has not come to its end
   std::filesystem::path path;
-  int64_t bytes = 0;  // with its -wal and -journal
+  int64_t bytes = 0;       // with its -wal and -journal
+  int64_t changed_ms = 0;  // when it was last written to, or touched (NoteTime), by the wall clock; 0: nobody knows
 };
 
 /// The disk, as far as spill files are concerned: what the sidecar and the drain know of it. DiskFolder is the real
@@ -118,6 +119,8 @@ class SpillFolder {
   /// bytes in it lies beside it: all that is in there would be lost. Never replaces a file. Markers of a drained file
   /// are removed.
   virtual Status Move(int64_t number, SpillFileInfo::State from, SpillFileInfo::State to) const = 0;
+  /// From now on `changed_ms` of the file is this. Best effort.
+  virtual void NoteTime(const SpillFileInfo&, int64_t /*wall_ms*/) const {}
   /// Deletes a file with its -wal, -journal and markers.
   virtual Status Remove(const SpillFileInfo& file) const = 0;
 

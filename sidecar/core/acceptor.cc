@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -17,8 +18,9 @@ constexpr int64_t kGroupMs = 10;  // rows of one millisecond fly together, so a 
 constexpr std::string_view kNoIdLeft = "the stream has no id left";
 constexpr std::string_view kWaitsForTail =
     "the mode was changed lately: the end of the stream must be read once, and Redis cannot be asked";
+constexpr std::string_view kTooManyWait = "too many events wait until what earlier lives have stored is read";
 constexpr std::string_view kWaitsForDrain =
-    "an earlier copy may be stored by --ack redis: it is settled by sprockets-replayer drain";
+    "an earlier copy may be stored by --ack redis: run sprockets-replayer drain, then restart the sidecar";
 
 std::string ErrorLine(std::string_view text) {
   std::string reply;
@@ -46,8 +48,8 @@ void Acceptor::Accept(ReplyTo to, std::span<const std::string_view> args, std::s
   std::string why = intake_.Look(args, body);
   const EventView& view = intake_.view();
   if (why.empty() && view.stream == kGuardKey) why = "this key is the sidecar's own";
-  const bool admitted = why.empty() && (forwarder_->FindStream(view.stream) != nullptr ||
-                                        intake_.Admits(view.stream, forwarder_->streams().size()));
+  const bool admitted =
+      why.empty() && (forwarder_->IsInUse(view.stream) || intake_.Admits(view.stream, forwarder_->streams_in_use()));
   if (!admitted) {
     ++counters_.invalid;
     return AnswerInvalid(to, why.empty() ? Intake::kNotAdmitted : std::string_view(why));
@@ -84,11 +86,20 @@ bool Acceptor::WindowKnowsAll(std::string_view stream) const {
 }
 
 void Acceptor::Hold(Held held) {
+  if (!HasRoomFor(held)) return Refuse(std::move(held.event), kTooManyWait);
   const bool is_asked = tails_ == nullptr || !held.identity || tail_of_.contains(held.stream);
   if (!is_asked && !tails_->ReadTail(held.stream, std::nullopt, TailWindow::kFirstPage))
     return Refuse(std::move(held.event), kWaitsForTail);
   if (!is_asked) tail_of_[held.stream];
   held_.push_back(std::move(held));
+}
+
+bool Acceptor::HasRoomFor(const Held& held) const {
+  if (held_.size() >= kMostHeld) return false;
+  const auto add = [](int64_t bytes, const Held& each) {
+    return bytes + static_cast<int64_t>(each.event->wire.size());
+  };
+  return held_.empty() || std::accumulate(held_.begin(), held_.end(), add(0, held), add) <= options_.max_queue_bytes;
 }
 
 void Acceptor::OnTail(const std::string& stream, const std::vector<TailEntry>& entries, bool more) {
@@ -107,6 +118,7 @@ void Acceptor::OnTailRefused(const std::string& stream) {
 }
 
 void Acceptor::ForgetTails() {
+  window_.ForgetTails([this](StreamId id) { return forwarder_->IsOurs(id); });
   std::erase_if(tail_of_, [](const auto& tail) { return tail.second.read; });
 }
 
@@ -137,8 +149,10 @@ bool Acceptor::SettledByWindow(Event& event, const EventIdentity& identity) {
   }
   ++counters_.deduplicated;
   if (!AnswerCopy(*entry, event->reply_to)) {
-    ++counters_.refused;
-    event->reply_to.Reply(ErrorLine("RETRY " + std::string(kWaitsForDrain)));
+    ++counters_.unknown;
+    SPROCKETS_ASSERT(ParseWholeCommand(event->wire, &args_) && ParseXadd(args_, options_.event_id_field, &view_).ok());
+    event->reply_to.Reply(
+        ErrorLine("UNKNOWN " + Escape(std::string(view_.event_id())) + " " + std::string(kWaitsForDrain)));
   }
   intake_.Recycle(std::move(event));
   return true;
@@ -273,8 +287,7 @@ void Acceptor::TakeHeld() {
     const EventIdentity* const clients = held.identity ? &*held.identity : nullptr;
     if (MustWait(held.stream, clients)) {
       Hold(std::move(held));
-    } else if (forwarder_->FindStream(held.stream) == nullptr &&
-               !intake_.Admits(held.stream, forwarder_->streams().size())) {
+    } else if (!forwarder_->IsInUse(held.stream) && !intake_.Admits(held.stream, forwarder_->streams_in_use())) {
       // Others were taken while it waited.
       ++counters_.invalid;
       AnswerInvalid(held.event->reply_to, Intake::kNotAdmitted);

@@ -63,7 +63,7 @@ class Acceptor : public EventSink {
   void Accept(ReplyTo to, std::span<const std::string_view> args, std::string_view body, WallTime received,
               LoopTime now) override;
   void RejectTooLarge(ReplyTo to) override;
-  bool CanAccept() const override { return queue_bytes_ < options_.max_queue_bytes && held_.size() < kMostHeld; }
+  bool CanAccept() const override { return queue_bytes_ < options_.max_queue_bytes; }
 
   /// What the journals hold: until that is `complete`, an event with an id that the window does not know may be a
   /// repeat of one of theirs, so it waits.
@@ -74,7 +74,8 @@ class Acceptor : public EventSink {
   void OnTail(const std::string& stream, const std::vector<TailEntry>& entries, bool more);
   /// Its entries cannot be read, now or later: it is done without them.
   void OnTailRefused(const std::string& stream);
-  /// This is another Redis, or another dataset, than the one whose streams were read: each end is read again.
+  /// This is another Redis, or another dataset, than the one whose streams were read: each end is read again, and what
+  /// only the earlier ones have shown is forgotten.
   void ForgetTails();
   /// Redis has gone: what waits for the end of a stream is refused.
   void OnTailsAway();
@@ -99,7 +100,7 @@ class Acceptor : public EventSink {
 
  private:
   using Event = std::unique_ptr<PendingEvent>;
-  static constexpr size_t kMostHeld = 1024;
+  static constexpr size_t kMostHeld = 1024;  // what would be held beyond it is refused
 
   /// An event on its way to disk.
   struct Pending {
@@ -127,6 +128,7 @@ class Acceptor : public EventSink {
   bool MustWait(std::string_view stream, const EventIdentity* clients);
   void Take(Event event, const EventIdentity* clients, LoopTime now);
   void Hold(Held held);
+  bool HasRoomFor(const Held& held) const;
   void TakeHeld();
   void OnMoved(SpillOutcome outcome);
   void Journal(Event event, LoopTime now);

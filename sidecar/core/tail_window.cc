@@ -37,6 +37,7 @@ std::optional<int64_t> TailWindow::Take(std::string_view stream, const std::vect
     Window::Restored restored{hasher_.Of(stream, entry.fields, id_at), entry.id};
     restored.when_ms = static_cast<int64_t>(entry.id.ms);
     restored.clients_id = !IsMadeId(entry.fields[id_at]);
+    restored.from_tail = true;
     restored.maybe_unanswered = MaybeUnanswered(*progress);
     window_->Restore(restored);
   }

@@ -1,5 +1,7 @@
 #include "sidecar/core/window.h"
 
+#include <utility>
+
 #include "shared/base/result.h"
 
 namespace sprockets {
@@ -65,6 +67,7 @@ void Window::Restore(const Restored& restored) {
   entry->state = restored.id == kStreamBegin ? State::kSpilled : State::kLanded;
   entry->id = restored.id;
   entry->ticket = restored.ticket;
+  entry->from_tail = restored.from_tail;
   Age age{restored.clients_id, restored.when_ms, entry};
   if (restored.maybe_unanswered) {
     unanswered_.push(age);
@@ -74,6 +77,24 @@ void Window::Restore(const Restored& restored) {
   }
   restored_.push(age);
   EvictBeyondCapacity();
+}
+
+void Window::ForgetTails(const std::function<bool(StreamId)>& keeps) {
+  ForgetTailsIn(&restored_, keeps);
+  ForgetTailsIn(&unanswered_, keeps);
+}
+
+void Window::ForgetTailsIn(OldestFirst* queue, const std::function<bool(StreamId)>& keeps) {
+  OldestFirst kept;
+  for (; !queue->empty(); queue->pop()) {
+    Entry* const entry = queue->top().entry;
+    if (entry->from_tail && !keeps(entry->id)) {
+      entries_.Erase(entry);
+    } else {
+      kept.push(queue->top());
+    }
+  }
+  *queue = std::move(kept);
 }
 
 bool Window::WouldKeep(int64_t when_ms) const {

@@ -54,9 +54,12 @@ class Window {
     int64_t when_ms = 0;            // when it was received or landed, milliseconds since 1970
     bool clients_id = true;         // an event whose id we made has a place only where no client's needs one
     bool maybe_unanswered = false;  // the earlier life may have ended before it could answer
+    bool from_tail = false;         // read in the stream itself, which may be another one by and by
     int64_t origin = 0;             // of a journal's row that moves an event: the ticket of the event's first row
   };
   void Restore(const Restored& restored);
+  /// Forgets what only the tails of streams have shown, but for ids that `keeps`.
+  void ForgetTails(const std::function<bool(StreamId)>& keeps);
   /// Would an event of an earlier life with a client's id, and of this time, be kept? Whoever reads newest first may
   /// stop when it would not.
   bool WouldKeep(int64_t when_ms) const;
@@ -85,6 +88,7 @@ class Window {
   };
   using OldestFirst = std::priority_queue<Age, std::vector<Age>, std::greater<>>;
 
+  void ForgetTailsIn(OldestFirst* queue, const std::function<bool(StreamId)>& keeps);
   void EvictBeyondCapacity();
   void PrefetchNextEviction() const;
   bool ForgetUnknownBeyondLimit();

@@ -26,6 +26,7 @@ struct WindowEntry {
   EventIdentity identity;
   State state = State::kPending;
   bool landed_in_tail = false;  // pending here, but the stream's tail has shown that it is in there as `id`
+  bool from_tail = false;       // only a stream's tail has shown it
   bool was_unknown = false;     // pending again after UNKNOWN: `id` is still the anchor
   StreamId id;                  // landed: its id. Unknown: the anchor, where a search must begin
   int64_t ticket = 0;           // spilled

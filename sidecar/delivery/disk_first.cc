@@ -132,6 +132,7 @@ void DiskFirst::Ready(const Incarnation& incarnation, bool guarded, bool is_new)
                {{"key", kGuardKey}, {"cost", "a replaced dataset is noticed only if it closes connections"}});
   was_guarded_ = guarded;
   if (is_new) acceptor_.ForgetTails();
+  disk_->NoteRedisLife(incarnation.run_id, incarnation.replication_id);
 }
 
 void DiskFirst::Decided(const AheadStream& stream, const Placing::Counts& counts) {

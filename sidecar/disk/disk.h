@@ -35,6 +35,9 @@ class Disk : public SpillSink, public ConnectionBook {
   void NoteLanded(std::vector<LandedMark> marks, bool confirm = false) {
     thread_->Queue(LandedJob{std::move(marks), confirm});
   }
+  void NoteRedisLife(std::string run_id, std::string replication_id) {
+    thread_->Queue(RedisLifeJob{std::move(run_id), std::move(replication_id)});
+  }
   void NoteRejected(RejectJob job) { thread_->Queue(std::move(job)); }
   void NoteSalvagedPlaced() { thread_->Queue(SalvagedPlacedJob{}); }
   /// Once a second: tries a failed COMMIT again, and drops journals that nobody needs any more.

@@ -1,10 +1,12 @@
-// How long journals are kept when everything in them has landed: for a while, so that a Redis that has lost something
-// gets it back, and no longer than there is room. A journal with a row that has not landed is never removed. One
-// thread.
+// How long journals are kept when everything in them has landed: for a while from then on, so that a Redis that has
+// lost something gets it back, and no longer than there is room. A journal with a row that has not landed is never
+// removed. The while is one of the steady clock: a wall clock that jumps removes nothing. Since when a file of an
+// earlier life has landed is its time of modification. One thread.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,11 +23,13 @@ namespace sprockets {
 class JournalTally {
  public:
   /// Within a transaction.
-  void Add(std::string_view stream, StreamId id, int64_t received_ms, bool is_moved);
+  /// `origin`: of an event that is moved, the ticket of its first row; else 0.
+  void Add(std::string_view stream, StreamId id, int64_t ticket, int64_t origin);
   void Commit();
   void Rollback();
   /// What was committed; it is empty afterwards.
   JournalFile Take();
+  LastIds Committed() const;
 
  private:
   struct Hash {
@@ -39,9 +43,9 @@ class JournalTally {
   };
   std::unordered_map<std::string, Stream, Hash, std::equal_to<>> streams_;
   std::vector<Stream*> touched_;
-  int64_t newest_ms_ = 0;
-  int64_t newest_committed_ms_ = 0;
-  bool has_moves_ = false;
+  // Those of a transaction that is rolled back only keep a file longer than it need be.
+  int64_t last_ticket_ = 0;
+  int64_t lowest_origin_ = 0;
 };
 
 class JournalRetention {
@@ -52,9 +56,12 @@ class JournalRetention {
                    LandedMarks noted);
 
   /// A journal that is not written any more.
-  void Add(JournalFile file) { files_.push_back(std::move(file)); }
-  /// The last mark is of the life that Redis lives now: what landed in another one may be missing.
+  void Add(JournalFile file);
+  /// The last mark is of the life that Redis lives now: what landed in another one may be missing. Before the marks are
+  /// written down: the next life then knows how long it is that a file has landed.
   void NoteLanded(std::span<const LandedMark> marks);
+  /// Redis lives this life.
+  void NoteRedisLife(const std::string& run_id, const std::string& replication_id);
   /// This journal holds a row that Redis will not take, and is kept.
   void NoteRejected(int64_t number);
   /// Salvaged journals may be removed as others are: until now they hold rows that marks say nothing of.
@@ -63,16 +70,26 @@ class JournalRetention {
   void KeepHouse();
   /// Removes the oldest journals, however young, that `bytes` become free; as many bytes as became free.
   int64_t MakeRoom(int64_t bytes);
+  /// Has everything landed up to these ids, in the life that Redis lives now?
+  bool HasLanded(const LastIds& last_ids) const;
 
   size_t size() const { return files_.size(); }
 
  private:
-  using Files = std::vector<JournalFile>;
+  struct Kept {
+    JournalFile journal;
+    std::optional<int64_t> landed_ms;  // since when all of it has landed, on the steady clock; nothing: it has not
+  };
+  using Files = std::vector<Kept>;
 
   bool MayGo(Files::const_iterator file) const;
   bool HasLanded(const JournalFile& file) const;
-  int64_t RemoveWhile(const std::function<bool(const JournalFile&, int64_t removed)>& wanted, std::string_view why);
-  Result<int64_t> Remove(const JournalFile& file, std::string_view why) const;
+  bool LandedInSomeLife(const JournalFile& file) const;
+  void Look(Kept* file);
+  void LookAtAll();
+  int64_t RemoveWhile(const std::function<bool(const Kept&, int64_t removed)>& wanted, std::string_view why);
+  Result<std::optional<SpillFileInfo>> Find(int64_t number) const;
+  Result<int64_t> Remove(const Kept& file, std::string_view why) const;
 
   const SpillFolder& folder_;
   const int64_t retain_ms_;

@@ -77,6 +77,7 @@ void SpillStore::Process(std::span<SpillJob> jobs) {
                    [&](ReadFolderJob) { ReadFolder(); },
                    [&](KeepJournalJob) {},
                    [&](const LandedJob& landed) { NoteLanded(landed); },
+                   [&](const RedisLifeJob& life) { retention_.NoteRedisLife(life.run_id, life.replication_id); },
                    [&](const RejectJob& rejected) { KeepRejected(rejected); },
                    [&](SalvagedPlacedJob) { retention_.NoteSalvagedPlaced(); },
                },
@@ -276,7 +277,7 @@ Status SpillStore::AppendPart(Batch part, size_t at, std::vector<int64_t>* ticke
     const int64_t ticket = (*tickets)[at + rows_.size()];
     SPROCKETS_ASSERT(request->id.has_value() == options_.names_entries);
     if (request->id) {
-      tally_.Add(view.stream, *request->id, event.received.ms, request->origin != 0);
+      tally_.Add(view.stream, *request->id, ticket, request->origin);
     } else if (!tails_.contains(view.stream)) {
       tails_.emplace(view.stream, request->tail);
     }

@@ -39,6 +39,11 @@ struct DescribeJob {
 };
 struct ReadFolderJob {};   // one more file of what earlier lives left
 struct KeepJournalJob {};  // --ack disk: a failed COMMIT is tried again, journals that nobody needs are dropped
+/// With --ack disk: the life that Redis lives now. What landed in another one may be missing.
+struct RedisLifeJob {
+  std::string run_id;
+  std::string replication_id;
+};
 struct LandedJob {
   std::vector<LandedMark> marks;  // those that have changed; the last one is of the life that Redis lives now
   bool confirm = false;           // a LandedNoted is wanted, once this and all before are on disk
@@ -52,7 +57,7 @@ struct RejectJob {
 /// With --ack disk: the rows of salvaged journals were looked for, so these journals may go as others do.
 struct SalvagedPlacedJob {};
 using SpillJob = std::variant<SpillRequest, RecordJob, ForgetLiveJob, SealJob, DescribeJob, ReadFolderJob,
-                              KeepJournalJob, LandedJob, SalvagedPlacedJob, RejectJob>;
+                              KeepJournalJob, LandedJob, RedisLifeJob, SalvagedPlacedJob, RejectJob>;
 
 // What comes back. A SpillOutcome and a Recorded are, too.
 struct Sealed {
@@ -149,6 +154,7 @@ class SpillStore {
   void KeepRejected(const RejectJob& job);
   void KeepTally(int64_t number, int64_t bytes);
   bool RemoveUnanswered(int64_t number);
+  bool SealLanded();
 
   void SpillBatch(std::vector<SpillRequest*> batch);
   void Answer(Batch batch, const Status& stored, const std::vector<int64_t>& tickets);

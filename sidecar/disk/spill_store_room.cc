@@ -25,12 +25,17 @@ bool SpillStore::MakeRoomFor(std::vector<SpillRequest*>* batch) {
     bytes += size;
     new_bytes += request->origin == 0 ? size : 0;
   }
-  if (const Status free = CheckDisk(Room::WantedFor(bytes)); !free.ok()) {
+  Status free = CheckDisk(Room::WantedFor(bytes));
+  if (!free.ok() && SealLanded()) free = CheckDisk(Room::WantedFor(bytes));
+  if (!free.ok()) {
     RefuseForLackOfRoom(batch, free.error());
     return !batch->empty();
   }
   if (new_bytes == 0) return true;
-  if (const Status room = room_.CheckQuota(new_bytes, file_ == nullptr ? 0 : file_->FileBytes()); !room.ok()) {
+  const auto check_quota = [&] { return room_.CheckQuota(new_bytes, file_ == nullptr ? 0 : file_->FileBytes()); };
+  Status room = check_quota();
+  if (!room.ok() && SealLanded()) room = check_quota();
+  if (!room.ok()) {
     const auto counts = std::stable_partition(batch->begin(), batch->end(),
                                               [](const SpillRequest* request) { return request->origin != 0; });
     std::vector<SpillRequest*> new_ones(counts, batch->end());
@@ -41,6 +46,14 @@ bool SpillStore::MakeRoomFor(std::vector<SpillRequest*>* batch) {
   }
   room_.RestoreAllowance();
   return true;
+}
+
+// The journal that is being written may be all that fills the folder. Sealed, it can go as others do.
+bool SpillStore::SealLanded() {
+  if (!options_.names_entries || file_ == nullptr || file_->rows() == 0) return false;
+  if (!retention_.HasLanded(tally_.Committed())) return false;
+  std::string name;
+  return SealActive(&name).ok();
 }
 
 // Somebody has deleted the file under us: what it holds is gone, and must not become more.

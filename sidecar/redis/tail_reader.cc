@@ -1,6 +1,5 @@
 #include "sidecar/redis/tail_reader.h"
 
-#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -21,8 +20,6 @@ constexpr int64_t kKeepAliveMs = 200;
 TailReader::TailReader(uv_loop_t* loop, const LoopClock* clock, Options options)
     : clock_(clock),
       options_(std::move(options)),
-      protocol_(options_.url, options_.earlier, options_.earlier_lost),
-      alive_(options_.earlier),
       fence_wait_(loop, [this] { WaitForEarlier(); }),
       pipeline_(loop, options_.url, options_.timeout_ms, this) {}
 
@@ -46,14 +43,14 @@ void TailReader::Send(Asked asked) {
 }
 
 void TailReader::SendWaiting() {
-  if (!protocol_.ready() || !fenced_) return;
+  if (!fenced()) return;
   for (Asked& asked : std::exchange(waiting_, {})) Send(std::move(asked));
 }
 
 // ---- Connecting
 
 void TailReader::OnConnected() {
-  Ask(protocol_.Begin());
+  Ask(protocol_.emplace(options_.url, options_.earlier, options_.earlier_lost).Begin());
 }
 
 void TailReader::Ask(const LinkProtocol::Commands& commands) {
@@ -68,19 +65,17 @@ void TailReader::Do(const LinkProtocol::Kill& kill) {
   Ask(kill.commands);
 }
 
-// This connection carries no event, so it need not be written down.
-void TailReader::Do(const RecordJob& job) {
-  std::erase_if(alive_, [&](const ConnectionId& each) {
-    return std::find(job.dead.begin(), job.dead.end(), each) != job.dead.end();
-  });
-  Follow(protocol_.TakeRecorded(
-      {.ok = true, .why = {}, .connections = alive_, .connections_lost = options_.earlier_lost}));
+// This connection carries no event, so it need not be written down. Nor is anything struck off: what is dead for this
+// server may live for the next one, to which the same address leads.
+void TailReader::Do(const RecordJob&) {
+  Follow(protocol_->TakeRecorded(
+      {.ok = true, .why = {}, .connections = options_.earlier, .connections_lost = options_.earlier_lost}));
 }
 
 void TailReader::Do(const LinkProtocol::Ready& ready) {
-  fenced_ = fenced_ || ready.earlier_fenced;
+  if (ready.earlier_fenced) fenced_in_ = ready.self.run_id;
   ready_at_ = clock_->Now();
-  if (!fenced_) fence_wait_.Start(kKeepAliveMs, kKeepAliveMs);
+  if (!fenced()) fence_wait_.Start(kKeepAliveMs, kKeepAliveMs);
   SendWaiting();
 }
 
@@ -88,12 +83,12 @@ void TailReader::Do(const LinkProtocol::Ready& ready) {
 void TailReader::WaitForEarlier() {
   if (clock_->Now().ms - ready_at_.ms < options_.fence_wait_ms) return Send({{}, MakeCommand({"PING"}), 0});
   fence_wait_.Stop();
-  fenced_ = true;
+  fenced_in_ = protocol_->server().run_id;
   SendWaiting();
 }
 
 void TailReader::OnReply(const redisReply& reply) {
-  if (!protocol_.ready()) return Follow(protocol_.TakeAnswer(AnswerIn(reply)));
+  if (!ready()) return Follow(protocol_->TakeAnswer(AnswerIn(reply)));
   const Asked asked = std::move(asked_.front());
   asked_.pop_front();
   if (!asked.stream.empty()) TakeEntries(asked, reply);
@@ -116,7 +111,7 @@ void TailReader::TakeEntries(const Asked& asked, const redisReply& reply) {
 
 void TailReader::Close() {
   pipeline_.Close();
-  protocol_.End();
+  protocol_.reset();
   fence_wait_.Stop();
   connecting_ = false;
 }
@@ -134,7 +129,7 @@ void TailReader::Fail(std::string_view why) {
 void TailReader::EndTurn() {
   if (std::exchange(failed_, false)) acceptor_->OnTailsAway();
   pipeline_.Flush();
-  if (protocol_.ready() && asked_.empty() && waiting_.empty()) Close();
+  if (ready() && asked_.empty() && waiting_.empty()) Close();
 }
 
 }  // namespace sprockets

@@ -64,6 +64,8 @@ class TailReader : public TailSource, private RedisPipelineEvents {
   void Do(const LinkProtocol::Refused& refused) { Fail(refused.why); }
   void Ask(const LinkProtocol::Commands& commands);
   void Send(Asked asked);
+  bool ready() const { return protocol_ && protocol_->ready(); }
+  bool fenced() const { return ready() && fenced_in_ == protocol_->server().run_id; }
   void SendWaiting();
   void WaitForEarlier();
   void TakeEntries(const Asked& asked, const redisReply& reply);
@@ -73,9 +75,8 @@ class TailReader : public TailSource, private RedisPipelineEvents {
   const LoopClock* const clock_;
   const Options options_;
   Acceptor* acceptor_ = nullptr;
-  LinkProtocol protocol_;
-  std::vector<ConnectionId> alive_;  // of the earlier ones
-  bool fenced_ = false;              // nothing of earlier lives arrives any more
+  std::optional<LinkProtocol> protocol_;  // of the connection that stands
+  std::optional<std::string> fenced_in_;  // the run_id in which nothing of earlier lives arrives any more
   UvTimer fence_wait_;
   LoopTime ready_at_;
   RedisPipeline pipeline_;

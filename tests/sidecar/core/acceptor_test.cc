@@ -281,6 +281,48 @@ TEST_CASE("after a change of the mode, each Redis that takes the place of anothe
   CHECK(desk.replies[repeat] == IdReply({80, 3}));
 }
 
+TEST_CASE("what only the end of a stream has shown is taken again once that Redis has lost it") {
+  Desk desk(/*reads_tails=*/true);
+  const uint64_t ours = desk.Send({"XADD", "s", "*", "f", "1", "event_id", "ours"});
+  desk.acceptor.OnTail("s", {{{80, 3}, {"f", "2", "event_id", "lost"}}}, /*more=*/false);
+  desk.Commit();
+  CHECK(desk.replies[desk.Send({"XADD", "s", "*", "f", "2", "event_id", "lost"})] == IdReply({80, 3}));
+  desk.acceptor.ForgetTails();
+  const uint64_t again = desk.Send({"XADD", "s", "*", "f", "2", "event_id", "lost"});
+  CHECK(desk.replies[desk.Send({"XADD", "s", "*", "f", "1", "event_id", "ours"})] == desk.replies[ours]);
+  desk.acceptor.OnTail("s", {}, /*more=*/false);
+  REQUIRE(desk.journal.size() == 1);
+  desk.Commit();
+  CHECK(desk.replies[again] != IdReply({80, 3}));
+}
+
+TEST_CASE("what waits for the end of a stream is bounded, and holds up nobody else") {
+  Desk desk(/*reads_tails=*/true);
+  const std::string data(512 * 1024, 'x');
+  uint64_t last = 0;
+  for (int i = 0; i < 20; ++i) last = desk.Send({"XADD", "s", "*", "f", data, "event_id", std::to_string(i)});
+  CHECK(desk.replies[last].starts_with("-RETRY too many"));
+  CHECK(desk.acceptor.unanswered() == 15);  // of half a MiB and a little, within 8 MiB
+  CHECK(desk.acceptor.CanAccept());
+  const uint64_t elsewhere = desk.Send({"XADD", "t", "*", "f", "4"});
+  desk.Commit();
+  CHECK(desk.replies.count(elsewhere) == 1);
+}
+
+TEST_CASE("streams of which only a mark is left do not count against the limit") {
+  Desk desk;
+  for (const char* name : {"x", "y", "z"}) {
+    LandedMark mark;
+    mark.stream = name;
+    mark.landed = {90'000, 0};
+    desk.forwarder.Restore(mark);
+  }
+  desk.Send({"XADD", "a", "*", "f", "1"});
+  desk.Send({"XADD", "x", "*", "f", "1"});
+  CHECK(desk.journal.size() == 2);
+  CHECK(desk.replies[desk.Send({"XADD", "y", "*", "f", "1"})].starts_with("-INVALID "));
+}
+
 TEST_CASE("streams of events that waited are no more than others") {
   Desk desk;  // takes two streams
   desk.acceptor.OnEarlierEvents({}, /*complete=*/false);

@@ -25,10 +25,10 @@ TEST_CASE("a start knows the last id of each stream, what was moved, and what ea
   REQUIRE(contents.files.size() == 4);
   CHECK(contents.files[0].number == 1);
   CHECK(contents.files[0].last_ids == LastIds{{"s", EntryOf(1)}, {"t", EntryOf(2)}});
-  CHECK(contents.files[0].newest_received_ms == 1'700'000'000'002);
+  CHECK(contents.files[0].last_ticket == 2);
   CHECK(contents.files[0].bytes > 0);
-  CHECK_FALSE(contents.files[0].has_moves);
-  CHECK(contents.files[1].has_moves);
+  CHECK(contents.files[0].lowest_origin == 0);
+  CHECK(contents.files[1].lowest_origin == 1);
   CHECK(contents.files[2].last_ids == LastIds{{"s", EntryOf(5)}, {"u", EntryOf(6)}});  // suspect
   CHECK(contents.files[3].last_ids == LastIds{{"u", EntryOf(6)}});
 }

@@ -12,7 +12,8 @@ using Numbers = std::vector<int64_t>;
 /// Time that only moves when it is told to.
 struct HandClock final : Clock {
   int64_t now_ms = 1'700'000'001'000;
-  int64_t WallMs() override { return now_ms; }
+  int64_t jump_ms = 0;  // of the wall clock
+  int64_t WallMs() override { return now_ms + jump_ms; }
   int64_t SteadyMs() override { return now_ms; }
   void Sleep(int64_t ms, const std::function<bool()>&) override { now_ms += ms; }
 };
@@ -32,7 +33,7 @@ struct RetentionWorld {
   }
 };
 
-TEST_CASE("a journal goes when everything in it has landed and it is old enough, and not before") {
+TEST_CASE("a journal goes when everything in it has landed long enough ago, and not before") {
   RetentionWorld of;
   JournalWorld& world = of.world;
   world.SealFile("s", 1, 3);
@@ -40,23 +41,53 @@ TEST_CASE("a journal goes when everything in it has landed and it is old enough,
   of.Pass(120'000);
   CHECK(world.FileNumbers() == Numbers{1, 2});  // old, and not landed
   world.Process(world.Landed("s", 5));
+  of.Pass(59'000);
+  CHECK(world.FileNumbers() == Numbers{1, 2});  // landed, and Redis may forget it
   of.Pass(1'000);
   CHECK(world.FileNumbers() == Numbers{2});
   world.Process(world.Landed("s", 6));
-  of.Pass(1'000);
+  of.Pass(60'000);
   CHECK(world.FileNumbers().empty());
-  world.SealFile("s", 7, 8);
-  world.Process(world.Landed("s", 8));
-  of.Pass(1'000);
-  CHECK(world.FileNumbers().empty());  // its events were received long ago
 }
 
-TEST_CASE("a journal of events that came just now stays for a while") {
+TEST_CASE("a wall clock that jumps removes nothing") {
   RetentionWorld of;
   JournalWorld& world = of.world;
-  SpillRequest request = RequestOf("s", 1);
-  request.event->received.ms = of.clock.now_ms;
-  world.Process(std::move(request), SealJob{}, world.Landed("s", 1));
+  world.SealFile("s", 1, 3);
+  world.Process(world.Landed("s", 3));
+  of.clock.jump_ms = 48 * 3'600'000;
+  of.Pass(1'000);
+  CHECK(world.FileNumbers() == Numbers{1});
+  of.clock.jump_ms = -48 * 3'600'000;
+  of.Pass(60'000);
+  CHECK(world.FileNumbers().empty());
+}
+
+TEST_CASE("how long a journal has landed is known after a restart") {
+  RetentionWorld of;
+  JournalWorld& world = of.world;
+  world.SealFile("s", 1, 3);
+  of.Pass(120'000);
+  world.Process(world.Landed("s", 3));
+  of.Pass(40'000);
+  world.Restart();
+  world.Process(RedisLifeJob{"run", "replid"});
+  of.Pass(19'000);
+  CHECK(world.FileNumbers() == Numbers{1});
+  of.Pass(1'000);
+  CHECK(world.FileNumbers().empty());
+}
+
+TEST_CASE("what Redis has lost is kept anew from when it has landed again") {
+  RetentionWorld of;
+  JournalWorld& world = of.world;
+  world.SealFile("s", 1, 3);
+  world.Process(world.Landed("s", 3));
+  of.Pass(59'000);
+  world.Process(RedisLifeJob{"another run", "replid"});
+  of.Pass(10'000);
+  CHECK(world.FileNumbers() == Numbers{1});
+  world.Process(world.Landed("s", 3, "another run"));
   of.Pass(59'000);
   CHECK(world.FileNumbers() == Numbers{1});
   of.Pass(1'000);
@@ -72,7 +103,7 @@ TEST_CASE("one stream that has not landed keeps a journal, and the others behind
   of.Pass(120'000);
   CHECK(world.FileNumbers() == Numbers{1});
   world.Process(world.Landed("t", 2));
-  of.Pass(1'000);
+  of.Pass(60'000);
   CHECK(world.FileNumbers().empty());
 }
 
@@ -85,7 +116,7 @@ TEST_CASE("what landed in another life of Redis does not count") {
   of.Pass(120'000);
   CHECK(world.FileNumbers() == Numbers{1});
   world.Process(world.Landed("s", 1, "another run"));
-  of.Pass(1'000);
+  of.Pass(60'000);
   CHECK(world.FileNumbers().empty());
 }
 
@@ -98,7 +129,7 @@ TEST_CASE("after a start the marks of the life before count once Redis is known 
   world.Restart();
   of.Pass(120'000);
   CHECK(world.FileNumbers() == Numbers{1, 2});
-  world.Process(world.Landed("t", 3));
+  world.Process(RedisLifeJob{"run", "replid"});  // nothing new need land for that
   of.Pass(1'000);
   CHECK(world.FileNumbers() == Numbers{2});
   CHECK(Must(ReadJournals(world.folder, Must(world.folder.List()))).committed.size() == 1);
@@ -143,8 +174,41 @@ TEST_CASE("the journal that says that an event was moved stays as long as one be
   of.Pass(120'000);
   CHECK(world.FileNumbers() == Numbers{1, 2});
   world.Process(world.Landed("t", 2));
-  of.Pass(1'000);
+  of.Pass(60'000);
   CHECK(world.FileNumbers().empty());
+}
+
+TEST_CASE("a journal that is kept for another reason keeps none that moved other events") {
+  RetentionWorld of;
+  JournalWorld& world = of.world;
+  world.Process(RequestOf("s", 1), RejectJob{"s", 1, "no"});
+  world.SealFile("s", 2, 2);
+  world.Process(RequestOf("s", 3, 2), SealJob{});
+  world.Process(world.Landed("s", 3));
+  of.Pass(60'000);
+  CHECK(world.FileNumbers() == Numbers{1});
+}
+
+TEST_CASE("the journal that is being written goes for room, too, once all of it has landed") {
+  RetentionWorld of;
+  JournalWorld& world = of.world;
+  world.options.spill_max_bytes = 2'000'000;
+  world.Restart();
+  const std::string data(100'000, 'x');
+  const auto take = [&](int64_t n) {
+    of.clock.now_ms += 2'000;
+    std::vector<SpillJob> jobs;
+    jobs.emplace_back(RequestOf("s", n, 0, data));
+    world.store->Process(jobs);
+    return world.outcomes.back().kind == SpillOutcome::Kind::kSpilled;
+  };
+  int64_t n = 1;
+  while (take(n)) ++n;
+  CHECK(n > 5);
+  world.Process(world.Landed("s", n - 2));
+  CHECK_FALSE(take(n));  // one has not
+  world.Process(world.Landed("s", n - 1));
+  CHECK(take(n));
 }
 
 TEST_CASE("a suspect journal goes like others, a quarantined one never") {
@@ -160,7 +224,7 @@ TEST_CASE("a suspect journal goes like others, a quarantined one never") {
   of.Pass(120'000);
   CHECK(world.FileNumbers() == Numbers{2, 3});
   world.Process(world.Landed("s", 3));
-  of.Pass(1'000);
+  of.Pass(60'000);
   CHECK(world.FileNumbers() == Numbers{3});
 }
 

@@ -126,6 +126,7 @@ class FaultyFolder final : public SpillFolder {
   Status Move(int64_t number, SpillFileInfo::State from, SpillFileInfo::State to) const override {
     return folder_.Move(number, from, to);
   }
+  void NoteTime(const SpillFileInfo& file, int64_t wall_ms) const override { folder_.NoteTime(file, wall_ms); }
   Status Remove(const SpillFileInfo& file) const override { return folder_.Remove(file); }
 
  private:
