@@ -37,7 +37,8 @@ constexpr std::array kOptions = {
            "what an acknowledgement means: with 'redis', the event is in Redis or, while Redis fails, on disk; with "
            "'disk', it is on disk under its final entry id, and Redis gets it from there",
            "redis"},
-    Option{"retain", "DURATION", "with --ack disk: keep events that Redis has for this long, in case it forgets them",
+    Option{"retain", "DURATION",
+           "with --ack disk: keep a journal for this long after all of it has landed in Redis, in case Redis forgets it",
            "24h"},
     Option{"fsync-interval", "DURATION",
            "with --ack disk: sync the disk so often, at most 1s, instead of before each answer; a power cut may then "
