@@ -17,7 +17,8 @@ namespace sprockets {
 namespace {
 
 constexpr int64_t kPatienceMs = 30'000;  // without a connection
-constexpr int kProbeRounds = 4;          // together longer on the way than the event that is weighed against them
+constexpr int64_t kKeepAliveMs = 200;
+constexpr int kProbeRounds = 4;  // together longer on the way than the event that is weighed against them
 constexpr size_t kProbePieceBytes = 16 * 1024;  // no limit of Redis can be set below it
 
 bool IsListable(const SpillFileInfo& file) {
@@ -143,7 +144,13 @@ Status Session::WaitOut(const std::vector<ConnectionId>& alive) {
                 {"lost", connections_lost_},
                 {"wait_ms", options_.fence_wait_ms},
                 {"why", "INFO or CLIENT KILL is not allowed, or connections are not known: absence is no proof"}});
-  (void)SleepUnlessStopped(options_.fence_wait_ms);
+  // Redis must go on answering meanwhile: it closes what is idle for longer than its `timeout`, and as long as it hangs
+  // it does not read what it was sent earlier either.
+  const int64_t until_ms = SteadyClockMs() + options_.fence_wait_ms;
+  for (int64_t now_ms = SteadyClockMs(); now_ms < until_ms; now_ms = SteadyClockMs()) {
+    if (!SleepUnlessStopped(std::min(kKeepAliveMs, until_ms - now_ms))) return {};
+    ASSIGN_OR_RETURN([[maybe_unused]] const RedisClient::Reply pong, server_->client().Call({"PING"}));
+  }
   return {};
 }
 

@@ -15,10 +15,6 @@ uint64_t StoredOf(const Snapshot& snapshot) {
   return snapshot.Counter(snapshot.keeps_journal() ? "journaled" : "spilled");
 }
 
-std::string Because(const std::string& why) {
-  return why.empty() ? "" : ": " + Escape(why);
-}
-
 }  // namespace
 
 void Chronicle::Tell(const Snapshot& now, std::string text) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "shared/base/moment.h"
+#include "shared/base/text.h"
 #include "sidecar/admin/status.h"
 #include "sidecar/delivery/facts.h"
 #include "sidecar/delivery/probes.h"
@@ -73,5 +74,10 @@ struct Publication {
   std::vector<HistoryPoint> history;  // of the last ten minutes, oldest first
   std::vector<Note> notes;            // newest first
 };
+
+/// The end of a sentence: what somebody gave for a reason; nothing if nobody did.
+inline std::string Because(const std::string& why) {
+  return why.empty() ? "" : ": " + Escape(why);
+}
 
 }  // namespace sprockets

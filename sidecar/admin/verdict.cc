@@ -11,10 +11,6 @@ namespace {
 
 constexpr size_t kMostStreamsTold = 10;
 
-std::string Because(const std::string& why) {
-  return why.empty() ? "" : ": " + Escape(why);
-}
-
 std::string ShellWord(const std::string& word) {
   const bool is_plain = !word.empty() && word.find_first_not_of(
                                              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
