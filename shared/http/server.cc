@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <string>
 #include <sys/socket.h>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
 
@@ -155,7 +156,7 @@ class CivetServer final : public HttpServer {
     request.path = decoded;
     if (info->query_string != nullptr) request.query = info->query_string;
     if (const char* known = mg_get_header(connection, "If-None-Match")) request.if_none_match = known;
-    HttpResponse response = handler_(request);
+    HttpResponse response = Handle(request);
     if (!response.stream || !has_body) return Send(connection, response, has_body);
     if (++streams_ > kMostStreams) {
       response = {.status = 503, .body = "too many streams are open\n", .headers = {{"Retry-After", "5"}}};
@@ -166,6 +167,18 @@ class CivetServer final : public HttpServer {
     }
     --streams_;
     return 200;
+  }
+
+  // On a thread of its own: civetweb, as Debian builds it, gives its threads stacks of 100 KiB, and a handler may ask
+  // servers through libraries that take what they need.
+  HttpResponse Handle(const HttpRequest& request) const {
+    HttpResponse response;
+    try {
+      std::thread([&] { response = handler_(request); }).join();
+    } catch (const std::system_error&) {
+      response = {.status = 503, .body = "there is no thread left\n", .headers = {{"Retry-After", "5"}}};
+    }
+    return response;
   }
 
   // The status, as civetweb wants it of a handler.

@@ -55,7 +55,7 @@ struct ServedBoards : SetStage {
   HttpAnswer Get(const std::string& target) const { return Http(port.number(), "GET " + target); }
   nlohmann::json Page(const std::string& more = "") const {
     const HttpAnswer answer = Get("/v1/leaderboard/public" + more);
-    INFO(more << " " << answer.head << answer.body);
+    INFO(more << " " << answer.head << answer.body << archive->Stderr());
     REQUIRE(answer.status == 200);
     return nlohmann::json::parse(answer.body);
   }

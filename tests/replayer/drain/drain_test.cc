@@ -1,6 +1,9 @@
 // The drain against a real Redis: what arrives, what its options do, how it stops.
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -186,6 +189,12 @@ TEST_CASE("--follow drains what comes until it is told to stop") {
   }
   AwaitEvents(stage, 6);
   CHECK(EventIds(stage.redis, "s").size() == 6);
+  const auto is_drained = [](const SpillFileInfo& file) { return file.state == SpillFileInfo::State::kDrained; };
+  for (int i = 0; i < 600; ++i) {
+    const std::vector<SpillFileInfo> files = stage.Files();
+    if (std::all_of(files.begin(), files.end(), is_drained)) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
   kill(child, SIGTERM);
   int status = 0;
   waitpid(child, &status, 0);
